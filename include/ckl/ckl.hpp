@@ -1,0 +1,11 @@
+#pragma once
+
+/// @file
+/// Everything that the library offers.
+
+#include "ckl/device.hpp"
+#include "ckl/elementwise.hpp"
+#include "ckl/error.hpp"
+#include "ckl/gemm.hpp"
+#include "ckl/tensor.hpp"
+#include "ckl/version.hpp"
