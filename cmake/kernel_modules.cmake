@@ -1,0 +1,150 @@
+# Kernel modules: device-only fatbins, made by custom commands and embedded into a library.
+#
+# A module is one .cu file with extern "C" entries. An operator's modules are listed in src/ops/<op>/instances.txt:
+#   # comment
+#   module_name: [-DMACRO ...] config [config ...]
+# A module may have several lines. For each module, CMake writes a .cu file of one CKL_<OP>_ENTRY(config) line per entry into
+# the build folder; the entry's symbol is ckl_<op>_<config>. -DMACRO becomes a #define before the include.
+
+cmake_host_system_information(RESULT ckl_cores QUERY NUMBER_OF_LOGICAL_CORES)
+set(CKL_NVCC_JOBS ${ckl_cores} CACHE STRING "How many nvcc may run at once (each takes 1 to 2 GB; Ninja only)")
+set_property(GLOBAL APPEND PROPERTY JOB_POOLS ckl_nvcc=${CKL_NVCC_JOBS})
+
+set(CKL_COMPILE_MODULE "${CMAKE_CURRENT_LIST_DIR}/compile_module.sh")
+set(CKL_KERNEL_INCLUDES "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include" "${CKL_CUTLASS_INCLUDE}")
+
+# ckl_compile_module(NAME SOURCE): SOURCE becomes modules/NAME.fatbin in the current build folder, with NAME.log beside it.
+# Without CKL_LINEINFO the fatbin holds no path of the build, so equal sources give equal bytes.
+function(ckl_compile_module name source)
+  set(folder "${CMAKE_CURRENT_BINARY_DIR}/modules")
+  set(fatbin "${folder}/${name}.fatbin")
+  file(MAKE_DIRECTORY "${folder}")
+
+  set(codes sm_90a)
+  if(CKL_EMBED_PTX)
+    string(APPEND codes ",compute_90a")
+  endif()
+  set(flags -std=c++20 -O3 -DNDEBUG --expt-relaxed-constexpr -gencode "arch=compute_90a,code=[${codes}]" -Xptxas -v
+            -ccbin "${CMAKE_CXX_COMPILER}")
+  if(CKL_LINEINFO)
+    list(APPEND flags -lineinfo)
+  endif()
+  list(TRANSFORM CKL_KERNEL_INCLUDES PREPEND -I OUTPUT_VARIABLE includes)
+
+  add_custom_command(
+    OUTPUT "${fatbin}"
+    BYPRODUCTS "${folder}/${name}.log"
+    COMMAND "${CKL_COMPILE_MODULE}" "${fatbin}" "${folder}/${name}.log"
+            "${CKL_NVCC}" ${flags} ${includes} -MD -MF "${fatbin}.d" -MT "${fatbin}" "${source}"
+    DEPENDS "${source}" "${CKL_COMPILE_MODULE}"
+    DEPFILE "${fatbin}.d"
+    JOB_POOL ckl_nvcc
+    COMMENT "Compiling kernel module ${name}"
+    VERBATIM)
+endfunction()
+
+# ckl_embed_module(TARGET NAME): puts modules/NAME.fatbin into TARGET's read-only data,
+# between the symbols ckl_module_NAME_begin and ckl_module_NAME_end.
+function(ckl_embed_module target name)
+  set(fatbin "${CMAKE_CURRENT_BINARY_DIR}/modules/${name}.fatbin")
+  set(image "${CMAKE_CURRENT_BINARY_DIR}/modules/${name}.image.cpp")
+  file(CONFIGURE OUTPUT "${image}" CONTENT [[
+__asm__(".section .rodata, \"a\", @progbits\n"
+        ".hidden ckl_module_@name@_begin, ckl_module_@name@_end\n"
+        ".global ckl_module_@name@_begin, ckl_module_@name@_end\n"
+        ".balign 64\n"
+        "ckl_module_@name@_begin: .incbin \"@fatbin@\"\n"
+        "ckl_module_@name@_end: .byte 0\n"
+        ".text\n");
+]] @ONLY)
+  set_source_files_properties("${image}" PROPERTIES OBJECT_DEPENDS "${fatbin}")
+  target_sources(${target} PRIVATE "${image}")
+endfunction()
+
+# ckl_read_instances(FILE): sets in the caller `modules` and, for each module M, `M_entries` and `M_macros`.
+function(ckl_read_instances file)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+  file(STRINGS "${file}" lines)
+  set(modules "")
+  foreach(line IN LISTS lines)
+    string(REGEX REPLACE "#.*" "" line "${line}")
+    string(STRIP "${line}" line)
+    if(line STREQUAL "")
+      continue()
+    endif()
+    if(NOT line MATCHES "^([a-z0-9_]+):(.*)$")
+      message(FATAL_ERROR "${file}: expected `module_name: config ...`, got `${line}`.")
+    endif()
+    set(module "${CMAKE_MATCH_1}")
+    separate_arguments(words UNIX_COMMAND "${CMAKE_MATCH_2}")
+    list(APPEND modules ${module})
+    foreach(word IN LISTS words)
+      if(word MATCHES "^-D([A-Za-z0-9_]+)$")
+        list(APPEND ${module}_macros ${CMAKE_MATCH_1})
+      elseif(word MATCHES "^[a-z0-9_]+$")
+        list(APPEND ${module}_entries ${word})
+      else()
+        message(FATAL_ERROR "${file}: `${word}` in module ${module} is neither a config (a-z, 0-9, _) nor -DMACRO.")
+      endif()
+    endforeach()
+  endforeach()
+  list(REMOVE_DUPLICATES modules)
+  foreach(module IN LISTS modules)
+    set(unique ${${module}_entries})
+    list(REMOVE_DUPLICATES unique)
+    if(NOT unique STREQUAL "${${module}_entries}")
+      message(FATAL_ERROR "${file}: module ${module} lists a config twice.")
+    endif()
+    set(${module}_entries "${unique}" PARENT_SCOPE)
+    set(${module}_macros "${${module}_macros}" PARENT_SCOPE)
+  endforeach()
+  set(modules "${modules}" PARENT_SCOPE)
+endfunction()
+
+# ckl_add_operator_modules(TARGET OP...): compiles and embeds the instances of the operators, and adds the host's table of them.
+function(ckl_add_operator_modules target)
+  set(declarations "")
+  set(rows "")
+  set(plain_list "")
+  foreach(op IN LISTS ARGN)
+    string(TOUPPER ${op} OP)
+    ckl_read_instances("${CMAKE_CURRENT_SOURCE_DIR}/ops/${op}/instances.txt")
+    foreach(module IN LISTS modules)
+      list(LENGTH ${module}_entries count)
+      list(TRANSFORM ${module}_macros REPLACE "(.+)" "#define \\1\n" OUTPUT_VARIABLE defines)
+      list(TRANSFORM ${module}_entries REPLACE "(.+)" "CKL_${OP}_ENTRY(\\1)\n" OUTPUT_VARIABLE entries)
+      list(TRANSFORM ${module}_entries REPLACE "(.+)" "\"\\1\", " OUTPUT_VARIABLE names)
+      list(TRANSFORM ${module}_entries REPLACE "(.+)" "${op} ${module} ckl_${op}_\\1\n" OUTPUT_VARIABLE plain)
+      list(JOIN defines "" defines)
+      list(JOIN entries "" entries)
+      list(JOIN names "" names)
+      list(JOIN plain "" plain)
+
+      set(source "${CMAKE_CURRENT_BINARY_DIR}/modules/${module}.cu")
+      file(CONFIGURE OUTPUT "${source}" CONTENT "${defines}#include \"ops/${op}/kernel.cuh\"\n\n${entries}" @ONLY)
+      ckl_compile_module(${module} "${source}")
+      ckl_embed_module(${target} ${module})
+
+      string(APPEND declarations "extern \"C\" const unsigned char ckl_module_${module}_begin[], ckl_module_${module}_end[];\n"
+                                 "static const char* const ${module}_entries[] = {${names}};\n")
+      string(APPEND rows "    {\"${op}\", \"${module}\", ckl_module_${module}_begin, ckl_module_${module}_end, "
+                         "${module}_entries, ${count}},\n")
+      string(APPEND plain_list "${plain}")
+    endforeach()
+  endforeach()
+
+  set(table "${CMAKE_CURRENT_BINARY_DIR}/modules/table.cpp")
+  file(CONFIGURE OUTPUT "${table}" @ONLY CONTENT [[
+#include "host/module.hpp"
+
+@declarations@
+namespace ckl::host {
+const ModuleImage kModules[] = {
+@rows@};
+const std::size_t kModuleCount = sizeof(kModules) / sizeof(kModules[0]);
+}  // namespace ckl::host
+]])
+  target_sources(${target} PRIVATE "${table}")
+  # For the tests of the instances: one line `op module symbol` an entry.
+  file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/modules/entries.txt" CONTENT "${plain_list}" @ONLY)
+endfunction()
