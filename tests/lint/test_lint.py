@@ -54,6 +54,8 @@ class Lint(unittest.TestCase):
         self.accepts("extern \"C\" __global__ void __launch_bounds__(384, 1) f(__grid_constant__ P const p) {}\n")
         self.accepts("extern __shared__ __align__(1024) uint8_t bytes[];\n")
         self.accepts("std::atomic<int> count; dim3 grid; int8_t a; float x4; my_float4_t y;\n", "src/host/launch.cpp")
+        self.accepts("bool big = __builtin_mul_overflow(a, b, &c);\nTensor t = f(a);\n", "src/host/tensor.cpp")
+        self.rejects("bool big = __builtin_mul_overflow(a, b, &c);\n", "intrinsic")
 
     def test_the_line_is_told(self):
         _, output = lint("src/device/row.cuh", "/* one\n two */\n\n__syncthreads();\n")
