@@ -13,6 +13,8 @@ if [ $status -ne 0 ]; then
   rm -f "$fatbin"
   exit $status
 fi
+echo "CPU time, user and system, of this script and of the compiler:" >>"$log"
+times >>"$log"
 grep -i warning "$log" >&2
 if grep 'C75[0-9][0-9]' "$log" >&2; then
   echo "error: ptxas serialized wgmma or ignored setmaxnreg in $(basename "$fatbin"); see the lines above" >&2

@@ -1,0 +1,38 @@
+"""What every shipped instance must look like in machine code. The tests in test_instances.py hold the build to it."""
+
+# How many entries of each operator are shipped. Change it together with src/ops/<op>/instances.txt.
+SHIPPED = {
+}
+
+LIBRARY_MIB = 40             # libckl.so
+MODULE_CPU_SECONDS = 60      # for compiling one module
+ALL_CPU_SECONDS = 25 * 60    # for compiling all of them; two cores halve it
+
+# The hardware's features, each by an instruction that only it compiles to.
+FEATURES = {
+    "wgmma": r"HGMMA\.",
+    "TMA load": r"UTMALDG\.",
+    "TMA multicast": r"UTMALDG\.\S*MULTICAST",
+    "TMA store": r"UTMASTG\.",
+    "matrix store to shared memory": r"STSM\.",
+    "register reallocation": r"USETMAXREG\.TRY_ALLOC",
+    "cluster barrier": r"UCGABAR_WAIT",
+    "distributed shared memory": r"SYNCS\.ARRIVE\.\S*\.RED\.A1T0",  # arriving at a barrier of another CTA in the cluster
+    "16-byte loads": r"LDG\.E\.\S*128",
+    "16-byte stores": r"STG\.E\.\S*128",
+}
+
+# Every entry is held to all rules whose pattern its symbol matches, and must match at least one; every rule must match an entry.
+#   pattern, features it shows, features it must not show, most registers a thread, most waits for wgmma
+# More than 3 waits (peeled first k-tile, loop, after the loop) mean that ptxas has put in some of its own.
+CLUSTER = r"_(2x1|1x2|2x2|4x1|1x4)_"
+RULES = [
+    (r"^ckl_gemm_.*_(coopm|coopn|ping)$",
+     ["wgmma", "TMA load", "TMA store", "matrix store to shared memory", "register reallocation"], [], 168, 3),
+    (rf"^ckl_gemm_.*{CLUSTER}",
+     ["TMA multicast", "cluster barrier", "distributed shared memory"], [], 168, 3),
+    (r"^ckl_gemm_.*_1x1_",
+     [], ["TMA multicast", "cluster barrier", "distributed shared memory"], 168, 3),
+    (r"^ckl_gemm_.*_gather$",
+     ["wgmma", "TMA store", "matrix store to shared memory", "register reallocation"], ["TMA load"], 168, 3),
+]
