@@ -1,0 +1,141 @@
+#pragma once
+
+// From accumulators to global memory: each consumer warpgroup converts its part of the tile in pieces, stages
+// them in shared memory, and stores them with TMA, or element by element where D is not TMA's to write.
+
+#include <cute/tensor.hpp>
+#include <cute/arch/copy_sm90.hpp>
+#include <cute/atom/copy_traits_sm90_tma.hpp>
+#include <cute/atom/mma_traits_sm90_gmma.hpp>
+#include <cutlass/arch/barrier.h>
+#include <cutlass/numeric_conversion.h>
+
+#include "device/numeric.cuh"
+#include "device/tensor_map.hpp"
+#include "device/tile_grid.hpp"
+
+namespace ckl::device {
+
+using namespace cute;
+using cute::Tensor;  // not ckl::Tensor
+
+/// Where a warpgroup's part of D begins, and how D lies in memory.
+struct EpilogueTarget {
+  TensorMap const& map;              // D as (m, n, batch), for TMA
+  void* data;                        // D's element (0, 0) of this batch, else
+  int64_t row_stride, column_stride; // elements
+  int64_t m, n;                      // D's extents
+  int64_t row, column;               // first element of the warpgroup's part
+  int batch;
+  bool by_tma;
+};
+
+template <auto Config>
+struct Epilogue {
+  static constexpr int WG_M = Config.warpgroup_m(), WG_N = Config.warpgroup_n();
+  static constexpr int PIECE_M = Config.piece_m, BUFFERS = Config.staging_buffers;
+  static constexpr int threads = Config.warpgroup_threads;
+
+  /// The staging buffers of one warpgroup, and how a piece of D's type TD lies in one of them.
+  struct Storage {
+    alignas(1024) uint8_t staging[BUFFERS][Config.staging_bytes()];
+  };
+
+  template <class TD> struct Piece {
+    static constexpr int N = Config.piece_n(sizeof(TD));
+    static constexpr int row_bytes = N * sizeof(TD);
+    using Atom = conditional_t<row_bytes == 128, GMMA::Layout_K_SW128_Atom<TD>,
+                 conditional_t<row_bytes == 64, GMMA::Layout_K_SW64_Atom<TD>, GMMA::Layout_K_SW32_Atom<TD>>>;
+    using SmemLayout = decltype(tile_to_shape(Atom{}, Shape<Int<PIECE_M>, Int<N>>{}));
+    // An MMA whose accumulators are those of one piece, in the same order as in the whole tile.
+    using Mma = decltype(make_tiled_mma(SM90::GMMA::ss_op_selector<cutlass::bfloat16_t, cutlass::bfloat16_t, float, Shape<_64, Int<N>, _64>>()));
+    using StoreAtom = conditional_t<sizeof(TD) == 2, Copy_Atom<SM90_U32x4_STSM_N, TD>, Copy_Atom<AutoVectorizingCopy, TD>>;
+    using Gmem = decltype(make_tensor(make_gmem_ptr((TD*)nullptr), Shape<int, int, int>{}, Stride<int64_t, _1, int64_t>{}));
+    using Tma = decltype(make_tma_copy(SM90_TMA_STORE{}, Gmem{}, SmemLayout{}, Shape<Int<PIECE_M>, Int<N>>{}, _1{}));
+    static_assert(Tma::NumValSrc == PIECE_M * N, "TMA box of D");
+  };
+
+  /// Stores functor(acc) as TD. `next` counts pieces, so that buffers alternate from tile to tile.
+  template <class TD, class Accumulators, class Functor>
+  CUTE_DEVICE static void store(Accumulators const& acc, Functor const& functor, EpilogueTarget const& to, int thread,
+                                int barrier, Storage& storage, int& next) {
+    using P = Piece<TD>;
+    typename P::Mma mma;
+    auto to_smem = make_tiled_copy_C(typename P::StoreAtom{}, mma);
+    auto slice = to_smem.get_slice(thread);
+    Tensor cPiece = make_identity_tensor(Shape<Int<PIECE_M>, Int<P::N>>{});  // (PIECE_M, PIECE_N)
+    Tensor tCcPiece = mma.get_slice(thread).partition_C(cPiece);             // (MMA, 1, 1)
+    constexpr int values = decltype(size(tCcPiece))::value;
+
+    CUTLASS_PRAGMA_UNROLL
+    for (int m = 0; m < WG_M / PIECE_M; ++m) {
+      Tensor acc_m = acc(_, m, _0{});  // (MMA)
+      CUTLASS_PRAGMA_UNROLL
+      for (int piece = 0; piece < WG_N / P::N; ++piece) {
+        int64_t row = to.row + m * PIECE_M, column = to.column + piece * P::N;
+        Tensor rAcc = make_tensor<float>(Int<values>{});  // (MMA)
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < values; ++i) rAcc(i) = acc_m(piece * values + i);
+        functor(rAcc, tCcPiece, row, column);
+        Tensor rD = make_tensor<TD>(shape(tCcPiece));  // (MMA, 1, 1)
+        convert(rAcc, rD);
+
+        Tensor sD = make_tensor(make_smem_ptr(reinterpret_cast<TD*>(storage.staging[next])), typename P::SmemLayout{});  // (PIECE_M, PIECE_N)
+        if (thread == 0) tma_store_wait<BUFFERS - 1>();  // the bulk store that last read this buffer has done so
+        cutlass::arch::NamedBarrier::sync(threads, barrier);
+        copy(to_smem, slice.retile_S(rD), slice.partition_D(as_position_independent_swizzle_tensor(sD)));
+        if (to.by_tma) {
+          cutlass::arch::fence_view_async_shared();
+          cutlass::arch::NamedBarrier::sync(threads, barrier);
+          if (thread == 0) store_piece_by_tma<TD>(sD, to, int(row), int(column));
+        } else {
+          cutlass::arch::NamedBarrier::sync(threads, barrier);
+          store_piece_by_element<TD>(sD, to, row, column, thread);
+        }
+        next = next + 1 == BUFFERS ? 0 : next + 1;
+      }
+    }
+  }
+
+  /// Waits until the bulk stores of this warpgroup have read the staging buffers.
+  CUTE_DEVICE static void drain(int thread) {
+    if (thread == 0) tma_store_wait<0>();
+  }
+
+ private:
+  template <class From, class To>
+  CUTE_DEVICE static void convert(From const& from, To& to) {
+    using Pair = cutlass::NumericArrayConverter<typename To::value_type, float, 2>;
+    Tensor from2 = recast<cutlass::Array<float, 2>>(from);                   // (MMA / 2)
+    Tensor to2 = recast<cutlass::Array<typename To::value_type, 2>>(to);     // (MMA / 2, 1, 1)
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < size(from2); ++i) to2(i) = Pair::convert(from2(i));
+  }
+
+  template <class TD, class Smem>
+  CUTE_DEVICE static void store_piece_by_tma(Smem const& sD, EpilogueTarget const& to, int row, int column) {
+    typename Piece<TD>::Tma tma;
+    Tensor mD = tma.get_tma_tensor(make_shape(int(to.m), int(to.n), to.batch + 1));                    // (M, N, L)
+    Tensor gD = local_tile(domain_offset(make_coord(row, column), mD(_, _, to.batch)),
+                           Shape<Int<PIECE_M>, Int<Piece<TD>::N>>{}, make_coord(_0{}, _0{}));          // (PIECE_M, PIECE_N)
+    auto slice = tma.get_slice(_0{});
+    copy(tma.with(reinterpret_cast<TmaDescriptor const*>(&to.map)), slice.partition_S(sD), slice.partition_D(gD));
+    tma_store_arrive();
+  }
+
+  /// Consecutive threads write consecutive columns, whatever the strides and the alignment of D.
+  template <class TD, class Smem>
+  CUTE_DEVICE static void store_piece_by_element(Smem const& sD, EpilogueTarget const& to, int64_t row, int64_t column, int thread) {
+    TD* origin = static_cast<TD*>(to.data) + row * to.row_stride + column * to.column_stride;
+    Tensor gD = make_tensor(make_gmem_ptr(origin), Shape<Int<PIECE_M>, Int<Piece<TD>::N>>{},
+                            make_stride(to.row_stride, to.column_stride));  // (PIECE_M, PIECE_N)
+    int rows = int(cute::min(to.m - row, int64_t(PIECE_M))), columns = int(cute::min(to.n - column, int64_t(Piece<TD>::N)));
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int i = thread; i < PIECE_M * Piece<TD>::N; i += threads) {
+      int r = i / Piece<TD>::N, c = i % Piece<TD>::N;
+      if (r < rows && c < columns) gD(r, c) = sD(r, c);
+    }
+  }
+};
+
+}  // namespace ckl::device

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cutlass/numeric_types.h>
+
+#include "ckl/tensor.hpp"
+
+namespace ckl::device {
+
+/// The CUTLASS type of a DType.
+template <DType D> struct ElementOf;
+template <> struct ElementOf<DType::f32> { using type = float; };
+template <> struct ElementOf<DType::f16> { using type = cutlass::half_t; };
+template <> struct ElementOf<DType::bf16> { using type = cutlass::bfloat16_t; };
+template <DType D> using Element = typename ElementOf<D>::type;
+
+/// Calls f(Element{}) for the floating-point type that `dtype` names at run time: f32, f16 or bf16.
+template <class F> CUTE_DEVICE void with_element(DType dtype, F&& f) {
+  if (dtype == DType::bf16) f(cutlass::bfloat16_t{});
+  else if (dtype == DType::f16) f(cutlass::half_t{});
+  else f(float{});
+}
+
+}  // namespace ckl::device

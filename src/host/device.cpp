@@ -1,0 +1,92 @@
+#include "host/device.hpp"
+
+#include <array>
+#include <mutex>
+
+#include "host/require.hpp"
+
+namespace ckl {
+
+namespace {
+
+int attribute(cudaDeviceAttr which, int device) {
+  int value = 0;
+  host::check(cudaDeviceGetAttribute(&value, which, device), "cudaDeviceGetAttribute");
+  return value;
+}
+
+DeviceInfo read_device_info(int device) {
+  cudaDeviceProp properties{};
+  host::check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+  DeviceInfo info;
+  info.index = device;
+  info.name = properties.name;
+  info.compute_major = properties.major;
+  info.compute_minor = properties.minor;
+  info.sm_count = properties.multiProcessorCount;
+  info.l2_bytes = std::size_t(properties.l2CacheSize);
+  info.shared_bytes = std::size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  info.memory_bytes = properties.totalGlobalMem;
+  return info;
+}
+
+constexpr int max_devices = 64;
+
+}  // namespace
+
+const DeviceInfo& device_info(int device) {
+  host::require(device >= 0, "device must be 0 or more, but is ", device);
+  int count = 0;
+  cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess) {
+    cudaGetLastError();
+    host::fail(ErrorCode::cuda, "no CUDA device can be used: ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")");
+  }
+  host::require(device < count && device < max_devices, "device must be below the number of CUDA devices, ", count, ", but is ", device);
+  static std::array<DeviceInfo, max_devices> infos;
+  static std::array<std::once_flag, max_devices> once;
+  std::call_once(once[device], [device] { infos[device] = read_device_info(device); });
+  return infos[device];
+}
+
+bool supported(int device) noexcept {
+  try {
+    const DeviceInfo& info = device_info(device);
+    return info.compute_major == 9 && info.compute_minor == 0;
+  } catch (...) {
+    return false;
+  }
+}
+
+namespace host {
+
+int current_device() {
+  int device = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  return device;
+}
+
+const DeviceInfo& require_device(int device) {
+  require(device >= -1, "device must be a CUDA device index, or -1 for the current device, but is ", device);
+  const DeviceInfo& info = device_info(device == -1 ? current_device() : device);
+  require_supported(info.compute_major == 9 && info.compute_minor == 0, "the kernels need a GPU of compute capability 9.0 (H100, H200), but device ",
+                    info.index, ", ", info.name, ", has ", info.compute_major, ".", info.compute_minor);
+  return info;
+}
+
+DeviceGuard::DeviceGuard(int device) : previous_(current_device()), device_(device) {
+  if (previous_ != device_) check(cudaSetDevice(device_), "cudaSetDevice");
+}
+DeviceGuard::~DeviceGuard() {
+  if (previous_ != device_) cudaSetDevice(previous_);
+}
+
+void require_stream_of(Stream stream, int device) {
+  int actual = device;
+  if (stream == nullptr) check(cudaGetDevice(&actual), "cudaGetDevice");
+  else check(cudaStreamGetDevice(stream, &actual), "cudaStreamGetDevice");
+  require(actual == device, "stream must belong to the plan's device, ", device, ", but belongs to device ", actual);
+}
+
+}  // namespace host
+}  // namespace ckl

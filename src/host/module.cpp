@@ -1,0 +1,49 @@
+#include "host/module.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "host/require.hpp"
+
+namespace ckl::host {
+
+namespace {
+
+/// Loads `module`, once for the process.
+cudaLibrary_t load(const ModuleImage& module) {
+  static std::mutex mutex;
+  static std::map<const ModuleImage*, cudaLibrary_t> loaded;
+  std::lock_guard lock(mutex);
+  auto [at, is_new] = loaded.try_emplace(&module, nullptr);
+  if (is_new) {
+    cudaError_t status = cudaLibraryLoadData(&at->second, module.begin, nullptr, nullptr, 0, nullptr, nullptr, 0);
+    if (status != cudaSuccess) loaded.erase(at);
+    check(status, "cudaLibraryLoadData");
+  }
+  return at->second;
+}
+
+}  // namespace
+
+std::vector<std::string> shipped_configs(const char* op) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < kModuleCount; ++i)
+    if (!std::strcmp(kModules[i].op, op)) names.insert(names.end(), kModules[i].entries, kModules[i].entries + kModules[i].entry_count);
+  return names;
+}
+
+cudaKernel_t find_kernel(const char* op, const std::string& config) {
+  for (std::size_t i = 0; i < kModuleCount; ++i) {
+    const ModuleImage& module = kModules[i];
+    if (std::strcmp(module.op, op)) continue;
+    if (std::find(module.entries, module.entries + module.entry_count, config) == module.entries + module.entry_count) continue;
+    cudaKernel_t kernel = nullptr;
+    check(cudaLibraryGetKernel(&kernel, load(module), sentence("ckl_", op, "_", config).c_str()), "cudaLibraryGetKernel");
+    return kernel;
+  }
+  fail(ErrorCode::unsupported, "config must be one that this library ships for ", op, ", but is \"", config, "\"");
+}
+
+}  // namespace ckl::host

@@ -1,0 +1,34 @@
+#pragma once
+
+// The device-only kernel modules that are embedded in the library.
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <cuda_runtime_api.h>
+
+namespace ckl::host {
+
+/// One module: a fatbin, and the configs of the kernels in it. The kernel of config X of operator OP is ckl_OP_X.
+struct ModuleImage {
+  const char* op;               ///< Operator, e.g. "gemm".
+  const char* name;             ///< Module, e.g. "gemm_tn".
+  const unsigned char* begin;   ///< The fatbin's bytes.
+  const unsigned char* end;
+  const char* const* entries;   ///< Config names.
+  std::size_t entry_count;
+};
+
+/// All modules; the build makes this table from the instance lists of src/ops.
+extern const ModuleImage kModules[];
+extern const std::size_t kModuleCount;
+
+/// The shipped config names of operator `op`, in the order of the instance lists.
+std::vector<std::string> shipped_configs(const char* op);
+
+/// The kernel of `config` of operator `op`. Its module is loaded when it is first asked for, and never unloaded.
+/// @throws Error (unsupported) if no such kernel is shipped; (cuda) if it cannot be loaded.
+cudaKernel_t find_kernel(const char* op, const std::string& config);
+
+}  // namespace ckl::host

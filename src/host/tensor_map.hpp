@@ -1,0 +1,29 @@
+#pragma once
+
+// The one place that encodes TMA descriptors.
+
+#include <cstdint>
+
+#include "ckl/tensor.hpp"
+#include "device/tensor_map.hpp"
+
+namespace ckl::host {
+
+/// A batch of matrices for TMA: `contiguous` has stride 1. Extents in elements, boxes in elements.
+struct TensorMapShape {
+  DType dtype;
+  std::int64_t contiguous, other, batch;         ///< Extents.
+  std::int64_t other_stride, batch_stride;       ///< Elements; multiples of 16 bytes.
+  int box_contiguous, box_other;                 ///< What one instruction moves. box_contiguous is 32, 64 or 128 bytes: the swizzle.
+};
+
+/// Whether TMA can move a matrix with these strides and this pointer alignment (bytes).
+bool tma_can_move(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride, int alignment);
+
+/// Encodes a descriptor for `shape` at address `data`, 16-byte aligned.
+TensorMap encode(const TensorMapShape& shape, const void* data);
+
+/// Points `map` to another tensor of the same shape; cheap, for every launch.
+void replace_address(TensorMap& map, const void* data);
+
+}  // namespace ckl::host

@@ -1,0 +1,58 @@
+#include "ops/gemm/config.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ops/gemm/problem.hpp"
+
+namespace ckl {
+
+std::string to_string(const GemmConfig& c) {
+  const char* schedule = c.schedule == Schedule::cooperative_m ? "_coopm" : c.schedule == Schedule::cooperative_n ? "_coopn" : "_ping";
+  auto number = [](int x) { return std::to_string(x); };
+  return std::string(name(c.dtype)) + (c.a_major == Major::k ? "_t" : "_n") + (c.b_major == Major::k ? "n_" : "t_") +
+         number(c.tile_m) + "x" + number(c.tile_n) + "x" + number(c.tile_k) + "_" + number(c.cluster_m) + "x" + number(c.cluster_n) +
+         "_s" + number(c.stages) + schedule + (c.load == Load::gather ? "_gather" : "");
+}
+
+double estimated_clocks(const GemmProblem& problem, const GemmConfig& c, const DeviceInfo& device) {
+  // Rates of one SM, per clock: dense 16-bit multiply-adds; bytes from L2 with all SMs asking; elements that a gathering
+  // warpgroup copies.
+  constexpr double products = 2048, l2_bytes = 48, gathered = 12;
+  // Clocks that a tile costs beside its products: filling the pipeline once, and storing 16 rows.
+  constexpr double fill = 1500, store_16_rows = 120;
+
+  auto ceil_div = [](double x, double y) { return std::ceil(x / y); };
+  double clusters = std::max(1.0, std::floor(device.sm_count / double(c.cluster_size())));
+  double cluster_tiles = ceil_div(problem.m, c.tile_m * c.cluster_m) * ceil_div(problem.n, c.tile_n * c.cluster_n) * problem.batch;
+  double waves = ceil_div(cluster_tiles, clusters);
+  double k_tiles = ceil_div(problem.k, c.tile_k);
+
+  double multiply = double(c.tile_m) * c.tile_n * c.tile_k / products;
+  double rows_loaded = double(c.tile_m) / c.cluster_n + double(c.tile_n) / c.cluster_m;
+  double load = c.load == Load::tma ? rows_loaded * c.tile_k * c.element_bytes() / l2_bytes : rows_loaded * c.tile_k / gathered;
+  double mainloop = k_tiles * std::max(multiply, load);
+  double store = c.tile_m / 16.0 * store_16_rows * c.tile_n / 256.0;
+  if (c.schedule == Schedule::pingpong) {
+    // One consumer stores while the other multiplies; a lone tile is stored with nobody beside it.
+    double steady = std::max(mainloop, store);
+    return fill + waves * steady + store;
+  }
+  return fill + waves * (mainloop + store);
+}
+
+std::vector<GemmConfig> rank_configs(const GemmProblem& problem, const DeviceInfo& device, const std::vector<GemmConfig>& shipped) {
+  GemmTraits traits = traits_of(problem);
+  std::vector<std::pair<double, GemmConfig>> ranked;
+  for (const GemmConfig& c : shipped) {
+    bool fits = c.dtype == problem.a.dtype && c.a_major == traits.a_major && c.b_major == traits.b_major &&
+                (c.load == Load::gather || traits.loads_by_tma) && std::size_t(c.shared_bytes()) <= device.shared_bytes;
+    if (fits) ranked.emplace_back(estimated_clocks(problem, c, device), c);
+  }
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+  std::vector<GemmConfig> configs;
+  for (const auto& [clocks, config] : ranked) configs.push_back(config);
+  return configs;
+}
+
+}  // namespace ckl

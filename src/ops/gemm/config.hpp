@@ -1,0 +1,176 @@
+#pragma once
+
+// How a GEMM runs: one small value, named by one string, the same on the host and in the kernel.
+//
+//   bf16_tn_128x256x64_2x1_s4_coopm
+//   |    |  |          |   |  schedule
+//   |    |  |          |   stages of the shared-memory pipeline
+//   |    |  |          cluster: CTAs along M x CTAs along N
+//   |    |  tile of one CTA: M x N x K
+//   |    layout of A and B in cuBLAS's letters: A is t (K-major) or n (M-major), B is n (K-major) or t (N-major)
+//   element type of A and B
+//
+// An optional last word `gather` says that the producer copies single elements, for operands that TMA cannot take.
+
+#include <cstdint>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ckl/device.hpp"
+#include "ckl/gemm.hpp"
+#include "ckl/tensor.hpp"
+
+namespace ckl {
+
+/// Which mode of an operand is contiguous: K, or the other one (M of A, N of B).
+enum class Major : std::uint8_t { k, mn };
+
+/// Who computes what. Every CTA has one producer warpgroup and two consumer warpgroups.
+enum class Schedule : std::uint8_t {
+  cooperative_m,  ///< Both consumers on one tile, each with half of its rows.
+  cooperative_n,  ///< Both consumers on one tile, each with half of its columns.
+  pingpong,       ///< One tile a consumer: one multiplies while the other stores.
+};
+
+/// Who fills the stages.
+enum class Load : std::uint8_t {
+  tma,     ///< One thread issues bulk tensor copies, multicast in the cluster.
+  gather,  ///< A warpgroup copies element by element: any stride, any alignment.
+};
+
+/// The config of one kernel entry. Sizes are in elements unless they say bytes.
+struct GemmConfig {
+  DType dtype = DType::bf16;
+  Major a_major = Major::k, b_major = Major::k;
+  int tile_m = 0, tile_n = 0, tile_k = 0;
+  int cluster_m = 1, cluster_n = 1;
+  int stages = 0;
+  Schedule schedule = Schedule::cooperative_m;
+  Load load = Load::tma;
+
+  friend constexpr bool operator==(const GemmConfig&, const GemmConfig&) = default;
+
+  // Threads
+  static constexpr int warpgroup_threads = 128;
+  static constexpr int consumers = 2;  ///< Consumer warpgroups.
+  static constexpr int threads = (1 + consumers) * warpgroup_threads;
+  constexpr int cluster_size() const { return cluster_m * cluster_n; }
+  /// Registers a thread after setmaxnreg; together at most 64 Ki a CTA. A gathering producer holds a batch of elements.
+  constexpr int producer_registers() const { return load == Load::tma ? 40 : 152; }
+  constexpr int consumer_registers() const { return load == Load::tma ? 232 : 176; }
+
+  // The part of the tile that one consumer multiplies.
+  constexpr int warpgroup_m() const { return schedule == Schedule::cooperative_m ? tile_m / 2 : tile_m; }
+  constexpr int warpgroup_n() const { return schedule == Schedule::cooperative_n ? tile_n / 2 : tile_n; }
+  /// Consumers that read one stage, and so have to release it.
+  constexpr int readers() const { return schedule == Schedule::pingpong ? 1 : consumers; }
+
+  // The epilogue moves the tile in pieces of 64 rows through staging buffers, two a consumer.
+  static constexpr int piece_m = 64;
+  static constexpr int staging_buffers = 2;
+  /// Columns of a piece: at most one 128-byte row of shared memory.
+  constexpr int piece_n(int element_bytes) const { return std::gcd(warpgroup_n(), 128 / element_bytes); }
+  constexpr int staging_bytes() const { return piece_m * 128; }
+
+  // Shared memory
+  constexpr int element_bytes() const { return static_cast<int>(size_of(dtype)); }
+  constexpr int a_stage_bytes() const { return tile_m * tile_k * element_bytes(); }
+  constexpr int b_stage_bytes() const { return tile_n * tile_k * element_bytes(); }
+  /// Swizzled buffers want 1024-byte alignment, which the start of dynamic shared memory has; so does each buffer here.
+  constexpr int shared_bytes() const {
+    int buffers = stages * (a_stage_bytes() + b_stage_bytes()) + consumers * staging_buffers * staging_bytes();
+    int barriers = (2 * stages + 4) * 8;
+    return buffers + (barriers + 1023) / 1024 * 1024;
+  }
+
+  // TMA boxes: elements along the contiguous mode (128 bytes, the swizzle's width), and along the other one. With
+  // multicast, each CTA of the cluster loads its share of the operand's rows.
+  constexpr int box_contiguous() const { return 128 / element_bytes(); }
+  constexpr int a_box_other() const { return a_major == Major::k ? tile_m / cluster_n : tile_k; }
+  constexpr int b_box_other() const { return b_major == Major::k ? tile_n / cluster_m : tile_k; }
+};
+
+/// Why `config` cannot be compiled, or nullptr if it can.
+constexpr const char* defect(const GemmConfig& config) {
+  const GemmConfig& c = config;
+  if (c.dtype != DType::bf16 && c.dtype != DType::f16) return "the element type must be bf16 or f16";
+  if (c.tile_k != 64 && c.tile_k != 128) return "the K tile must be 64 or 128";
+  if (c.warpgroup_m() < 64 || c.warpgroup_m() % 64) return "a consumer's rows must be a multiple of 64";
+  if (c.warpgroup_n() < 16 || c.warpgroup_n() > 256 || c.warpgroup_n() % 16) return "a consumer's columns must be a multiple of 16 up to 256";
+  if (c.warpgroup_m() * c.warpgroup_n() > 128 * 192) return "a consumer's accumulators must fit 192 registers a thread";
+  if (c.cluster_m < 1 || c.cluster_n < 1 || c.cluster_size() > 8) return "a cluster must have 1 to 8 CTAs";
+  if (c.tile_m % c.cluster_n || c.tile_n % c.cluster_m) return "the cluster must divide the tile";
+  int a_share = c.tile_m / c.cluster_n, b_share = c.tile_n / c.cluster_m;
+  if (c.a_major == Major::mn && a_share % 64) return "a CTA's share of an M-major A must be a multiple of 64 rows";
+  if (c.b_major == Major::mn && b_share % 64) return "a CTA's share of an N-major B must be a multiple of 64 columns";
+  if (c.a_major == Major::k && (a_share % 8 || a_share > 256)) return "a CTA's share of A must be a multiple of 8 rows up to 256";
+  if (c.b_major == Major::k && (b_share % 8 || b_share > 256)) return "a CTA's share of B must be a multiple of 8 columns up to 256";
+  if (c.load == Load::gather && c.cluster_size() != 1) return "a gathering producer cannot multicast";
+  if (c.stages < 2) return "the pipeline needs 2 stages";
+  if (c.shared_bytes() > 232448) return "shared memory exceeds 227 KiB";
+  return nullptr;
+}
+
+namespace detail {
+
+/// Reads config names from left to right; `ok` stays false after the first mismatch.
+struct NameReader {
+  std::string_view rest;
+  bool ok = true;
+
+  constexpr bool accept(std::string_view word) {
+    if (rest.substr(0, word.size()) != word) return false;
+    rest.remove_prefix(word.size());
+    return true;
+  }
+  constexpr void expect(std::string_view word) { ok = accept(word) && ok; }
+  constexpr int number() {
+    int value = 0, digits = 0;
+    for (; !rest.empty() && rest[0] >= '0' && rest[0] <= '9' && digits < 6; ++digits) {
+      value = value * 10 + (rest[0] - '0');
+      rest.remove_prefix(1);
+    }
+    ok = ok && digits > 0;
+    return value;
+  }
+};
+
+}  // namespace detail
+
+/// The config that `name` stands for; `stages` is 0 if it is not a config's name.
+constexpr GemmConfig parse_gemm_config(std::string_view name) {
+  GemmConfig c;
+  detail::NameReader in{name};
+  if (in.accept("f16_")) c.dtype = DType::f16;
+  else in.expect("bf16_");
+  if (in.accept("n")) c.a_major = Major::mn;
+  else in.expect("t");
+  if (in.accept("t")) c.b_major = Major::mn;
+  else in.expect("n");
+  in.expect("_"), c.tile_m = in.number();
+  in.expect("x"), c.tile_n = in.number();
+  in.expect("x"), c.tile_k = in.number();
+  in.expect("_"), c.cluster_m = in.number();
+  in.expect("x"), c.cluster_n = in.number();
+  in.expect("_s"), c.stages = in.number();
+  if (in.accept("_coopm")) c.schedule = Schedule::cooperative_m;
+  else if (in.accept("_coopn")) c.schedule = Schedule::cooperative_n;
+  else in.expect("_ping"), c.schedule = Schedule::pingpong;
+  if (in.accept("_gather")) c.load = Load::gather;
+  return in.ok && in.rest.empty() ? c : GemmConfig{};
+}
+
+/// The name of `config`; parse_gemm_config() reads it back.
+std::string to_string(const GemmConfig& config);
+
+/// A rough prediction of the time that `problem` takes with `config` on `device`, in SM clocks. It ranks configs;
+/// it does not promise a time.
+double estimated_clocks(const GemmProblem& problem, const GemmConfig& config, const DeviceInfo& device);
+
+/// The configs of `shipped` that can serve `problem`, best first. `problem` has a row-major D (see canonical()).
+std::vector<GemmConfig> rank_configs(const GemmProblem& problem, const DeviceInfo& device,
+                                     const std::vector<GemmConfig>& shipped);
+
+}  // namespace ckl

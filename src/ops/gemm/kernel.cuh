@@ -1,0 +1,170 @@
+#pragma once
+
+// The GEMM kernel: a persistent grid of clusters; in each CTA one producer warpgroup and two consumer warpgroups.
+//
+//   producer   for each tile:  A, B tiles -> stages                          (mainloop: load or gather)
+//   consumers  for each tile:  stages -> accumulators -> epilogue -> D       (mainloop: multiply; epilogue: store)
+//
+// Cooperative consumers share every tile; ping-pong consumers take turns, so that one's epilogue hides behind the
+// other's products.
+
+#include "device/arch.cuh"
+#include "device/epilogue.cuh"
+#include "device/mainloop.cuh"
+#include "ops/gemm/config.hpp"
+#include "ops/gemm/linear_combination.cuh"
+#include "ops/gemm/params.hpp"
+
+#include <cutlass/arch/reg_reconfig.h>
+
+namespace ckl::device {
+
+template <GemmConfig Config>
+struct GemmKernel {
+  using MainloopT = Mainloop<Config>;
+  using EpilogueT = Epilogue<Config>;
+  using Pipeline = typename MainloopT::Pipeline;
+  static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
+  /// Ping-pong turns: step 0 is the mainloop, step 1 the epilogue; each is one consumer's at a time.
+  using Turns = cutlass::OrderedSequenceBarrier<2, GemmConfig::consumers>;
+  static constexpr int first_epilogue_barrier = 1;  // named barrier of consumer 0; barrier 0 is the whole block's
+
+  struct Shared {
+    typename MainloopT::Storage mainloop;
+    typename EpilogueT::Storage epilogue[GemmConfig::consumers];
+    typename Pipeline::Storage pipeline;
+    typename Turns::SharedStorage turns;
+  };
+  static_assert(sizeof(Shared) == Config.shared_bytes(), "config.hpp counts the bytes of Shared");
+  static_assert(defect(Config) == nullptr, "the config cannot be compiled");
+
+  /// What a CTA is to do: the tiles of its cluster, and its place in the cluster.
+  struct Work {
+    GemmParams const& p;
+    int rank_m, rank_n, k_tiles;
+
+    CUTE_DEVICE explicit Work(GemmParams const& params) : p(params) {
+      int rank = Config.cluster_size() == 1 ? 0 : int(block_rank_in_cluster());
+      rank_m = rank % Config.cluster_m;
+      rank_n = rank / Config.cluster_m;
+      k_tiles = int((p.k + Config.tile_k - 1) / Config.tile_k);
+    }
+    CUTE_DEVICE int first() const { return blockIdx.x / Config.cluster_size(); }
+    CUTE_DEVICE int step() const { return gridDim.x / Config.cluster_size(); }
+    CUTE_DEVICE int count() const { return int(p.tiles.count()); }
+    /// This CTA's tile of the cluster's tile `index`, in CTA tiles.
+    CUTE_DEVICE TileIndex tile(int index) const {
+      TileIndex t = tile_at(p.tiles, index);
+      return {t.m * Config.cluster_m + rank_m, t.n * Config.cluster_n + rank_n, t.batch};
+    }
+  };
+
+  CUTE_DEVICE static void run(GemmParams const& p) {
+    extern __shared__ __align__(1024) uint8_t shared_bytes[];
+    Shared& shared = *reinterpret_cast<Shared*>(shared_bytes);
+    int warpgroup = cutlass::canonical_warp_group_idx();
+    int thread = threadIdx.x % GemmConfig::warpgroup_threads;
+
+    if (threadIdx.x == 0) {
+      Pipeline::initialize(shared.pipeline, Config.load == Load::tma ? 1 : GemmConfig::warpgroup_threads, Config.readers());
+      prefetch_maps(p);
+    }
+    Turns turns(shared.turns, {uint32_t(warpgroup - 1), GemmConfig::warpgroup_threads});
+    cutlass::arch::fence_barrier_init();
+    if constexpr (Config.cluster_size() > 1) cluster_sync();
+    else block_sync();
+
+    Work work(p);
+    Pipeline pipeline(shared.pipeline);
+    if (warpgroup == 0) {
+      cutlass::arch::warpgroup_reg_dealloc<Config.producer_registers()>();
+      produce(work, thread, shared, pipeline);
+    } else {
+      cutlass::arch::warpgroup_reg_alloc<Config.consumer_registers()>();
+      consume(work, warpgroup - 1, thread, shared, pipeline, turns);
+    }
+  }
+
+ private:
+  CUTE_DEVICE static void prefetch_maps(GemmParams const& p) {
+    if constexpr (Config.load == Load::tma) {
+      prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.a_map));
+      prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.b_map));
+    }
+    if (p.d_by_tma) prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.d_map));
+  }
+
+  CUTE_DEVICE static void produce(Work const& work, int thread, Shared& shared, Pipeline& pipeline) {
+    GemmParams const& p = work.p;
+    auto at = Pipeline::producer_start();
+    if constexpr (Config.load == Load::tma) {
+      if (thread == 0) {
+        for (int index = work.first(); index < work.count(); index += work.step())
+          MainloopT::load(p.a_map, p.b_map, int(p.m), int(p.n), int(p.k), p.tiles.batch, work.tile(index), work.rank_m,
+                          work.rank_n, shared.mainloop, pipeline, at);
+        pipeline.drain(at);
+      }
+    } else {
+      using T = typename MainloopT::T;
+      for (int index = work.first(); index < work.count(); index += work.step()) {
+        TileIndex tile = work.tile(index);
+        GatherSource<T> a{static_cast<T const*>(p.a.data) + tile.batch * p.a.batch, p.m, p.k, p.a.row, p.a.column};
+        GatherSource<T> b{static_cast<T const*>(p.b.data) + tile.batch * p.b.batch, p.n, p.k, p.b.row, p.b.column};
+        MainloopT::gather(a, b, tile, thread, shared.mainloop, pipeline, at);
+      }
+    }
+  }
+
+  CUTE_DEVICE static void consume(Work const& work, int consumer, int thread, Shared& shared, Pipeline& pipeline, Turns& turns) {
+    GemmParams const& p = work.p;
+    typename MainloopT::State at;
+    int part_m = Config.schedule == Schedule::cooperative_m ? consumer : 0;
+    int part_n = Config.schedule == Schedule::cooperative_n ? consumer : 0;
+    int index = work.first(), step = work.step(), skipped = 0;
+    if constexpr (pingpong) {  // consumer 1 begins with the second tile; both then take every other one
+      if (consumer == 1) {
+        index += step;
+        at.advance(work.k_tiles);
+      }
+      step *= GemmConfig::consumers;
+      skipped = work.k_tiles * (GemmConfig::consumers - 1);
+    }
+
+    int next_buffer = 0;
+    for (; index < work.count(); index += step) {
+      TileIndex tile = work.tile(index);
+      auto acc = MainloopT::make_accumulators();  // (MMA, MMA_M, MMA_N)
+      if constexpr (pingpong) turns.wait();
+      MainloopT::multiply(acc, work.k_tiles, part_m, part_n, thread, shared.mainloop, pipeline, at);
+      if constexpr (pingpong) {
+        turns.arrive();
+        at.advance(skipped);
+        turns.wait();
+      }
+      EpilogueTarget target{p.d_map, nullptr, p.d.row, p.d.column, p.m, p.n,
+                            int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
+                            int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(), tile.batch, p.d_by_tma};
+      with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+        using TD = decltype(element);
+        target.data = static_cast<TD*>(p.d.data) + tile.batch * p.d.batch;
+        LinearCombination<TD> functor{p.epilogue, p.m, p.n, tile.batch};
+        EpilogueT::template store<TD>(acc, functor, target, thread, first_epilogue_barrier + consumer,
+                                      shared.epilogue[consumer], next_buffer);
+      });
+      if constexpr (pingpong) {
+        EpilogueT::drain(thread);
+        turns.arrive();
+      }
+    }
+    EpilogueT::drain(thread);
+  }
+};
+
+}  // namespace ckl::device
+
+/// One entry of a module: the kernel for the config that NAME spells.
+#define CKL_GEMM_ENTRY(NAME)                                                                                     \
+  extern "C" __global__ void __launch_bounds__(ckl::GemmConfig::threads, 1)                                      \
+      ckl_gemm_##NAME(__grid_constant__ ckl::GemmParams const params) {                                          \
+    ckl::device::GemmKernel<ckl::parse_gemm_config(#NAME)>::run(params);                                         \
+  }

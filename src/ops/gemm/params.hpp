@@ -1,0 +1,36 @@
+#pragma once
+
+// What the host hands to a GEMM kernel: plain data, laid out alike by both compilers.
+
+#include <cstdint>
+
+#include "ckl/tensor.hpp"
+#include "device/tensor_map.hpp"
+#include "device/tile_grid.hpp"
+
+namespace ckl {
+
+/// A matrix in global memory. `row` and `column` are strides in elements; the batch is outermost.
+struct MatrixParams {
+  void* data;
+  std::int64_t row, column, batch;
+};
+
+/// D = alpha * acc + beta * C, converted to D's type. With beta 0, C is not looked at.
+struct LinearCombinationParams {
+  MatrixParams c;
+  float alpha, beta;
+};
+
+/// D (m, n) = epilogue(A (m, k) * B (k, n)). The kernel's D has contiguous rows wherever `d_by_tma` is set.
+struct GemmParams {
+  TensorMap a_map, b_map, d_map;  ///< For TMA: A as (m, k, batch), B as (n, k, batch), D as (m, n, batch).
+  MatrixParams a, b, d;           ///< For element-wise access; b is the transposed factor, (n, k).
+  std::int64_t m, n, k;
+  TileGrid tiles;
+  DType d_dtype;
+  bool d_by_tma;
+  LinearCombinationParams epilogue;
+};
+
+}  // namespace ckl

@@ -1,0 +1,64 @@
+#include "ops/gemm/problem.hpp"
+
+#include <cstdlib>
+#include <utility>
+
+#include "host/tensor_map.hpp"
+
+namespace ckl {
+
+namespace {
+
+std::int64_t round_up_to_16_bytes(std::int64_t elements, DType dtype) {
+  auto per_16_bytes = std::int64_t(16 / size_of(dtype));
+  return (elements + per_16_bytes - 1) / per_16_bytes * per_16_bytes;
+}
+
+/// Gives a dimension of extent 1 the stride that makes the matrix look dense and aligned.
+void settle_strides(GemmOperand& x, std::int64_t rows, std::int64_t columns) {
+  if (columns == 1 && x.row_stride != 1) x.column_stride = 1;
+  if (rows == 1 && x.column_stride != 1) x.row_stride = 1;
+  if (rows == 1 && x.column_stride == 1) x.row_stride = round_up_to_16_bytes(columns, x.dtype);
+  if (columns == 1 && x.row_stride == 1) x.column_stride = round_up_to_16_bytes(rows, x.dtype);
+}
+
+void transpose(GemmOperand& x) { std::swap(x.row_stride, x.column_stride); }
+
+/// The major mode of A, and of B taken as (n, k): the one with the smaller step.
+Major major_of(std::int64_t mn_stride, std::int64_t k_stride) {
+  return std::llabs(k_stride) <= std::llabs(mn_stride) ? Major::k : Major::mn;
+}
+
+bool tma_can_load(const GemmOperand& x, Major major, std::int64_t mn, std::int64_t k, std::int64_t mn_stride, std::int64_t k_stride) {
+  if (major == Major::k) return k_stride == 1 && host::tma_can_move(x.dtype, k, mn, mn_stride, x.alignment);
+  return mn_stride == 1 && host::tma_can_move(x.dtype, mn, k, k_stride, x.alignment);
+}
+
+}  // namespace
+
+CanonicalGemm canonical(const GemmProblem& problem) {
+  CanonicalGemm c{problem, false};
+  GemmProblem& p = c.problem;
+  settle_strides(p.d, p.m, p.n);
+  if (std::llabs(p.d.row_stride) < std::llabs(p.d.column_stride)) {
+    c.transposed = true;
+    std::swap(p.m, p.n);
+    std::swap(p.a, p.b);
+    for (GemmOperand* x : {&p.a, &p.b, &p.c, &p.d}) transpose(*x);
+  }
+  settle_strides(p.a, p.m, p.k);
+  settle_strides(p.b, p.k, p.n);
+  return c;
+}
+
+GemmTraits traits_of(const GemmProblem& p) {
+  GemmTraits traits;
+  traits.a_major = major_of(p.a.row_stride, p.a.column_stride);
+  traits.b_major = major_of(p.b.column_stride, p.b.row_stride);
+  traits.loads_by_tma = tma_can_load(p.a, traits.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride) &&
+                        tma_can_load(p.b, traits.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride);
+  traits.stores_by_tma = p.d.column_stride == 1 && host::tma_can_move(p.d.dtype, p.n, p.m, p.d.row_stride, p.d.alignment);
+  return traits;
+}
+
+}  // namespace ckl
