@@ -1,0 +1,75 @@
+"""Installs the build into a folder and builds a project against it with find_package(CuTeKernelLib).
+
+  test_package.py BUILD_FOLDER LIBRARY
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BUILD, LIBRARY = map(pathlib.Path, sys.argv[1:3])
+CONSUMER = pathlib.Path(__file__).parent / "consumer"
+
+
+def run(*command, **options):
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(map(str, command))} failed:\n{done.stdout}")
+    return done.stdout
+
+
+class Package(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.prefix = pathlib.Path(cls.folder.name) / "prefix"
+        run("cmake", "--install", BUILD, "--prefix", cls.prefix)
+
+    def installed(self):
+        return {path.relative_to(self.prefix).as_posix() for path in self.prefix.rglob("*") if not path.is_dir()}
+
+    def test_consumer(self):
+        build = pathlib.Path(self.folder.name) / "consumer"
+        # A consumer needs no CUDA toolkit of its own: the public headers include none of it.
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("CUDA", "CKL", "CPATH", "CPLUS"))}
+        run("cmake", "-G", "Ninja", "-S", CONSUMER, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}", env=environment)
+        run("cmake", "--build", build, env=environment)
+        self.assertRegex(run(build / "consumer", env=environment), r"^\d+\.\d+\.\d+: .*-1")
+
+    def test_headers(self):
+        files = self.installed()
+        source = pathlib.Path(__file__).parents[2]
+        for header in (source / "include").rglob("*.hpp"):
+            self.assertIn(f"include/{header.relative_to(source / 'include').as_posix()}", files)
+        for folder in ("device", "ops"):  # for modules of the user's own
+            for header in [*(source / "src" / folder).rglob("*.cuh"), *(source / "src" / folder).rglob("*.hpp")]:
+                self.assertIn(f"include/ckl/kernels/{header.relative_to(source / 'src').as_posix()}", files)
+
+    def test_no_path_of_the_build(self):
+        for name in self.installed():
+            if name.endswith((".cmake", ".hpp", ".cuh")):
+                self.assertNotIn(str(BUILD), (self.prefix / name).read_text(), name)
+
+    def test_exported_symbols(self):
+        if LIBRARY.suffix == ".a":
+            self.skipTest("a static library hides nothing")
+        names = run("nm", "--dynamic", "--defined-only", "--demangle", LIBRARY)
+        foreign = [line for line in names.splitlines() if not re.match(r"\w+ \w (typeinfo (name )?for |vtable for )?ckl::", line)
+                   and " W std::" not in line and " V std::" not in line and " u " not in line]
+        self.assertEqual(foreign, [], "libckl exports more than its API")
+
+    def test_dependencies(self):
+        if LIBRARY.suffix == ".a":
+            self.skipTest("a static library has no dependencies")
+        needed = re.findall(r"NEEDED.*\[(.+?)\]", run("readelf", "--dynamic", LIBRARY))
+        allowed = r"(libcudart|libstdc\+\+|libm|libgcc_s|libc|ld-linux-x86-64)\.so"
+        self.assertEqual([name for name in needed if not re.match(allowed, name)], [])
+        self.assertTrue([name for name in needed if name.startswith("libcudart.so")], "the CUDA runtime is linked as a shared library")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
