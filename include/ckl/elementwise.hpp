@@ -19,6 +19,7 @@ struct ElementwiseOperand {
   std::array<std::int64_t, max_rank> strides{};  ///< Elements from one index of a dimension to the next; 0 broadcasts.
   int alignment = 16;                            ///< Bytes, a power of two from 1 to 16, that the pointer is a multiple of.
 
+  /// Whether all members are equal.
   friend bool operator==(const ElementwiseOperand& x, const ElementwiseOperand& y) noexcept {
     return x.dtype == y.dtype && x.strides == y.strides && x.alignment == y.alignment;
   }

@@ -22,6 +22,7 @@ CKL_API const char* name(ErrorCode code) noexcept;
 /// value. When it is thrown, nothing was launched and no output was written.
 class CKL_API Error : public std::runtime_error {
  public:
+  /// An error of kind `code`; what() is `message`.
   Error(ErrorCode code, const std::string& message);
   ~Error() override;
 

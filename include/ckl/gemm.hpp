@@ -21,6 +21,7 @@ struct GemmOperand {
   std::int64_t batch_stride = 0;   ///< Elements from one matrix of the batch to the next.
   int alignment = 16;              ///< Bytes, a power of two from 1 to 16, that the pointer given to run() is a multiple of.
 
+  /// Whether all members are equal.
   friend bool operator==(const GemmOperand& x, const GemmOperand& y) noexcept {
     return x.dtype == y.dtype && x.row_stride == y.row_stride && x.column_stride == y.column_stride &&
            x.batch_stride == y.batch_stride && x.alignment == y.alignment;
