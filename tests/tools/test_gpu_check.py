@@ -1,0 +1,85 @@
+"""gpu_check on made-up programs: what has passed is kept, what has failed is done again, and the exit status tells."""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+GPU_CHECK = pathlib.Path(__file__).resolve().parents[2] / "tools/gpu_check"
+
+
+class GpuCheck(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        self.program("path/nvidia-smi", "echo '9.0, NVIDIA H100'")
+        self.program("path/compute-sanitizer", 'echo "sanitized with $2"')
+        self.program("build/bin/ckl", f'echo "$@" >>{self.root}/calls; echo "ckl $1 done"')
+        self.program("build/bin/device/add_test", "echo all tests passed")
+
+    def program(self, name, text):
+        file = self.root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+
+    def check(self, *arguments):
+        environment = {**os.environ, "PATH": f"{self.root}/path:/usr/bin:/bin", "CKL_PREBUILT": "1",
+                       "CKL_CUDA_DIR": "", "CUDA_HOME": ""}
+        done = subprocess.run([sys.executable, GPU_CHECK, self.root / "build", *arguments], capture_output=True, text=True,
+                              env=environment)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_goes_on_where_it_stopped(self):
+        status, output = self.check("--only", "run")
+        self.assertEqual(status, 0, output)
+        status, output = self.check()
+        self.assertEqual(status, 0, output)
+        self.assertRegex(output, r"test add_test +passed .* all tests passed")
+        self.assertRegex(output, r"run gemm +passed")
+        calls = (self.root / "calls").read_text().splitlines()
+        self.assertEqual(calls.count("run gemm"), 1)
+        self.check("--again", "--only", "run")
+        self.assertEqual((self.root / "calls").read_text().splitlines().count("run gemm"), 2)
+
+    def test_a_changed_program_is_checked_again(self):
+        self.check()
+        self.program("build/bin/device/add_test", "echo one test failed; exit 1")
+        status, output = self.check()
+        self.assertEqual(status, 1)
+        self.assertRegex(output, r"test add_test +failed .* one test failed")
+        self.program("build/bin/device/add_test", "exit 77")
+        status, output = self.check("--only", "test add")
+        self.assertEqual(status, 0)
+        self.assertRegex(output, r"test add_test +skipped")
+
+    def test_no_time_left(self):
+        status, output = self.check("--seconds", "-1")
+        self.assertEqual(status, 1)
+        self.assertIn("call again to go on", output)
+        self.assertFalse((self.root / "calls").exists())
+
+    def test_no_gpu(self):
+        self.program("path/nvidia-smi", "echo '8.0, NVIDIA A100'")
+        status, output = self.check()
+        self.assertEqual(status, 1)
+        self.assertIn("a GPU of compute capability 9.0 is needed, this machine has: 8.0, NVIDIA A100", output)
+        self.program("path/nvidia-smi", "exit 9")
+        self.assertIn("finds no GPU", self.check()[1])
+
+    def test_a_missing_program(self):
+        (self.root / "build/bin/ckl").unlink()
+        status, output = self.check("--only", "info")
+        self.assertEqual(status, 1)
+        self.assertRegex(output, r"info +failed .*cannot be run")
+
+    def test_no_such_step(self):
+        status, output = self.check("--only", "nonsense")
+        self.assertEqual(status, 1)
+        self.assertIn("no step is named", output)
+
+
+if __name__ == "__main__":
+    unittest.main()
