@@ -2,9 +2,28 @@
 # compile_module.sh FATBIN LOG NVCC ARGUMENT...
 # Compiles one kernel module, keeps what nvcc and ptxas say in LOG, and fails where ptxas has serialized wgmma or ignored
 # setmaxnreg (C75xx): it only prints an info line then, but the kernel loses a tenth of its speed.
+#
+# With CKL_MODULE_CACHE=DIR (or where ~/.cache/cutekernellib exists) modules are kept by the hash of their preprocessed source,
+# the flags and the compiler, so that several build folders and branches share them; those with -lineinfo are not, since their
+# line numbers are not in the hash. Delete the folder at any time.
 fatbin=$1
 log=$2
 shift 2
+
+cache=${CKL_MODULE_CACHE:-$HOME/.cache/cutekernellib}
+kept=
+case " $* " in *" -lineinfo "*) cache= ;; esac
+if [ -d "$cache" ] && preprocessed=$("$@" -E -o - 2>/dev/null | grep -v '^#' | sha256sum); then
+  # The flags without the paths of this build folder and of the headers, whose text is in the preprocessed source.
+  flags=$(printf '%s\n' "$@" | grep -v '/' | sha256sum)
+  compiler=$("$1" --version | sha256sum)
+  kept=$cache/$(printf '%s %s %s' "$preprocessed" "$flags" "$compiler" | sha256sum | cut -c1-40)
+fi
+if [ -n "$kept" ] && [ -f "$kept.fatbin" ] && [ -f "$kept.log" ]; then
+  "$@" -M -MF "$fatbin.d" -MT "$fatbin" >/dev/null 2>&1
+  cp "$kept.fatbin" "$fatbin" && cp "$kept.log" "$log"
+  exit $?
+fi
 
 "$@" -fatbin -o "$fatbin" >"$log" 2>&1
 status=$?
@@ -20,5 +39,9 @@ if grep 'C75[0-9][0-9]' "$log" >&2; then
   echo "error: ptxas serialized wgmma or ignored setmaxnreg in $(basename "$fatbin"); see the lines above" >&2
   rm -f "$fatbin"
   exit 1
+fi
+if [ -n "$kept" ]; then
+  cp "$log" "$kept.log.$$" && mv "$kept.log.$$" "$kept.log"
+  cp "$fatbin" "$kept.fatbin.$$" && mv "$kept.fatbin.$$" "$kept.fatbin"
 fi
 exit 0

@@ -19,13 +19,19 @@ namespace ckl::device {
 using namespace cute;
 using cute::Tensor;  // not ckl::Tensor
 
-/// Where a warpgroup's part of D begins, and how D lies in memory.
-struct EpilogueTarget {
-  TensorMap const& map;              // D as (m, n, batch), for TMA
-  void* data;                        // D's element (0, 0) of this batch, else
-  int64_t row_stride, column_stride; // elements
-  int64_t m, n;                      // D's extents
-  int64_t row, column;               // first element of the warpgroup's part
+/// A matrix of one batch in global memory, with any strides (elements).
+template <class T> struct StridedMatrix {
+  T* data;
+  int64_t row_stride, column_stride;
+};
+
+/// Where a warpgroup's part of D begins, and how D and C lie in memory.
+template <class TD> struct EpilogueTarget {
+  TensorMap const& d_map;        // D as (m, n, batch), for TMA
+  StridedMatrix<TD> d;           // D for element-wise stores
+  StridedMatrix<TD const> c;     // C
+  int64_t m, n;                  // extents of D
+  int64_t row, column;           // first element of the warpgroup's part
   int batch;
   bool by_tma;
 };
@@ -55,17 +61,15 @@ struct Epilogue {
     static_assert(Tma::NumValSrc == PIECE_M * N, "TMA box of D");
   };
 
-  /// Stores functor(acc) as TD. `next` counts pieces, so that buffers alternate from tile to tile.
+  /// D = functor(acc, C). `next` counts pieces, so that buffers alternate from tile to tile.
   template <class TD, class Accumulators, class Functor>
-  CUTE_DEVICE static void store(Accumulators const& acc, Functor const& functor, EpilogueTarget const& to, int thread,
+  CUTE_DEVICE static void store(Accumulators const& acc, Functor const& functor, EpilogueTarget<TD> const& to, int thread,
                                 int barrier, Storage& storage, int& next) {
     using P = Piece<TD>;
+    auto sync = [&] { cutlass::arch::NamedBarrier::sync(threads, barrier); };
     typename P::Mma mma;
     auto to_smem = make_tiled_copy_C(typename P::StoreAtom{}, mma);
     auto slice = to_smem.get_slice(thread);
-    Tensor cPiece = make_identity_tensor(Shape<Int<PIECE_M>, Int<P::N>>{});  // (PIECE_M, PIECE_N)
-    Tensor tCcPiece = mma.get_slice(thread).partition_C(cPiece);             // (MMA, 1, 1)
-    constexpr int values = decltype(size(tCcPiece))::value;
 
     CUTLASS_PRAGMA_UNROLL
     for (int m = 0; m < WG_M / PIECE_M; ++m) {
@@ -73,24 +77,37 @@ struct Epilogue {
       CUTLASS_PRAGMA_UNROLL
       for (int piece = 0; piece < WG_N / P::N; ++piece) {
         int64_t row = to.row + m * PIECE_M, column = to.column + piece * P::N;
-        Tensor rAcc = make_tensor<float>(Int<values>{});  // (MMA)
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < values; ++i) rAcc(i) = acc_m(piece * values + i);
-        functor(rAcc, tCcPiece, row, column);
-        Tensor rD = make_tensor<TD>(shape(tCcPiece));  // (MMA, 1, 1)
-        convert(rAcc, rD);
+        Tensor sD = as_position_independent_swizzle_tensor(
+            make_tensor(make_smem_ptr(reinterpret_cast<TD*>(storage.staging[next])), typename P::SmemLayout{}));  // (PIECE_M, PIECE_N)
+        Tensor tCsD = mma.get_slice(thread).partition_C(sD);                                                    // (MMA, 1, 1)
+        Tensor rD = make_tensor<TD>(shape(tCsD));                                                               // (MMA, 1, 1)
+        clear(rD);
 
-        Tensor sD = make_tensor(make_smem_ptr(reinterpret_cast<TD*>(storage.staging[next])), typename P::SmemLayout{});  // (PIECE_M, PIECE_N)
         if (thread == 0) tma_store_wait<BUFFERS - 1>();  // the bulk store that last read this buffer has done so
-        cutlass::arch::NamedBarrier::sync(threads, barrier);
-        copy(to_smem, slice.retile_S(rD), slice.partition_D(as_position_independent_swizzle_tensor(sD)));
+        sync();
+        if (functor.reads_c()) {  // C passes through the buffer that D is going to leave by
+          load_piece(to, row, column, sD, thread);
+          sync();
+          copy(tCsD, rD);
+          sync();
+        }
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < size(rD); i += 2) {
+          constexpr cutlass::NumericArrayConverter<TD, float, 2> convert;
+          cutlass::Array<float, 2> pair{functor(acc_m(piece * size(rD) + i), float(rD(i))),
+                                        functor(acc_m(piece * size(rD) + i + 1), float(rD(i + 1)))};
+          cutlass::Array<TD, 2> converted = convert(pair);
+          rD(i) = converted[0];
+          rD(i + 1) = converted[1];
+        }
+        copy(to_smem, slice.retile_S(rD), slice.partition_D(sD));
         if (to.by_tma) {
           cutlass::arch::fence_view_async_shared();
-          cutlass::arch::NamedBarrier::sync(threads, barrier);
-          if (thread == 0) store_piece_by_tma<TD>(sD, to, int(row), int(column));
+          sync();
+          if (thread == 0) store_piece_by_tma(to, int(row), int(column), storage.staging[next]);
         } else {
-          cutlass::arch::NamedBarrier::sync(threads, barrier);
-          store_piece_by_element<TD>(sD, to, row, column, thread);
+          sync();
+          store_piece(to, row, column, sD, thread);
         }
         next = next + 1 == BUFFERS ? 0 : next + 1;
       }
@@ -103,38 +120,43 @@ struct Epilogue {
   }
 
  private:
-  template <class From, class To>
-  CUTE_DEVICE static void convert(From const& from, To& to) {
-    using Pair = cutlass::NumericArrayConverter<typename To::value_type, float, 2>;
-    Tensor from2 = recast<cutlass::Array<float, 2>>(from);                   // (MMA / 2)
-    Tensor to2 = recast<cutlass::Array<typename To::value_type, 2>>(to);     // (MMA / 2, 1, 1)
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < size(from2); ++i) to2(i) = Pair::convert(from2(i));
-  }
-
-  template <class TD, class Smem>
-  CUTE_DEVICE static void store_piece_by_tma(Smem const& sD, EpilogueTarget const& to, int row, int column) {
+  template <class TD>
+  CUTE_DEVICE static void store_piece_by_tma(EpilogueTarget<TD> const& to, int row, int column, uint8_t* staging) {
     typename Piece<TD>::Tma tma;
-    Tensor mD = tma.get_tma_tensor(make_shape(int(to.m), int(to.n), to.batch + 1));                    // (M, N, L)
+    Tensor sD = make_tensor(make_smem_ptr(reinterpret_cast<TD*>(staging)), typename Piece<TD>::SmemLayout{});  // (PIECE_M, PIECE_N)
+    Tensor mD = tma.get_tma_tensor(make_shape(int(to.m), int(to.n), to.batch + 1));                            // (M, N, L)
     Tensor gD = local_tile(domain_offset(make_coord(row, column), mD(_, _, to.batch)),
-                           Shape<Int<PIECE_M>, Int<Piece<TD>::N>>{}, make_coord(_0{}, _0{}));          // (PIECE_M, PIECE_N)
+                           Shape<Int<PIECE_M>, Int<Piece<TD>::N>>{}, make_coord(_0{}, _0{}));                  // (PIECE_M, PIECE_N)
     auto slice = tma.get_slice(_0{});
-    copy(tma.with(reinterpret_cast<TmaDescriptor const*>(&to.map)), slice.partition_S(sD), slice.partition_D(gD));
+    copy(tma.with(reinterpret_cast<TmaDescriptor const*>(&to.d_map)), slice.partition_S(sD), slice.partition_D(gD));
     tma_store_arrive();
   }
 
-  /// Consecutive threads write consecutive columns, whatever the strides and the alignment of D.
-  template <class TD, class Smem>
-  CUTE_DEVICE static void store_piece_by_element(Smem const& sD, EpilogueTarget const& to, int64_t row, int64_t column, int thread) {
-    TD* origin = static_cast<TD*>(to.data) + row * to.row_stride + column * to.column_stride;
-    Tensor gD = make_tensor(make_gmem_ptr(origin), Shape<Int<PIECE_M>, Int<Piece<TD>::N>>{},
-                            make_stride(to.row_stride, to.column_stride));  // (PIECE_M, PIECE_N)
-    int rows = int(cute::min(to.m - row, int64_t(PIECE_M))), columns = int(cute::min(to.n - column, int64_t(Piece<TD>::N)));
+  /// Calls f(piece element, matrix element) for those of a piece that lie inside of the matrix. Consecutive threads take
+  /// consecutive columns, whatever the strides and the alignment of the matrix.
+  template <class TD, class T, class Smem, class F>
+  CUTE_DEVICE static void for_each_element(EpilogueTarget<TD> const& to, StridedMatrix<T> const& matrix, int64_t row, int64_t column,
+                                           Smem const& sD, int thread, F const& f) {
+    constexpr int N = Piece<TD>::N;
+    T* origin = matrix.data + row * matrix.row_stride + column * matrix.column_stride;
+    Tensor gD = make_tensor(make_gmem_ptr(origin), Shape<Int<PIECE_M>, Int<N>>{},
+                            make_stride(matrix.row_stride, matrix.column_stride));  // (PIECE_M, PIECE_N)
+    int rows = int(cute::min(to.m - row, int64_t(PIECE_M))), columns = int(cute::min(to.n - column, int64_t(N)));
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int i = thread; i < PIECE_M * Piece<TD>::N; i += threads) {
-      int r = i / Piece<TD>::N, c = i % Piece<TD>::N;
-      if (r < rows && c < columns) gD(r, c) = sD(r, c);
+    for (int i = thread; i < PIECE_M * N; i += threads) {
+      int r = i / N, c = i % N;
+      if (r < rows && c < columns) f(sD(r, c), gD(r, c));
     }
+  }
+
+  template <class TD, class Smem>
+  CUTE_DEVICE static void load_piece(EpilogueTarget<TD> const& to, int64_t row, int64_t column, Smem const& sD, int thread) {
+    for_each_element(to, to.c, row, column, sD, thread, [](TD& staged, TD const& c) { staged = c; });
+  }
+
+  template <class TD, class Smem>
+  CUTE_DEVICE static void store_piece(EpilogueTarget<TD> const& to, int64_t row, int64_t column, Smem const& sD, int thread) {
+    for_each_element(to, to.d, row, column, sD, thread, [](TD const& staged, TD& d) { d = staged; });
   }
 };
 

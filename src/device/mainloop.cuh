@@ -205,15 +205,14 @@ struct Mainloop {
     Tensor tXgX = slice.partition_S(gX);    // (VEC, REST_MN, REST_K)
     Tensor tXcX = slice.partition_S(cX);    // (VEC, REST_MN, REST_K)
     Tensor tXsX = slice.partition_D(smem);  // (VEC, REST_MN, REST_K)
-    CUTLASS_PRAGMA_UNROLL
-    for (int j = 0; j < size<2>(tXsX); ++j) {
+    auto rest = make_layout(make_shape(size<1>(tXsX), size<2>(tXsX)));  // (REST_MN, REST_K)
+#pragma unroll 4  // 32 elements of each thread in flight
+    for (int r = 0; r < size(rest); ++r) {
+      auto [i, j] = rest.get_flat_coord(r);
+      Tensor rX = make_tensor<T>(Int<8>{});  // (VEC)
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < size<1>(tXsX); ++i) {
-        Tensor rX = make_fragment_like(tXsX(_, i, j));  // (VEC)
-        CUTLASS_PRAGMA_UNROLL
-        for (int v = 0; v < size(rX); ++v) rX(v) = elem_less(tXcX(v, i, j), inside) ? tXgX(v, i, j) : T(0);
-        copy(tiled, rX, tXsX(_, i, j));
-      }
+      for (int v = 0; v < size(rX); ++v) rX(v) = elem_less(tXcX(v, i, j), inside) ? tXgX(v, i, j) : T(0);
+      copy(tiled, rX, tXsX(_, i, j));
     }
   }
 };

@@ -85,11 +85,11 @@ struct GemmConfig {
     return buffers + (barriers + 1023) / 1024 * 1024;
   }
 
-  // TMA boxes: elements along the contiguous mode (128 bytes, the swizzle's width), and along the other one. With
-  // multicast, each CTA of the cluster loads its share of the operand's rows.
+  // TMA boxes: elements along the contiguous mode (128 bytes, the swizzle's width), and along the other one, which the
+  // CTAs that share the operand split: each loads its share and multicasts it.
   constexpr int box_contiguous() const { return 128 / element_bytes(); }
-  constexpr int a_box_other() const { return a_major == Major::k ? tile_m / cluster_n : tile_k; }
-  constexpr int b_box_other() const { return b_major == Major::k ? tile_n / cluster_m : tile_k; }
+  constexpr int a_box_other() const { return (a_major == Major::k ? tile_m : tile_k) / cluster_n; }
+  constexpr int b_box_other() const { return (b_major == Major::k ? tile_n : tile_k) / cluster_m; }
 };
 
 /// Why `config` cannot be compiled, or nullptr if it can.
@@ -101,12 +101,11 @@ constexpr const char* defect(const GemmConfig& config) {
   if (c.warpgroup_n() < 16 || c.warpgroup_n() > 256 || c.warpgroup_n() % 16) return "a consumer's columns must be a multiple of 16 up to 256";
   if (c.warpgroup_m() * c.warpgroup_n() > 128 * 192) return "a consumer's accumulators must fit 192 registers a thread";
   if (c.cluster_m < 1 || c.cluster_n < 1 || c.cluster_size() > 8) return "a cluster must have 1 to 8 CTAs";
-  if (c.tile_m % c.cluster_n || c.tile_n % c.cluster_m) return "the cluster must divide the tile";
-  int a_share = c.tile_m / c.cluster_n, b_share = c.tile_n / c.cluster_m;
-  if (c.a_major == Major::mn && a_share % 64) return "a CTA's share of an M-major A must be a multiple of 64 rows";
-  if (c.b_major == Major::mn && b_share % 64) return "a CTA's share of an N-major B must be a multiple of 64 columns";
-  if (c.a_major == Major::k && (a_share % 8 || a_share > 256)) return "a CTA's share of A must be a multiple of 8 rows up to 256";
-  if (c.b_major == Major::k && (b_share % 8 || b_share > 256)) return "a CTA's share of B must be a multiple of 8 columns up to 256";
+  if (c.a_major == Major::mn && c.tile_m % 64) return "the tile of an M-major A must be a multiple of 64 rows";
+  if (c.b_major == Major::mn && c.tile_n % 64) return "the tile of an N-major B must be a multiple of 64 columns";
+  int a_extent = c.a_major == Major::k ? c.tile_m : c.tile_k, b_extent = c.b_major == Major::k ? c.tile_n : c.tile_k;
+  if (a_extent % (8 * c.cluster_n) || c.a_box_other() > 256) return "a CTA's share of A must be a multiple of 8 up to 256";
+  if (b_extent % (8 * c.cluster_m) || c.b_box_other() > 256) return "a CTA's share of B must be a multiple of 8 up to 256";
   if (c.load == Load::gather && c.cluster_size() != 1) return "a gathering producer cannot multicast";
   if (c.stages < 2) return "the pipeline needs 2 stages";
   if (c.shared_bytes() > 232448) return "shared memory exceeds 227 KiB";

@@ -141,15 +141,17 @@ struct GemmKernel {
         at.advance(skipped);
         turns.wait();
       }
-      EpilogueTarget target{p.d_map, nullptr, p.d.row, p.d.column, p.m, p.n,
-                            int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
-                            int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(), tile.batch, p.d_by_tma};
       with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
         using TD = decltype(element);
-        target.data = static_cast<TD*>(p.d.data) + tile.batch * p.d.batch;
-        LinearCombination<TD> functor{p.epilogue, p.m, p.n, tile.batch};
-        EpilogueT::template store<TD>(acc, functor, target, thread, first_epilogue_barrier + consumer,
-                                      shared.epilogue[consumer], next_buffer);
+        EpilogueTarget<TD> target{p.d_map,
+                                  {static_cast<TD*>(p.d.data) + tile.batch * p.d.batch, p.d.row, p.d.column},
+                                  {static_cast<TD const*>(p.epilogue.c.data) + tile.batch * p.epilogue.c.batch, p.epilogue.c.row, p.epilogue.c.column},
+                                  p.m, p.n,
+                                  int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
+                                  int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
+                                  tile.batch, p.d_by_tma};
+        EpilogueT::store(acc, LinearCombination(p.epilogue), target, thread, first_epilogue_barrier + consumer,
+                         shared.epilogue[consumer], next_buffer);
       });
       if constexpr (pingpong) {
         EpilogueT::drain(thread);
