@@ -1,0 +1,308 @@
+// The configs: their names, their geometry, and the choice between them, as pure functions over a GPU that is only described.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cases/add_cases.hpp"
+#include "cases/gemm_cases.hpp"
+#include "ckl/ckl.hpp"
+#include "ops/elementwise/config.hpp"
+#include "ops/gemm/config.hpp"
+
+namespace ckl::test {
+namespace {
+
+DeviceInfo h100() { return {0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30}; }
+
+GemmCase gemm_of(DType in, bool a_by_rows, bool b_by_rows, std::int64_t m, std::int64_t n, std::int64_t k) {
+  GemmCase gemm = dense_gemm("", "", m, n, k);
+  gemm.in = gemm.out = in;
+  gemm.a = a_by_rows ? row_major(k) : column_major(m);
+  gemm.b = b_by_rows ? row_major(n) : column_major(k);
+  return gemm;
+}
+
+/// The names of all configs that some problem can be served by.
+std::set<std::string> reachable_configs() {
+  std::set<std::string> names;
+  for (const DType in : {DType::bf16, DType::f16})
+    for (const bool a_by_rows : {true, false})
+      for (const bool b_by_rows : {true, false}) {
+        GemmCase gemm = gemm_of(in, a_by_rows, b_by_rows, 512, 512, 512);
+        for (const std::string& config : gemm_candidates(problem_of(gemm), h100())) names.insert(config);
+      }
+  return names;
+}
+
+TEST(GemmConfigs, NamesParseBack) {
+  ASSERT_FALSE(reachable_configs().empty());
+  for (const std::string& name : reachable_configs()) EXPECT_EQ(to_string(parse_gemm_config(name)), name);
+}
+
+TEST(GemmConfigs, NameSaysWhatItIs) {
+  const GemmConfig config = parse_gemm_config("f16_nt_192x96x128_2x4_s3_coopn_gather");
+  EXPECT_EQ(config.dtype, DType::f16);
+  EXPECT_EQ(config.a_major, Major::mn);
+  EXPECT_EQ(config.b_major, Major::mn);
+  EXPECT_EQ(config.tile_m, 192);
+  EXPECT_EQ(config.tile_n, 96);
+  EXPECT_EQ(config.tile_k, 128);
+  EXPECT_EQ(config.cluster_m, 2);
+  EXPECT_EQ(config.cluster_n, 4);
+  EXPECT_EQ(config.stages, 3);
+  EXPECT_EQ(config.schedule, Schedule::cooperative_n);
+  EXPECT_EQ(config.load, Load::gather);
+  EXPECT_EQ(parse_gemm_config("bf16_tn_64x64x64_1x1_s2_ping"),
+            (GemmConfig{DType::bf16, Major::k, Major::k, 64, 64, 64, 1, 1, 2, Schedule::pingpong, Load::tma}));
+}
+
+TEST(GemmConfigs, OtherNamesAreRefused) {
+  const std::string good = "bf16_tn_128x256x64_2x1_s4_coopm";
+  ASSERT_EQ(parse_gemm_config(good).stages, 4);
+  for (std::size_t i = 0; i < good.size(); ++i) {
+    std::string without = good;
+    without.erase(i, 1);
+    const GemmConfig config = parse_gemm_config(without);
+    // Most are no name at all; a digit less is the name of another config.
+    EXPECT_TRUE(config.stages == 0 || to_string(config) == without) << without;
+  }
+  for (const char* name : {"", "bf16", "f32_tn_128x256x64_2x1_s4_coopm", "bf16_tx_128x256x64_2x1_s4_coopm",
+                           "bf16_tn_128x256x64_2x1_s4_coopm_", "bf16_tn_128x256x64_2x1_s4_coop", " bf16_tn_128x256x64_2x1_s4_coopm",
+                           "bf16_tn_128x256x64_2x1_s4_coopm_gathers", "bf16_tn_12345678x256x64_2x1_s4_coopm"})
+    EXPECT_EQ(parse_gemm_config(name).stages, 0) << name;
+}
+
+// What config.hpp computes for the host must be what the hardware takes.
+TEST(GemmConfigs, GeometryFitsTheHardware) {
+  for (const std::string& name : reachable_configs()) {
+    SCOPED_TRACE(name);
+    const GemmConfig c = parse_gemm_config(name);
+    EXPECT_EQ(defect(c), nullptr);
+    EXPECT_LE(std::size_t(c.shared_bytes()), h100().shared_bytes);
+    EXPECT_GE(c.shared_bytes(), c.stages * (c.tile_m + c.tile_n) * c.tile_k * 2);
+    // One register file, 64 Ki, for a producer and two consumer warpgroups; setmaxnreg takes multiples of 8 up to 255.
+    EXPECT_LE((c.producer_registers() + 2 * c.consumer_registers()) * 128, 65536);
+    for (const int registers : {c.producer_registers(), c.consumer_registers()}) {
+      EXPECT_EQ(registers % 8, 0);
+      EXPECT_GE(registers, 24);
+      EXPECT_LE(registers, 256);
+    }
+    // Together the warpgroups' parts are the tile.
+    const int parts = c.schedule == Schedule::pingpong ? 1 : 2;
+    EXPECT_EQ(c.warpgroup_m() * c.warpgroup_n() * parts, c.tile_m * c.tile_n);
+    // A TMA box has at most 256 elements a side, and with a 128-byte swizzle 128 bytes a row.
+    EXPECT_EQ(c.box_contiguous() * c.element_bytes(), 128);
+    EXPECT_TRUE(c.a_box_other() >= 8 && c.a_box_other() <= 256);
+    EXPECT_TRUE(c.b_box_other() >= 8 && c.b_box_other() <= 256);
+    for (const int bytes : {2, 4}) {
+      const int columns = c.piece_n(bytes);
+      EXPECT_EQ(c.warpgroup_n() % columns, 0);
+      EXPECT_LE(columns * bytes, 128);
+      EXPECT_LE(columns * bytes * GemmConfig::piece_m, c.staging_bytes());
+    }
+  }
+}
+
+TEST(GemmConfigs, DefectsAreFound) {
+  const GemmConfig good = parse_gemm_config("bf16_tn_128x256x64_2x1_s4_coopm");
+  ASSERT_EQ(defect(good), nullptr);
+  const char* const bad[] = {
+      "bf16_tn_128x256x32_2x1_s4_coopm",      // K tile of less than a swizzle row
+      "bf16_tn_64x256x64_2x1_s4_coopm",       // half of the rows is less than wgmma's 64
+      "bf16_tn_160x128x64_2x1_s4_coopm",      // half of the rows is no multiple of 64
+      "bf16_tn_128x8x64_1x1_s4_ping",         // too few columns
+      "bf16_tn_64x264x64_1x1_s2_ping",        // more columns than one wgmma has
+      "bf16_tn_256x256x64_1x1_s2_coopm",      // accumulators of 256 registers a thread
+      "bf16_tn_128x256x64_4x4_s4_coopm",      // 16 CTAs
+      "bf16_tn_128x256x64_0x1_s4_coopm",      // no CTA
+      "bf16_tn_128x192x64_5x1_s4_coopm",      // columns that 5 CTAs cannot share
+      "bf16_tt_128x192x64_2x1_s4_coopm",      // shares of an N-major B that are half a swizzle atom
+      "bf16_nn_128x128x64_1x4_s4_coopm",      // the same of an M-major A
+      "bf16_tn_128x128x64_2x1_s4_coopm_gather",  // multicast without TMA
+      "bf16_tn_128x256x64_2x1_s1_coopm",      // no pipeline
+      "bf16_tn_128x256x64_2x1_s5_coopm",      // more shared memory than there is
+  };
+  for (const char* name : bad) {
+    ASSERT_EQ(to_string(parse_gemm_config(name)), name);
+    EXPECT_NE(defect(parse_gemm_config(name)), nullptr) << name;
+  }
+}
+
+// ---- the choice ----------------------------------------------------------------------------------------
+
+TEST(GemmChoice, IsAPureFunction) {
+  const GemmProblem problem = problem_of(gemm_of(DType::bf16, true, false, 4096, 2112, 7168));
+  const std::vector<std::string> names = gemm_candidates(problem, h100());
+  EXPECT_EQ(gemm_candidates(problem, h100()), names);
+  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size()) << "a config is listed twice";
+}
+
+TEST(GemmChoice, MatchesTypeAndLayout) {
+  for (const DType in : {DType::bf16, DType::f16})
+    for (const bool a_by_rows : {true, false})
+      for (const bool b_by_rows : {true, false}) {
+        const GemmCase gemm = gemm_of(in, a_by_rows, b_by_rows, 1024, 1024, 1024);
+        const std::vector<std::string> names = gemm_candidates(problem_of(gemm), h100());
+        ASSERT_FALSE(names.empty());
+        for (const std::string& name : names) {
+          const GemmConfig config = parse_gemm_config(name);
+          EXPECT_EQ(config.dtype, in) << name;
+          EXPECT_EQ(config.a_major, a_by_rows ? Major::k : Major::mn) << name;
+          EXPECT_EQ(config.b_major, b_by_rows ? Major::mn : Major::k) << name;
+        }
+        EXPECT_EQ(parse_gemm_config(names.front()).load, Load::tma) << "aligned operands are TMA's";
+      }
+}
+
+// A column-major D is computed as the transposed product: A's and B's parts in the kernel's name change over.
+TEST(GemmChoice, TransposesTheProblemForAColumnMajorD) {
+  GemmCase gemm = gemm_of(DType::bf16, true, true, 1024, 1024, 1024);
+  gemm.d = gemm.c = column_major(gemm.m);
+  for (const std::string& name : gemm_candidates(problem_of(gemm), h100())) {
+    const GemmConfig config = parse_gemm_config(name);
+    EXPECT_EQ(config.a_major, Major::mn) << name;
+    EXPECT_EQ(config.b_major, Major::k) << name;
+  }
+}
+
+bool all_gather(const GemmCase& gemm) {
+  const std::vector<std::string> names = gemm_candidates(problem_of(gemm), h100());
+  return !names.empty() && std::all_of(names.begin(), names.end(),
+                                       [](const std::string& name) { return parse_gemm_config(name).load == Load::gather; });
+}
+
+TEST(GemmChoice, TakesTmaOnlyWhereTmaCanLoad) {
+  const GemmCase good = gemm_of(DType::bf16, true, false, 256, 256, 256);
+  EXPECT_FALSE(all_gather(good));
+  const std::function<void(GemmCase&)> spoilers[] = {
+      [](auto& g) { g.a = row_major(g.k, 1); },           // rows at odd distances
+      [](auto& g) { g.b = column_major(g.k, 4); },        // 8 bytes, not 16
+      [](auto& g) { g.a.offset = 4; },                    // pointer aligned to 8 bytes
+      [](auto& g) { g.b.offset = 1; },
+      [](auto& g) { g.a = row_major(g.k, 0, 0, 2); },     // no unit stride
+      [](auto& g) { g.a.row_stride = 0; },                // broadcast
+      [](auto& g) { g.a.row_stride = -256; },             // backwards
+      [](auto& g) { g.a.row_stride = std::int64_t(1) << 39; },  // 2^40 bytes: beyond what a descriptor takes
+  };
+  for (const auto& spoil : spoilers) {
+    GemmCase spoilt = good;
+    spoil(spoilt);
+    EXPECT_TRUE(all_gather(spoilt)) << "spoiler " << &spoil - spoilers;
+  }
+  // D need not be TMA's: it can be stored element by element.
+  GemmCase odd_output = good;
+  odd_output.d = row_major(good.n, 1);
+  EXPECT_FALSE(all_gather(odd_output));
+}
+
+// A dimension of extent 1 is never stepped through, so its stride must not keep TMA away.
+TEST(GemmChoice, IgnoresTheStridesOfExtentOne) {
+  GemmCase gemm = gemm_of(DType::bf16, true, false, 1, 256, 256);
+  gemm.a.row_stride = 12345;
+  gemm.d.row_stride = gemm.c.row_stride = 777;
+  EXPECT_FALSE(all_gather(gemm));
+  gemm = gemm_of(DType::bf16, true, false, 256, 1, 256);
+  gemm.b.column_stride = 3;
+  EXPECT_FALSE(all_gather(gemm));
+}
+
+TEST(GemmChoice, LeavesOutWhatDoesNotFitTheDevice) {
+  DeviceInfo small = h100();
+  small.shared_bytes = 180000;
+  const GemmProblem problem = problem_of(gemm_of(DType::bf16, true, false, 1024, 1024, 1024));
+  const std::vector<std::string> fitting = gemm_candidates(problem, small);
+  EXPECT_FALSE(fitting.empty());
+  EXPECT_LT(fitting.size(), gemm_candidates(problem, h100()).size());
+  for (const std::string& name : fitting) EXPECT_LE(parse_gemm_config(name).shared_bytes(), 180000) << name;
+}
+
+// With few rows and columns a large tile would leave most multiprocessors idle; with many, a small one would load too much.
+TEST(GemmChoice, TakesSmallTilesForSmallProblemsAndLargeOnesForLarge) {
+  const auto area = [&](std::int64_t size) {
+    const GemmCase gemm = gemm_of(DType::bf16, true, false, size, size, 4096);
+    const GemmConfig config = parse_gemm_config(gemm_candidates(problem_of(gemm), h100()).front());
+    return config.tile_m * config.tile_n;
+  };
+  EXPECT_LT(area(512), area(8192));
+  EXPECT_GE(area(8192), 128 * 192);
+}
+
+TEST(GemmChoice, HasNothingToChooseWithoutAProduct) {
+  for (const auto& [m, n, k] : {std::array{0, 8, 8}, {8, 0, 8}, {8, 8, 0}})
+    EXPECT_TRUE(gemm_candidates(problem_of(gemm_of(DType::bf16, true, false, m, n, k)), h100()).empty());
+  GemmCase no_alpha = gemm_of(DType::bf16, true, false, 8, 8, 8);
+  no_alpha.alpha = 0;
+  EXPECT_TRUE(gemm_candidates(problem_of(no_alpha), h100()).empty());
+}
+
+// ---- elementwise ---------------------------------------------------------------------------------------
+
+ElementwiseOperand operand(const OperandLayout& layout, DType dtype) {
+  ElementwiseOperand result;
+  result.dtype = dtype;
+  std::copy(layout.strides.begin(), layout.strides.end(), result.strides.begin());
+  while (layout.offset * std::int64_t(size_of(dtype)) % result.alignment != 0) result.alignment /= 2;
+  return result;
+}
+
+/// The configs for A + B -> D, which all have D's shape.
+std::vector<std::string> configs(const OperandLayout& a, const OperandLayout& b, const OperandLayout& d,
+                                 DType dtype = DType::f32) {
+  AddProblem problem;
+  problem.rank = int(d.sizes.size());
+  std::copy(d.sizes.begin(), d.sizes.end(), problem.sizes.begin());
+  problem.a = operand(a, dtype), problem.b = operand(b, dtype), problem.d = operand(d, dtype);
+  return add_candidates(problem, h100());
+}
+
+using Names = std::vector<std::string>;
+
+TEST(ElementwiseConfigs, NamesParseBackAndOthersAreRefused) {
+  for (const ElementwiseOp op : {ElementwiseOp::add, ElementwiseOp::scale})
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+      for (const Access access : {Access::flat, Access::rows, Access::strided}) {
+        const ElementwiseConfig config{op, dtype, access, true};
+        EXPECT_EQ(parse_elementwise_config(to_string(config)), config);
+      }
+  for (const char* name : {"", "add", "add_bf16", "add_i32_flat", "add_bf16_flat_", "addbf16flat", "add_bf16_flatt",
+                           "mul_bf16_flat", "_add_bf16_flat"})
+    EXPECT_FALSE(parse_elementwise_config(name).valid) << name;
+}
+
+TEST(ElementwiseChoice, FlatForWhatIsOneRunOfMemory) {
+  const Names all = {"add_f32_flat", "add_f32_rows", "add_f32_strided"};
+  EXPECT_EQ(configs(dense({5, 7}), dense({5, 7}), dense({5, 7})), all);
+  // In any order of the dimensions, as long as it is everybody's.
+  const OperandLayout transposed = permuted({5, 7}, {1, 0});
+  EXPECT_EQ(configs(transposed, transposed, transposed), all);
+  EXPECT_EQ(configs(dense({}), dense({}), dense({})), all);
+}
+
+TEST(ElementwiseChoice, RowsForBroadcastsAndPaddedRows) {
+  const Names rows = {"add_f32_rows", "add_f32_strided"};
+  EXPECT_EQ(configs({{6, 40}, {0, 1}, 0}, dense({6, 40}), dense({6, 40})), rows);
+  EXPECT_EQ(configs({{6, 40}, {1, 0}, 0}, dense({6, 40}), dense({6, 40})), rows);
+  EXPECT_EQ(configs({{6, 40}, {44, 1}, 0}, dense({6, 40}), {{6, 40}, {48, 1}, 0}), rows);
+  // An input that is a single element needs no alignment.
+  EXPECT_EQ(configs({{6, 40}, {0, 0}, 1}, dense({6, 40}), dense({6, 40})), rows);
+}
+
+TEST(ElementwiseChoice, StridedForTheRest) {
+  const Names strided = {"add_f32_strided"};
+  EXPECT_EQ(configs(dense({64}, 1), dense({64}), dense({64})), strided);
+  EXPECT_EQ(configs(dense({64}), dense({64}), dense({64}, 2)), strided);
+  EXPECT_EQ(configs(permuted({5, 7}, {1, 0}), dense({5, 7}), dense({5, 7})), strided);
+  EXPECT_EQ(configs({{6, 40}, {41, 1}, 0}, dense({6, 40}), dense({6, 40})), strided) << "rows that begin unaligned";
+  EXPECT_EQ(configs({{64}, {2}, 0}, dense({64}), dense({64})), strided);
+  // 8 bytes between rows are whole vectors for nobody; 16 bytes are, of 2-byte elements 8 and of f32 4.
+  EXPECT_EQ(configs({{6, 40}, {44, 1}, 0}, dense({6, 40}), dense({6, 40}), DType::f16), Names{"add_f16_strided"});
+}
+
+TEST(ElementwiseChoice, NothingForNoElements) { EXPECT_TRUE(configs(dense({4, 0}), dense({4, 0}), dense({4, 0})).empty()); }
+
+}  // namespace
+}  // namespace ckl::test

@@ -1,0 +1,218 @@
+// What gemm_problem() and add_problem() make of tensors, and what they refuse. Addresses only: no memory is touched.
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdint>
+
+#include "cases/add_cases.hpp"
+#include "cases/bad_add.hpp"
+#include "cases/bad_gemm.hpp"
+#include "cases/gemm_cases.hpp"
+#include "ckl/ckl.hpp"
+#include "expect_error.hpp"
+
+namespace ckl::test {
+namespace {
+
+/// Addresses far apart, aligned to 256 bytes. Nothing is ever read there.
+void* address(int number) { return reinterpret_cast<void*>(std::uintptr_t(0x7000'0000'0000) + number * (1ull << 40)); }
+
+GemmArguments good() { return good_gemm(address(1), address(2), address(3), address(4)); }
+
+// ---- GEMM ----------------------------------------------------------------------------------------------
+
+TEST(GemmProblems, DescribeTheTensors) {
+  GemmArguments arguments = good();
+  arguments.alpha = -2;
+  arguments.b = Tensor::column_major(moved(address(2), 8), DType::bf16, 32, 48, 40);
+  const GemmProblem problem = gemm_problem(arguments);
+  EXPECT_EQ(problem.m, 64);
+  EXPECT_EQ(problem.n, 48);
+  EXPECT_EQ(problem.k, 32);
+  EXPECT_EQ(problem.batch, 1);
+  EXPECT_EQ(problem.alpha, -2);
+  EXPECT_EQ(problem.beta, 1);
+  EXPECT_EQ(problem.a, (GemmOperand{DType::bf16, 32, 1, 0, 16}));
+  EXPECT_EQ(problem.b, (GemmOperand{DType::bf16, 1, 40, 0, 8}));
+  EXPECT_EQ(problem.c, (GemmOperand{DType::bf16, 48, 1, 0, 16}));
+  EXPECT_EQ(problem.d, (GemmOperand{DType::bf16, 48, 1, 0, 16}));
+}
+
+TEST(GemmProblems, AlignmentIsThePointers) {
+  for (const int bytes : {2, 4, 8, 16}) {
+    GemmArguments arguments = good();
+    arguments.a.data = moved(address(1), bytes);
+    EXPECT_EQ(gemm_problem(arguments).a.alignment, bytes);
+  }
+}
+
+TEST(GemmProblems, PrintEverythingThatMatters) {
+  const std::string text = gemm_problem(good()).to_string();
+  for (const char* word : {"gemm", "m=64", "n=48", "k=32", "bf16*bf16->bf16", "tt"})
+    EXPECT_NE(text.find(word), std::string::npos) << word << " in " << text;
+}
+
+TEST(GemmProblems, AreEqualWhenEveryFieldIs) {
+  const GemmProblem problem = gemm_problem(good());
+  EXPECT_TRUE(problem == gemm_problem(good()));
+  const std::function<void(GemmProblem&)> changes[] = {
+      [](auto& p) { ++p.m; },
+      [](auto& p) { ++p.n; },
+      [](auto& p) { ++p.k; },
+      [](auto& p) { ++p.batch; },
+      [](auto& p) { p.alpha = 2; },
+      [](auto& p) { p.beta = 2; },
+      [](auto& p) { p.a.dtype = DType::f16; },
+      [](auto& p) { ++p.b.row_stride; },
+      [](auto& p) { ++p.c.column_stride; },
+      [](auto& p) { p.d.alignment = 8; },
+      [](auto& p) { ++p.a.batch_stride; },
+  };
+  for (const auto& change : changes) {
+    GemmProblem changed = problem;
+    change(changed);
+    EXPECT_FALSE(changed == problem) << &change - changes;
+  }
+}
+
+// Without C, what the caller left in its place says nothing.
+TEST(GemmProblems, DoNotLookAtCWhenBetaIsZero) {
+  GemmArguments arguments = good();
+  arguments.beta = 0;
+  const GemmProblem without = gemm_problem(arguments);
+  arguments.c = Tensor::contiguous(moved(address(4), 2), DType::i64, {1, 2, 3});
+  EXPECT_TRUE(gemm_problem(arguments) == without);
+}
+
+TEST(GemmProblems, AcceptCThatIsExactlyD) {
+  GemmArguments arguments = good();
+  arguments.c = arguments.d;
+  EXPECT_NO_THROW(gemm_problem(arguments));
+}
+
+// Views of one allocation that lie between each other without meeting: interleaved rows, and halves of each row.
+TEST(GemmProblems, AcceptInterleavedTensors) {
+  GemmArguments arguments = good();
+  arguments.beta = 0;
+  arguments.d = Tensor::row_major(address(1), DType::bf16, 64, 48, 128);
+  arguments.a = Tensor::row_major(moved(address(1), 48 * 2), DType::bf16, 64, 32, 128);
+  EXPECT_NO_THROW(gemm_problem(arguments));
+  // D in the even elements, A in the odd ones.
+  arguments.d = Tensor::strided(address(1), DType::bf16, {64, 48}, {96, 2});
+  arguments.a = Tensor::strided(moved(address(1), 2), DType::bf16, {64, 32}, {96, 2});
+  EXPECT_NO_THROW(gemm_problem(arguments));
+  arguments.a.data = moved(address(1), 4);
+  expect_error(ErrorCode::invalid_argument, {"d ", "overlap a"}, [&] { gemm_problem(arguments); });
+}
+
+// An empty tensor has no address, in PyTorch for one.
+TEST(GemmProblems, AcceptNullWhereThereIsNothing) {
+  GemmArguments no_rows = good();
+  no_rows.a = Tensor::row_major(nullptr, DType::bf16, 0, 32);
+  no_rows.c = no_rows.d = Tensor::row_major(nullptr, DType::bf16, 0, 48);
+  EXPECT_NO_THROW(gemm_problem(no_rows));
+
+  GemmArguments no_sum = good();
+  no_sum.a = Tensor::row_major(nullptr, DType::bf16, 64, 0);
+  no_sum.b = Tensor::row_major(nullptr, DType::bf16, 0, 48);
+  EXPECT_NO_THROW(gemm_problem(no_sum));
+}
+
+TEST(GemmProblems, AcceptEveryCaseOfTheDeviceTests) {
+  const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30};
+  for (const bool short_list : {false, true})
+    for (const GemmCase& gemm : gemm_cases(short_list)) {
+      SCOPED_TRACE(::testing::PrintToString(gemm));
+      const bool product = gemm.m && gemm.n && gemm.k && gemm.alpha != 0;
+      EXPECT_EQ(gemm_candidates(problem_of(gemm), h100).empty(), !product);
+    }
+}
+
+class BadGemms : public ::testing::TestWithParam<BadGemm> {};
+
+INSTANTIATE_TEST_SUITE_P(List, BadGemms, ::testing::ValuesIn(bad_gemms()),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+TEST_P(BadGemms, AreRefused) {
+  GemmArguments arguments = good();
+  ASSERT_NO_THROW(gemm_problem(arguments));
+  GetParam().spoil(arguments);
+  expect_error(GetParam().code, GetParam().words, [&] { gemm_problem(arguments); });
+  // The call itself says the same: whatever the device, the arguments are looked at first.
+  expect_error(GetParam().code, GetParam().words, [&] { gemm(arguments); });
+}
+
+class BadGemmProblems : public ::testing::TestWithParam<BadProblem> {};
+
+INSTANTIATE_TEST_SUITE_P(List, BadGemmProblems, ::testing::ValuesIn(bad_gemm_problems()),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+TEST_P(BadGemmProblems, AreRefused) {
+  GemmProblem problem = gemm_problem(good());
+  GetParam().spoil(problem);
+  expect_error(GetParam().code, GetParam().words, [&] { GemmPlan plan(problem); });
+  expect_error(GetParam().code, GetParam().words, [&] { gemm_candidates(problem, DeviceInfo()); });
+}
+
+// ---- add -----------------------------------------------------------------------------------------------
+
+AddArguments good_addition() { return good_add(address(1), address(2), address(3)); }
+
+AddProblem problem_of(const AddArguments& arguments) { return add_problem(arguments.a, arguments.b, arguments.d); }
+
+TEST(AddProblems, DescribeTheTensorsBroadcast) {
+  AddArguments arguments = good_addition();
+  arguments.b.data = moved(arguments.b.data, 4);
+  const AddProblem problem = problem_of(arguments);
+  EXPECT_EQ(problem.rank, 2);
+  EXPECT_EQ(problem.sizes, (std::array<std::int64_t, max_rank>{40, 50}));
+  EXPECT_EQ(problem.a, (ElementwiseOperand{DType::f32, {50, 1}, 16}));
+  EXPECT_EQ(problem.b, (ElementwiseOperand{DType::f32, {0, 1}, 4}));
+  EXPECT_EQ(problem.d, (ElementwiseOperand{DType::f32, {50, 1}, 16}));
+  EXPECT_EQ(problem.to_string(), "add (40, 50) f32");
+}
+
+TEST(AddProblems, AreEqualWhenEveryFieldIs) {
+  const AddProblem problem = problem_of(good_addition());
+  EXPECT_TRUE(problem == problem_of(good_addition()));
+  const std::function<void(AddProblem&)> changes[] = {
+      [](auto& p) { p.rank = 1; },           [](auto& p) { ++p.sizes[1]; },
+      [](auto& p) { ++p.a.strides[0]; },     [](auto& p) { p.b.alignment = 1; },
+      [](auto& p) { p.d.dtype = DType::f16; }};
+  for (const auto& change : changes) {
+    AddProblem changed = problem;
+    change(changed);
+    EXPECT_FALSE(changed == problem) << &change - changes;
+  }
+}
+
+TEST(AddProblems, AcceptInPlaceAndInterleaved) {
+  AddArguments arguments = good_addition();
+  arguments.d = arguments.a;
+  EXPECT_NO_THROW(problem_of(arguments));
+  arguments.a = Tensor::strided(address(1), DType::f32, {40, 50}, {100, 2});
+  arguments.d = Tensor::strided(moved(address(1), 4), DType::f32, {40, 50}, {100, 2});
+  EXPECT_NO_THROW(problem_of(arguments));
+}
+
+TEST(AddProblems, AcceptNullWhereThereIsNothing) {
+  EXPECT_NO_THROW(add_problem(Tensor::contiguous(nullptr, DType::f32, {0, 50}), Tensor::contiguous(nullptr, DType::f32, {50}),
+                              Tensor::contiguous(nullptr, DType::f32, {0, 50})));
+}
+
+class BadAdds : public ::testing::TestWithParam<BadAdd> {};
+
+INSTANTIATE_TEST_SUITE_P(List, BadAdds, ::testing::ValuesIn(bad_adds()),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+TEST_P(BadAdds, AreRefused) {
+  AddArguments arguments = good_addition();
+  ASSERT_NO_THROW(problem_of(arguments));
+  GetParam().spoil(arguments);
+  expect_error(GetParam().code, GetParam().words, [&] { problem_of(arguments); });
+  expect_error(GetParam().code, GetParam().words, [&] { add(arguments.a, arguments.b, arguments.d); });
+}
+
+}  // namespace
+}  // namespace ckl::test

@@ -1,0 +1,243 @@
+// The oracle itself: small cases whose results are known or computed here from the definition.
+
+#include "reference/reference.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "reference/numeric.hpp"
+
+namespace {
+
+using ckl::AddProblem;
+using ckl::DType;
+using ckl::GemmProblem;
+using ckl::reference::Comparison;
+using ckl::reference::Numeric;
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// `values` in `dtype`, as bytes.
+std::vector<char> packed(DType dtype, const std::vector<double>& values) {
+  std::vector<char> bytes(values.size() * size_of(dtype));
+  for (std::size_t i = 0; i < values.size(); ++i) Numeric(dtype).write(bytes.data(), std::int64_t(i), values[i]);
+  return bytes;
+}
+
+std::vector<double> normal(std::size_t count, int seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<double> distribution;
+  std::vector<double> values(count);
+  for (double& value : values) value = distribution(random);
+  return values;
+}
+
+/// Dense row-major everything, f16 in and f32 out.
+GemmProblem dense(std::int64_t m, std::int64_t n, std::int64_t k, float alpha = 1, float beta = 0) {
+  GemmProblem problem;
+  problem.m = m, problem.n = n, problem.k = k, problem.alpha = alpha, problem.beta = beta;
+  problem.a = {DType::f16, k, 1, m * k, 16};
+  problem.b = {DType::f16, n, 1, k * n, 16};
+  problem.c = problem.d = {DType::f32, n, 1, m * n, 16};
+  return problem;
+}
+
+TEST(ReferenceGemm, ComputesASmallProductByHand) {
+  const auto a = packed(DType::f16, {1, 2, 3, 4, 5, 6}), b = packed(DType::f16, {1, -1, 2, 0, 3, 1});
+  const auto c = packed(DType::f32, {10, 20, 30, -40});
+  std::vector<double> d(4), scale(4);
+  ckl::reference::gemm(dense(2, 2, 3, 2.0f, -0.5f), a.data(), b.data(), c.data(), d.data(), scale.data());
+  EXPECT_EQ(d, (std::vector<double>{2 * 14 - 5, 2 * 2 - 10, 2 * 32 - 15, 2 * 2 + 20}));
+  EXPECT_EQ(scale, (std::vector<double>{2 * 14 + 5, 2 * 4 + 10, 2 * 32 + 15, 2 * 10 + 20}));
+}
+
+// Sizes beyond one panel of the blocked loop and with a tail in each direction; strides of every kind.
+TEST(ReferenceGemm, AgreesWithTheDefinitionOverStridesAndBatches) {
+  GemmProblem p = dense(37, 523, 131, -1.5f, 0.75f);
+  p.batch = 2;
+  p.a = {DType::bf16, 2, 80, 80 * 131 + 3, 2};   // column-major with gaps inside the columns
+  p.b = {DType::bf16, 1, 140, 140 * 523, 2};     // column-major, padded
+  p.c = {DType::f16, 600, 1, 0, 2};              // the same C for both matrices
+  p.d = {DType::f16, 523, 1, 37 * 523, 2};
+  const auto a = packed(DType::bf16, normal(2 * p.a.batch_stride, 1)), b = packed(DType::bf16, normal(2 * p.b.batch_stride, 2));
+  const auto c = packed(DType::f16, normal(37 * 600, 3));
+  std::vector<double> d(2 * 37 * 523), scale(d.size());
+  ckl::reference::gemm(p, a.data(), b.data(), c.data(), d.data(), scale.data());
+
+  const Numeric input(DType::bf16), output(DType::f16);
+  for (std::int64_t l = 0; l < 2; ++l)
+    for (std::int64_t i = 0; i < p.m; ++i)
+      for (std::int64_t j = 0; j < p.n; ++j) {
+        const double addend = output.read(c.data(), i * 600 + j);
+        double sum = 0, absolute = 0;
+        for (std::int64_t k = 0; k < p.k; ++k) {
+          const double product = input.read(a.data(), l * p.a.batch_stride + i * 2 + k * 80) *
+                                 input.read(b.data(), l * p.b.batch_stride + k + j * 140);
+          sum += product;
+          absolute += std::abs(product);
+        }
+        const std::int64_t at = (l * p.m + i) * p.n + j;
+        ASSERT_NEAR(d[at], -1.5 * sum + 0.75 * addend, 1e-12 * scale[at]);
+        ASSERT_NEAR(scale[at], 1.5 * absolute + 0.75 * std::abs(addend), 1e-12 * scale[at]);
+      }
+
+  const std::vector<std::int64_t> rows = {36, 0, 17};
+  std::vector<double> some(2 * 3 * 523), some_scale(some.size());
+  ckl::reference::gemm_rows(p, a.data(), b.data(), c.data(), rows, some.data(), some_scale.data());
+  for (std::int64_t l = 0; l < 2; ++l)
+    for (std::int64_t i = 0; i < 3; ++i)
+      for (std::int64_t j = 0; j < p.n; ++j) {
+        ASSERT_EQ(some[(l * 3 + i) * p.n + j], d[(l * p.m + rows[i]) * p.n + j]);
+        ASSERT_EQ(some_scale[(l * 3 + i) * p.n + j], scale[(l * p.m + rows[i]) * p.n + j]);
+      }
+}
+
+TEST(ReferenceGemm, DoesNotReadWhatAZeroScalarSwitchesOff) {
+  const auto c = packed(DType::f32, {1, nan, infinity, -2});
+  std::vector<double> d(4, nan), scale(4, nan);
+  ckl::reference::gemm(dense(2, 2, 3, 0, 2), nullptr, nullptr, c.data(), d.data(), scale.data());
+  EXPECT_EQ(d[0], 2);
+  EXPECT_TRUE(std::isnan(d[1]));
+  EXPECT_EQ(d[2], infinity);
+  EXPECT_EQ(scale[3], 4);
+
+  ckl::reference::gemm(dense(2, 2, 0, 1, 0), nullptr, nullptr, nullptr, d.data(), nullptr);
+  EXPECT_EQ(d, std::vector<double>(4, 0.0));
+}
+
+// 0 * infinity is NaN in a product, and no blocking or skipping of zeros may hide it.
+TEST(ReferenceGemm, PropagatesNaNAndInfinity) {
+  const auto a = packed(DType::f16, {0, 1, 1, 1}), b = packed(DType::f16, {infinity, 2, 1, nan});
+  std::vector<double> d(4);
+  ckl::reference::gemm(dense(2, 2, 2), a.data(), b.data(), nullptr, d.data(), nullptr);
+  EXPECT_TRUE(std::isnan(d[0]));
+  EXPECT_TRUE(std::isnan(d[1]));
+  EXPECT_EQ(d[2], infinity);
+  EXPECT_TRUE(std::isnan(d[3]));
+}
+
+// What the comparison must accept and refuse, around one bf16 element whose reference value is 1 + 1/512: between the
+// numbers 1 and 1 + 1/128, nearer to 1.
+class CompareGemm : public testing::Test {
+ protected:
+  bool accepts(double actual, double expected, double scale, std::int64_t k = 4) {
+    GemmProblem problem = dense(1, 1, k);
+    problem.d.dtype = DType::bf16;
+    const auto bytes = packed(DType::bf16, {actual});
+    last_ = ckl::reference::compare_gemm(problem, bytes.data(), &expected, &scale);
+    return last_.passed();
+  }
+  Comparison last_;
+};
+
+TEST_F(CompareGemm, AcceptsTheNearestNumberAndWhatTheToleranceReaches) {
+  const double expected = 1 + 1.0 / 512;
+  EXPECT_TRUE(accepts(1, expected, 1));
+  EXPECT_NEAR(last_.error, 1.0 / 512, 1e-12);
+  EXPECT_FALSE(accepts(1 + 1.0 / 128, expected, 1));
+  EXPECT_EQ(last_.wrong, 1);
+  EXPECT_NE(last_.first_wrong.find("(0, 0)"), std::string::npos) << last_.first_wrong;
+  // A sum over much larger products may be off by 1/512, which reaches the middle between the two.
+  EXPECT_TRUE(accepts(1 + 1.0 / 128, expected, 0x1p21 / 512 * 1.001));
+  EXPECT_FALSE(accepts(1 + 1.0 / 128, expected, 0x1p21 / 512 * 0.999));
+}
+
+TEST_F(CompareGemm, ComparesWhatIsNotFinite) {
+  EXPECT_TRUE(accepts(nan, nan, nan));
+  EXPECT_TRUE(accepts(infinity, infinity, infinity));
+  EXPECT_FALSE(accepts(-infinity, infinity, infinity));
+  EXPECT_FALSE(accepts(nan, infinity, infinity));
+  EXPECT_FALSE(accepts(infinity, nan, nan));
+  EXPECT_FALSE(accepts(0, nan, nan));
+  EXPECT_FALSE(accepts(nan, 0, 1));
+  EXPECT_EQ(last_.error, infinity);
+  EXPECT_FALSE(accepts(infinity, 1e38, 1e38));
+  EXPECT_TRUE(accepts(infinity, 3.4e38, 3.4e38));   // bf16 ends at 3.39e38
+  EXPECT_FALSE(accepts(0x1.fep127, 3.41e38, 3.41e38));
+}
+
+TEST_F(CompareGemm, AcceptsSubnormalRoundingOnly) {
+  EXPECT_TRUE(accepts(0, 0x1p-135, 0x1p-135));
+  EXPECT_TRUE(accepts(0x1p-133, 0x1.8p-134, 0x1.8p-134));
+  EXPECT_FALSE(accepts(0, 0x1.8p-134, 0x1.8p-134));
+}
+
+TEST_F(CompareGemm, BoundIsHalfAnUlpAndTheAccumulation) {
+  EXPECT_TRUE(accepts(1, 1, 1, 16));
+  EXPECT_EQ(last_.bound, 0x1p-8 + 4 * 0x1p-22);
+  EXPECT_EQ(last_.error, 0);
+  EXPECT_EQ(ckl::reference::gemm_tolerance(0), 0x1p-22);
+}
+
+// One product of 4096 left out of a sum is the smallest mistake a kernel makes, and must be seen in f32 output.
+TEST(CompareGemmSensitivity, SeesOneLostProduct) {
+  const std::int64_t k = 4096;
+  GemmProblem problem = dense(1, 1, k);
+  const auto a = packed(DType::f16, std::vector<double>(k, 0.5)), b = packed(DType::f16, std::vector<double>(k, 1));
+  double d, scale;
+  ckl::reference::gemm(problem, a.data(), b.data(), nullptr, &d, &scale);
+  ASSERT_EQ(d, 2048);
+  EXPECT_TRUE(ckl::reference::compare_gemm(problem, packed(DType::f32, {2048}).data(), &d, &scale).passed());
+  EXPECT_FALSE(ckl::reference::compare_gemm(problem, packed(DType::f32, {2047.5}).data(), &d, &scale).passed());
+}
+
+AddProblem add_of(DType dtype, std::int64_t rows, std::int64_t columns) {
+  AddProblem problem;
+  problem.rank = 2;
+  problem.sizes = {rows, columns};
+  problem.a.dtype = problem.b.dtype = problem.d.dtype = dtype;
+  problem.a.strides = {columns, 1};
+  problem.b.strides = {0, 1};  // one row for all
+  problem.d.strides = {1, rows};
+  return problem;
+}
+
+TEST(ReferenceAdd, BroadcastsAndTransposes) {
+  const AddProblem problem = add_of(DType::f32, 2, 3);
+  const auto a = packed(DType::f32, {1, 2, 3, 4, 5, 6}), b = packed(DType::f32, {10, 20, 30});
+  std::vector<double> d(6);
+  ckl::reference::add(problem, a.data(), b.data(), d.data());
+  EXPECT_EQ(d, (std::vector<double>{11, 22, 33, 14, 25, 36}));
+  EXPECT_TRUE(ckl::reference::compare_add(problem, packed(DType::f32, {11, 14, 22, 25, 33, 36}).data(), d.data()).passed());
+  const Comparison swapped =
+      ckl::reference::compare_add(problem, packed(DType::f32, {11, 22, 33, 14, 25, 36}).data(), d.data());
+  EXPECT_EQ(swapped.wrong, 4);
+  EXPECT_NE(swapped.first_wrong.find("(0, 1) is 33, expected 22"), std::string::npos) << swapped.first_wrong;
+}
+
+TEST(ReferenceAdd, RankZeroIsOneElementAndAZeroSizeIsNone) {
+  AddProblem scalar;
+  EXPECT_EQ(ckl::reference::element_count(scalar), 1);
+  EXPECT_EQ(ckl::reference::element_count(add_of(DType::f32, 0, 5)), 0);
+}
+
+// 2048 + 1 lies halfway between the f16 numbers 2048 and 2050 and goes to the even 2048; 2^-10 more must be seen.
+TEST(ReferenceAdd, RoundsThroughF32Once) {
+  AddProblem problem = add_of(DType::f16, 1, 2);
+  problem.d.dtype = DType::f16;
+  const auto a = packed(DType::f16, {2048, 2048}), b = packed(DType::f16, {1, 1 + 0x1p-10});
+  std::vector<double> d(2);
+  ckl::reference::add(problem, a.data(), b.data(), d.data());
+  EXPECT_EQ(d, (std::vector<double>{2048, 2050}));
+
+  // And where f32 is not exact either, the two roundings are the operator's: 65504 + 2^-24 is 65504 in f32.
+  const auto c = packed(DType::f16, {65504, -0.0}), e = packed(DType::f16, {0x1p-24, -0.0});
+  ckl::reference::add(problem, c.data(), e.data(), d.data());
+  EXPECT_EQ(d[0], 65504);
+  EXPECT_TRUE(std::signbit(d[1]));
+  EXPECT_FALSE(ckl::reference::compare_add(problem, packed(DType::f16, {65504, 0.0}).data(), d.data()).passed());
+}
+
+TEST(ReferenceAdd, ComparesWhatIsNotFinite) {
+  const AddProblem problem = add_of(DType::bf16, 1, 3);
+  const std::vector<double> expected = {nan, infinity, -infinity};
+  EXPECT_TRUE(ckl::reference::compare_add(problem, packed(DType::bf16, expected).data(), expected.data()).passed());
+  EXPECT_EQ(ckl::reference::compare_add(problem, packed(DType::bf16, {0, -infinity, nan}).data(), expected.data()).wrong, 3);
+}
+
+}  // namespace
