@@ -1,7 +1,7 @@
 #!/bin/sh
 # compile_module.sh FATBIN LOG NVCC ARGUMENT...
-# Compiles one kernel module, keeps what nvcc and ptxas say in LOG, and fails where ptxas has serialized wgmma or ignored
-# setmaxnreg (C75xx): it only prints an info line then, but the kernel loses a tenth of its speed.
+# Compiles one kernel module, writes its dependencies to FATBIN.d, keeps what nvcc and ptxas say in LOG, and fails where ptxas has
+# serialized wgmma or ignored setmaxnreg (C75xx): it only prints an info line then, but the kernel loses a tenth of its speed.
 #
 # With CKL_MODULE_CACHE=DIR (or where ~/.cache/cutekernellib exists) modules are kept by the hash of their preprocessed source,
 # the flags and the compiler, so that several build folders and branches share them; those with -lineinfo are not, since their
@@ -13,19 +13,20 @@ shift 2
 cache=${CKL_MODULE_CACHE:-$HOME/.cache/cutekernellib}
 kept=
 case " $* " in *" -lineinfo "*) cache= ;; esac
-if [ -d "$cache" ] && preprocessed=$("$@" -E -o - 2>/dev/null | grep -v '^#' | sha256sum); then
+if [ -d "$cache" ] && "$@" -E >"$fatbin.i" 2>/dev/null && [ -s "$fatbin.i" ]; then
+  preprocessed=$(grep -v '^# [0-9]' "$fatbin.i" | sha256sum)  # without the line markers, which hold paths
   # The flags without the paths of this build folder and of the headers, whose text is in the preprocessed source.
   flags=$(printf '%s\n' "$@" | grep -v '/' | sha256sum)
   compiler=$("$1" --version | sha256sum)
   kept=$cache/$(printf '%s %s %s' "$preprocessed" "$flags" "$compiler" | sha256sum | cut -c1-40)
 fi
+rm -f "$fatbin.i"
 if [ -n "$kept" ] && [ -f "$kept.fatbin" ] && [ -f "$kept.log" ]; then
-  "$@" -M -MF "$fatbin.d" -MT "$fatbin" >/dev/null 2>&1
-  cp "$kept.fatbin" "$fatbin" && cp "$kept.log" "$log"
+  "$@" -M -MF "$fatbin.d" -MT "$fatbin" && cp "$kept.log" "$log" && cp "$kept.fatbin" "$fatbin"
   exit $?
 fi
 
-"$@" -fatbin -o "$fatbin" >"$log" 2>&1
+"$@" -MD -MF "$fatbin.d" -MT "$fatbin" -fatbin -o "$fatbin" >"$log" 2>&1
 status=$?
 if [ $status -ne 0 ]; then
   cat "$log" >&2

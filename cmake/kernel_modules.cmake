@@ -35,7 +35,7 @@ function(ckl_compile_module name source)
     OUTPUT "${fatbin}"
     BYPRODUCTS "${folder}/${name}.log"
     COMMAND "${CKL_COMPILE_MODULE}" "${fatbin}" "${folder}/${name}.log"
-            "${CKL_NVCC}" ${flags} ${includes} -MD -MF "${fatbin}.d" -MT "${fatbin}" "${source}"
+            "${CKL_NVCC}" ${flags} ${includes} "${source}"
     DEPENDS "${source}" "${CKL_COMPILE_MODULE}"
     DEPFILE "${fatbin}.d"
     JOB_POOL ckl_nvcc
