@@ -27,10 +27,10 @@ struct BadAdd {
 
 inline void PrintTo(const BadAdd& bad, std::ostream* out) { *out << bad.name; }
 
-/// A and D (40, 50), B (50), f32: nothing is wrong with it. The memory of each must hold 4096 elements.
+/// A and D (40, 48), B (48), f32: nothing is wrong with it. The memory of each must hold 4096 elements.
 inline AddArguments good_add(void* a, void* b, void* d) {
-  return {Tensor::contiguous(a, DType::f32, {40, 50}), Tensor::contiguous(b, DType::f32, {50}),
-          Tensor::contiguous(d, DType::f32, {40, 50})};
+  return {Tensor::contiguous(a, DType::f32, {40, 48}), Tensor::contiguous(b, DType::f32, {48}),
+          Tensor::contiguous(d, DType::f32, {40, 48})};
 }
 
 inline std::vector<BadAdd> bad_adds() {
@@ -44,10 +44,10 @@ inline std::vector<BadAdd> bad_adds() {
       {"b_rank_too_large", invalid, {"b.rank", "5", "6"}, [](auto& x) { x.b.rank = 6; }},
       {"d_rank_negative", invalid, {"d.rank", "0", "-2"}, [](auto& x) { x.d.rank = -2; }},
       {"a_rows_differ", invalid, {"a.sizes[0]", "d.sizes[0]", "40", "39"}, [](auto& x) { x.a.sizes[0] = 39; }},
-      {"b_columns_differ", invalid, {"b.sizes[0]", "d.sizes[1]", "50", "2"}, [](auto& x) { x.b.sizes[0] = 2; }},
+      {"b_columns_differ", invalid, {"b.sizes[0]", "d.sizes[1]", "48", "2"}, [](auto& x) { x.b.sizes[0] = 2; }},
       {"d_does_not_broadcast", invalid, {"a.sizes[0]", "1", "40"}, [](auto& x) { x.d.sizes[0] = 1; }},
       {"a_empty", invalid, {"a.sizes[0]", "40", "0"}, [](auto& x) { x.a.sizes[0] = 0; }},
-      {"a_negative", invalid, {"a.sizes[1]", "0 or more", "-50"}, [](auto& x) { x.a.sizes[1] = -50; }},
+      {"a_negative", invalid, {"a.sizes[1]", "0 or more", "-48"}, [](auto& x) { x.a.sizes[1] = -48; }},
       {"d_negative", invalid, {"d.sizes[0]", "0 or more", "-1"}, [](auto& x) { x.d.sizes[0] = -1; }},
       {"a_sizes_too_large", invalid, {"a ", "2^63 bytes"}, [](auto& x) { x.a.sizes = {huge, huge}; }},
       {"a_stride_too_large", invalid, {"a ", "2^63 bytes"}, [](auto& x) { x.a.strides[0] = huge; }},
@@ -59,12 +59,12 @@ inline std::vector<BadAdd> bad_adds() {
        [](auto& x) { x.a.dtype = x.b.dtype = x.d.dtype = DType::i32; }},
       {"no_dtype", invalid, {"b.dtype", "99"}, [](auto& x) { x.b.dtype = DType(99); }},
       {"d_broadcast", invalid, {"d ", "overlap", "(0, 1)"}, [](auto& x) { x.d.strides[0] = 0; }},
-      {"d_rows_overlap", invalid, {"d ", "overlap", "(49, 1)"}, [](auto& x) { x.d.strides[0] = 49; }},
-      {"d_begins_in_a", invalid, {"d ", "overlap a"}, [](auto& x) { x.d.data = moved(x.a.data, 40 * 50 * 4 - 4); }},
-      {"d_ends_in_b", invalid, {"d ", "overlap b"}, [](auto& x) { x.b.data = moved(x.d.data, 40 * 50 * 4 - 4); }},
+      {"d_rows_overlap", invalid, {"d ", "overlap", "(47, 1)"}, [](auto& x) { x.d.strides[0] = 47; }},
+      {"d_begins_in_a", invalid, {"d ", "overlap a"}, [](auto& x) { x.d.data = moved(x.a.data, 40 * 48 * 4 - 4); }},
+      {"d_ends_in_b", invalid, {"d ", "overlap b"}, [](auto& x) { x.b.data = moved(x.d.data, 40 * 48 * 4 - 4); }},
       {"d_is_a_an_element_on", invalid, {"d ", "overlap a"}, [](auto& x) { x.a.data = moved(x.d.data, 4); }},
       {"d_is_a_transposed", invalid, {"d ", "overlap a"},
-       [](auto& x) { x.a = Tensor::column_major(x.d.data, DType::f32, 40, 50); }},
+       [](auto& x) { x.a = Tensor::column_major(x.d.data, DType::f32, 40, 48); }},
       // B is one row: if D's first row were B, it would be overwritten while other rows still need it.
       {"d_has_b_as_a_row", invalid, {"d ", "overlap b"}, [](auto& x) { x.b.data = x.d.data; }},
       {"a_between_elements", invalid, {"a ", "multiple", "4"}, [](auto& x) { x.a.data = moved(x.a.data, 2); }},

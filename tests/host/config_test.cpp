@@ -120,8 +120,9 @@ TEST(GemmConfigs, DefectsAreFound) {
       "bf16_tn_128x256x64_4x4_s4_coopm",      // 16 CTAs
       "bf16_tn_128x256x64_0x1_s4_coopm",      // no CTA
       "bf16_tn_128x192x64_5x1_s4_coopm",      // columns that 5 CTAs cannot share
-      "bf16_tt_128x192x64_2x1_s4_coopm",      // shares of an N-major B that are half a swizzle atom
-      "bf16_nn_128x128x64_1x4_s4_coopm",      // the same of an M-major A
+      "bf16_tt_128x96x64_1x1_s4_coopm",       // an N-major B of half a swizzle atom more
+      "bf16_tt_128x128x64_5x1_s4_coopm",      // K rows of an N-major B that 5 CTAs cannot share
+      "bf16_nn_128x128x64_1x3_s4_coopm",      // the same of an M-major A
       "bf16_tn_128x128x64_2x1_s4_coopm_gather",  // multicast without TMA
       "bf16_tn_128x256x64_2x1_s1_coopm",      // no pipeline
       "bf16_tn_128x256x64_2x1_s5_coopm",      // more shared memory than there is

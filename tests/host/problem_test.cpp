@@ -166,11 +166,11 @@ TEST(AddProblems, DescribeTheTensorsBroadcast) {
   arguments.b.data = moved(arguments.b.data, 4);
   const AddProblem problem = problem_of(arguments);
   EXPECT_EQ(problem.rank, 2);
-  EXPECT_EQ(problem.sizes, (std::array<std::int64_t, max_rank>{40, 50}));
-  EXPECT_EQ(problem.a, (ElementwiseOperand{DType::f32, {50, 1}, 16}));
+  EXPECT_EQ(problem.sizes, (std::array<std::int64_t, max_rank>{40, 48}));
+  EXPECT_EQ(problem.a, (ElementwiseOperand{DType::f32, {48, 1}, 16}));
   EXPECT_EQ(problem.b, (ElementwiseOperand{DType::f32, {0, 1}, 4}));
-  EXPECT_EQ(problem.d, (ElementwiseOperand{DType::f32, {50, 1}, 16}));
-  EXPECT_EQ(problem.to_string(), "add (40, 50) f32");
+  EXPECT_EQ(problem.d, (ElementwiseOperand{DType::f32, {48, 1}, 16}));
+  EXPECT_EQ(problem.to_string(), "add (40, 48) f32");
 }
 
 TEST(AddProblems, AreEqualWhenEveryFieldIs) {
@@ -191,8 +191,8 @@ TEST(AddProblems, AcceptInPlaceAndInterleaved) {
   AddArguments arguments = good_addition();
   arguments.d = arguments.a;
   EXPECT_NO_THROW(problem_of(arguments));
-  arguments.a = Tensor::strided(address(1), DType::f32, {40, 50}, {100, 2});
-  arguments.d = Tensor::strided(moved(address(1), 4), DType::f32, {40, 50}, {100, 2});
+  arguments.a = Tensor::strided(address(1), DType::f32, {40, 48}, {96, 2});
+  arguments.d = Tensor::strided(moved(address(1), 4), DType::f32, {40, 48}, {96, 2});
   EXPECT_NO_THROW(problem_of(arguments));
 }
 

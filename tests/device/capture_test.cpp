@@ -1,0 +1,128 @@
+// Stream capture: plans and one-line calls become nodes of a graph, which then works on whatever the buffers hold.
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "cases/gemm_cases.hpp"
+#include "device_test.hpp"
+#include "gemm_data.hpp"
+
+namespace ckl::test {
+namespace {
+
+/// What `work(stream)` launches, as a graph that can be launched.
+class Graph {
+ public:
+  explicit Graph(const std::function<void(cudaStream_t)>& work) {
+    CKL_CHECK_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeGlobal));
+    work(stream_);
+    cudaGraph_t graph = nullptr;
+    CKL_CHECK_CUDA(cudaStreamEndCapture(stream_, &graph));
+    CKL_CHECK_CUDA(cudaGraphInstantiate(&executable_, graph, 0));
+    CKL_CHECK_CUDA(cudaGraphDestroy(graph));
+  }
+  ~Graph() { cudaGraphExecDestroy(executable_); }
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  void launch() {
+    CKL_CHECK_CUDA(cudaGraphLaunch(executable_, stream_));
+    stream_.synchronize();
+  }
+
+ private:
+  ScopedStream stream_;
+  cudaGraphExec_t executable_ = nullptr;
+};
+
+class Capture : public DeviceTest {
+ protected:
+  void SetUp() override {
+    DeviceTest::SetUp();
+    if (IsSkipped()) return;
+    const ScopedStream stream;
+    const cudaError_t status = cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
+    if (status == cudaErrorNotSupported) GTEST_SKIP() << "this CUDA runtime does not capture streams";
+    cudaGraph_t graph = nullptr;
+    CKL_CHECK_CUDA(cudaStreamEndCapture(stream, &graph));
+    CKL_CHECK_CUDA(cudaGraphDestroy(graph));
+  }
+};
+
+/// A product and then a sum that needs it: sum = D + D.
+struct Chain {
+  GemmData gemm;
+  OperandBuffer sum;
+
+  explicit Chain(const GemmCase& problem)
+      : gemm(problem), sum(problem.out, {problem.m, problem.n}, {problem.n, 1}) {}
+
+  void check() {
+    gemm.check();
+    sum.receive("the sum");
+    const AddProblem problem = add_problem(gemm.d().tensor(), gemm.d().tensor(), sum.tensor());
+    std::vector<double> expected(reference::element_count(problem));
+    reference::add(problem, gemm.d().host(), gemm.d().host(), expected.data());
+    const reference::Comparison comparison = reference::compare_add(problem, sum.host(), expected.data());
+    EXPECT_TRUE(comparison.passed()) << comparison.first_wrong;
+  }
+
+  /// Other inputs; nothing has run on them yet.
+  void change(std::uint64_t seed) {
+    gemm.a().fill(seed);
+    gemm.b().fill(seed + 1);
+    gemm.reset();
+    gemm.expect();
+  }
+};
+
+TEST_F(Capture, PlansAreReplayedOnNewInputs) {
+  for (const GemmCase& problem : {dense_gemm("aligned", "", 200, 264, 136), dense_gemm("odd", "", 131, 67, 35)}) {
+    SCOPED_TRACE(problem.name);
+    Chain chain(problem);
+    const GemmPlan gemm_plan(chain.gemm.problem());
+    const AddPlan add_plan(add_problem(chain.gemm.d().tensor(), chain.gemm.d().tensor(), chain.sum.tensor()));
+    DeviceBuffer workspace(gemm_plan.workspace_bytes());
+    Graph graph([&](cudaStream_t stream) {
+      gemm_plan.run(chain.gemm.a().device(), chain.gemm.b().device(), nullptr, chain.gemm.d().device(),
+                    workspace.device(), stream);
+      add_plan.run(chain.gemm.d().device(), chain.gemm.d().device(), chain.sum.device(), stream);
+    });
+    for (const std::uint64_t seed : {100, 200, 300}) {
+      chain.change(seed);
+      graph.launch();
+      chain.check();
+    }
+  }
+}
+
+// Shapes that no other test uses, so that their plans are made, and maybe kernels loaded, while the stream captures.
+TEST_F(Capture, OneLineCallsMayPlanWhileTheStreamCaptures) {
+  for (const GemmCase& problem : {dense_gemm("aligned", "", 104, 184, 88), dense_gemm("odd", "", 37, 41, 43)}) {
+    SCOPED_TRACE(problem.name);
+    Chain chain(problem);
+    Graph graph([&](cudaStream_t stream) {
+      ckl::gemm(chain.gemm.arguments(), stream);
+      ckl::add(chain.gemm.d().tensor(), chain.gemm.d().tensor(), chain.sum.tensor(), stream);
+    });
+    for (const std::uint64_t seed : {100, 200}) {
+      chain.change(seed);
+      graph.launch();
+      chain.check();
+    }
+  }
+}
+
+// A graph of nothing: empty problems launch nothing and disturb no capture.
+TEST_F(Capture, EmptyProblemsAddNothing) {
+  GemmData data(dense_gemm("", "", 0, 64, 64));
+  const GemmPlan plan(data.problem());
+  Graph graph([&](cudaStream_t stream) {
+    plan.run(data.a().device(), data.b().device(), nullptr, data.d().device(), nullptr, stream);
+  });
+  graph.launch();
+}
+
+}  // namespace
+}  // namespace ckl::test

@@ -1,0 +1,85 @@
+#pragma once
+
+/// @file
+/// What every device test starts from: whether there is something to run on, and CUDA calls that must succeed.
+
+#include <cuda_runtime_api.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+#include "ckl/device.hpp"
+
+namespace ckl::test {
+
+/// Throws, which fails the test, where a CUDA call that the test itself makes does not succeed.
+inline void check(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
+}
+#define CKL_CHECK_CUDA(call) ::ckl::test::check((call), #call)
+
+/// Why the kernels cannot run here; empty where they can.
+inline const std::string& missing_device() {
+  static const std::string reason = [] {
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    if (status != cudaSuccess) return std::string("no CUDA device: ") + cudaGetErrorString(status);
+    if (count == 0) return std::string("no CUDA device");
+    if (supported(0)) return std::string();
+    const DeviceInfo& device = device_info(0);
+    return device.name + " is compute capability " + std::to_string(device.compute_major) + "." +
+           std::to_string(device.compute_minor) + ", the kernels need 9.0";
+  }();
+  return reason;
+}
+
+/// Whether CKL_TEST_LIST=short asks for the list of small cases that reaches every kind of kernel: under the
+/// emulator and compute-sanitizer, where everything takes longer.
+inline bool short_list() {
+  const char* list = std::getenv("CKL_TEST_LIST");
+  return list && std::string(list) == "short";
+}
+
+/// Whether `bytes` of device memory can be had, with some to spare for the library and the context.
+inline bool memory_available(std::size_t bytes) {
+  std::size_t free = 0, total = 0;
+  CKL_CHECK_CUDA(cudaMemGetInfo(&free, &total));
+  return free >= bytes + (std::size_t(1) << 30);
+}
+
+/// A test that launches kernels: skipped, with the reason, where there is nothing to launch them on.
+class DeviceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!missing_device().empty()) GTEST_SKIP() << missing_device();
+    CKL_CHECK_CUDA(cudaSetDevice(0));
+  }
+
+  /// An error that no call reported, such as a kernel's fault, belongs to the test that caused it.
+  void TearDown() override {
+    if (!missing_device().empty()) return;
+    EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+    const cudaError_t last = cudaGetLastError();
+    EXPECT_EQ(last, cudaSuccess) << cudaGetErrorString(last);
+  }
+};
+
+/// A stream for the length of a scope.
+class ScopedStream {
+ public:
+  ScopedStream() { CKL_CHECK_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
+  ~ScopedStream() { cudaStreamDestroy(stream_); }
+  ScopedStream(const ScopedStream&) = delete;
+  ScopedStream& operator=(const ScopedStream&) = delete;
+
+  operator cudaStream_t() const { return stream_; }
+  void synchronize() const { CKL_CHECK_CUDA(cudaStreamSynchronize(stream_)); }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+}  // namespace ckl::test
