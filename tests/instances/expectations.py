@@ -2,6 +2,8 @@
 
 # How many entries of each operator are shipped. Change it together with src/ops/<op>/instances.txt.
 SHIPPED = {
+    "elementwise": 18,
+    "gemm": 34,
 }
 
 LIBRARY_MIB = 40             # libckl.so
@@ -33,6 +35,8 @@ RULES = [
      ["TMA multicast", "cluster barrier", "distributed shared memory"], [], 168, 3),
     (r"^ckl_gemm_.*_1x1_",
      [], ["TMA multicast", "cluster barrier", "distributed shared memory"], 168, 3),
+    (r"^ckl_elementwise_.*_(flat|rows)$", ["16-byte loads", "16-byte stores"], [], 64, 0),
+    (r"^ckl_elementwise_.*_strided$", [], ["wgmma"], 64, 0),
     (r"^ckl_gemm_.*_gather$",
      ["wgmma", "TMA store", "matrix store to shared memory", "register reallocation"], ["TMA load"], 168, 3),
 ]
