@@ -14,14 +14,13 @@ cache=${CKL_MODULE_CACHE:-$HOME/.cache/cutekernellib}
 kept=
 case " $* " in *" -lineinfo "*) cache= ;; esac
 if [ -d "$cache" ] && "$@" -E -o "$fatbin.ii" 2>/dev/null && [ -s "$fatbin.ii" ]; then
-  preprocessed=$(grep -v '^#' "$fatbin.ii" | sha256sum)
+  preprocessed=$(grep -v '^# [0-9]' "$fatbin.ii" | sha256sum)
   # The flags without the paths of this build folder and of the headers, whose text is in the preprocessed source.
   flags=$(printf '%s\n' "$@" | grep -v '/' | sha256sum)
   compiler=$("$1" --version | sha256sum)
   kept=$cache/$(printf '%s %s %s' "$preprocessed" "$flags" "$compiler" | sha256sum | cut -c1-40)
 fi
 rm -f "$fatbin.ii"
-rm -f "$fatbin.i"
 if [ -n "$kept" ] && [ -f "$kept.fatbin" ] && [ -f "$kept.log" ]; then
   "$@" -M -MF "$fatbin.d" -MT "$fatbin" && cp "$kept.log" "$log" && cp "$kept.fatbin" "$fatbin"
   exit $?
