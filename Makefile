@@ -5,7 +5,7 @@ BUILD ?= build
 JOBS  ?= $(shell nproc)
 ARGS  ?=
 
-OPS := gemm elementwise
+OPS := gemm add
 
 .DEFAULT_GOAL := help
 .PHONY: help setup configure build run test gpu-check bench-all docs format lint clean
