@@ -65,9 +65,11 @@ inline std::vector<BadGemm> bad_gemms() {
       {"c_rows_negative", invalid, {"c.sizes[0]", "0 or more", "-64"}, [](auto& g) { g.c.sizes[0] = -64; }},
       {"d_rows_negative", invalid, {"d.sizes[0]", "0 or more", "-9"}, [](auto& g) { g.d.sizes[0] = -9; }},
 
-      // Products beyond 64 bits: of the sizes, of a size and a stride, of both in bytes, and of their sum alone.
+      // Products beyond 64 bits: of the sizes (with and without strides), of a size and a stride, of both in bytes, and of their sum alone.
       {"a_sizes_too_large", invalid, {"a ", "2^63 bytes", "4611686018427387904"},
        [](auto& g) { g.a.sizes = {huge, huge}; }},
+      {"a_elements_too_many", invalid, {"a ", "2^63 bytes", "4611686018427387904"},
+       [](auto& g) { g.a.sizes = {huge, huge}, g.a.strides = {0, 0}; }},
       {"a_stride_too_large", invalid, {"a ", "2^63 bytes", "4611686018427387904"},
        [](auto& g) { g.a.strides[0] = huge; }},
       {"a_stride_too_negative", invalid, {"a ", "2^63 bytes", "-4611686018427387904"},

@@ -159,15 +159,19 @@ TEST(GemmChoice, MatchesTypeAndLayout) {
       }
 }
 
-// A column-major D is computed as the transposed product: A's and B's parts in the kernel's name change over.
+// A column-major D is computed as the transposed product, D' = B' A': what is contiguous in B decides A's part of the
+// kernel's name, and the other way round.
 TEST(GemmChoice, TransposesTheProblemForAColumnMajorD) {
-  GemmCase gemm = gemm_of(DType::bf16, true, true, 1024, 1024, 1024);
-  gemm.d = gemm.c = column_major(gemm.m);
-  for (const std::string& name : gemm_candidates(problem_of(gemm), h100())) {
-    const GemmConfig config = parse_gemm_config(name);
-    EXPECT_EQ(config.a_major, Major::mn) << name;
-    EXPECT_EQ(config.b_major, Major::k) << name;
-  }
+  for (const bool a_by_rows : {true, false})
+    for (const bool b_by_rows : {true, false}) {
+      GemmCase gemm = gemm_of(DType::bf16, a_by_rows, b_by_rows, 1024, 1024, 1024);
+      gemm.d = gemm.c = column_major(gemm.m);
+      for (const std::string& name : gemm_candidates(problem_of(gemm), h100())) {
+        const GemmConfig config = parse_gemm_config(name);
+        EXPECT_EQ(config.a_major, b_by_rows ? Major::mn : Major::k) << name;
+        EXPECT_EQ(config.b_major, a_by_rows ? Major::k : Major::mn) << name;
+      }
+    }
 }
 
 bool all_gather(const GemmCase& gemm) {

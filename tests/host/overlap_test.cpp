@@ -141,6 +141,8 @@ TEST(WellFormed, EndsWhereBytesNoLongerFit63Bits) {
   EXPECT_FALSE(well_formed(Tensor::strided(nullptr, DType::bf16, {2}, {most + 1})));
   EXPECT_FALSE(well_formed(Tensor::strided(nullptr, DType::bf16, {2, 2}, {most / 2 + 1, most / 2 + 1})));
   EXPECT_TRUE(well_formed(Tensor::strided(nullptr, DType::bf16, {2, 2}, {-most / 2, most / 2})));
+  // Broadcast, so few bytes, but more elements than can be counted.
+  EXPECT_FALSE(well_formed(Tensor::strided(nullptr, DType::bf16, {most, most}, {0, 0})));
   // A stride of a dimension that is never stepped through may be anything.
   EXPECT_TRUE(well_formed(Tensor::strided(nullptr, DType::bf16, {1}, {INT64_MAX})));
 }

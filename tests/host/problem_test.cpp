@@ -173,6 +173,16 @@ TEST(AddProblems, DescribeTheTensorsBroadcast) {
   EXPECT_EQ(problem.to_string(), "add (40, 48) f32");
 }
 
+// A size of 1 repeats the tensor, whatever stride that dimension has.
+TEST(AddProblems, RepeatDimensionsOfSizeOne) {
+  AddArguments arguments = good_addition();
+  arguments.a = Tensor::strided(address(1), DType::f32, {40, 1}, {3, 7});
+  arguments.b = Tensor::strided(address(2), DType::f32, {1, 48}, {100, 2});
+  const AddProblem problem = problem_of(arguments);
+  EXPECT_EQ(problem.a, (ElementwiseOperand{DType::f32, {3, 0}, 16}));
+  EXPECT_EQ(problem.b, (ElementwiseOperand{DType::f32, {0, 2}, 16}));
+}
+
 TEST(AddProblems, AreEqualWhenEveryFieldIs) {
   const AddProblem problem = problem_of(good_addition());
   EXPECT_TRUE(problem == problem_of(good_addition()));
