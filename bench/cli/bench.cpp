@@ -1,0 +1,149 @@
+#include <algorithm>
+#include <csignal>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cli/options.hpp"
+#include "cli/progress.hpp"
+#include "cli/verbs.hpp"
+#include "judge/environment.hpp"
+#include "ops/parse.hpp"
+#include "ops/suite.hpp"
+#include "report/csv.hpp"
+#include "report/text.hpp"
+
+namespace ckl::bench {
+namespace {
+
+struct BenchOptions {
+  ProblemOptions problem;
+  std::string suite;
+  std::string regime = "cold";
+  std::vector<std::string> implementations;
+  std::string json, csv;
+  bool quick = false;
+};
+
+/// Set by Ctrl-C: the case at hand is finished, and the rest is left out. A second Ctrl-C ends the program at once.
+volatile std::sig_atomic_t interrupted = 0;
+
+void listen_for_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_flags = int(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  action.sa_flags = 0;
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+std::vector<SuiteCase> cases_of(const BenchOptions& options) {
+  const std::vector<const Operator*> ops = find_operators(options.problem.op);
+  if (!options.suite.empty()) {
+    if (!options.problem.problem.empty())
+      throw UsageError(fmt::format("--problem: cannot be given together with --suite, got `{}`", options.problem.problem.front()));
+    std::vector<SuiteCase> cases = read_suite(find_suite(options.suite), ops);
+    const auto unwanted = [&](const SuiteCase& one) {  // the other options choose among the suite's rows
+      const auto keeps = [](const std::vector<std::string>& values, const std::string& value) {
+        return values.empty() || std::find(values.begin(), values.end(), value) != values.end();
+      };
+      return !keeps(options.problem.dtype, one.one.dtype) || !keeps(options.problem.dtype_out, one.one.dtype_out) ||
+             !keeps(options.problem.layout, one.one.layout);
+    };
+    std::erase_if(cases, unwanted);
+    if (cases.empty()) throw UsageError(fmt::format("--suite: has no row for {} with these options, got `{}`", options.problem.op, options.suite));
+    return cases;
+  }
+  std::vector<SuiteCase> cases;
+  for (const Operator* op : ops)
+    for (const Settings& settings : combinations(options.problem.choices(*op, options.problem.emulator())))
+      cases.push_back({op, op->parse(settings)});
+  return cases;
+}
+
+void write_results(const BenchOptions& options, const Document& document) {
+  if (!options.json.empty()) write_file(options.json, to_json(document).dump(1) + "\n");
+  if (!options.csv.empty()) write_file(options.csv, csv(document));
+}
+
+void reject_impossible_device(const ProblemOptions& options) {
+  if (options.reference())
+    throw UsageError("--device: must be a CUDA index or emulator for bench, got `reference`; `ckl run` takes it");
+}
+
+bool is_failure(const Row& row) { return !row.verified && (row.impl == "ckl" || row.error.has_value()); }
+
+int bench(const BenchOptions& options) {
+  reject_impossible_device(options.problem);
+  const std::vector<SuiteCase> cases = cases_of(options);
+  const std::vector<Regime> regimes = parse_regimes(options.regime);
+  enter_emulator_if_asked(options.problem);
+  Session session(options.problem.emulator() ? 0 : options.problem.index());
+  session.config = options.problem.config;
+
+  Judge judge(session, {regimes, options.quick ? Effort::quick : Effort::full, options.implementations});
+  Environment environment(session.gpu);
+  Document document;
+  document.environment = environment.to_json(judge.ceilings());
+  write_results(options, document);  // a path that cannot be written is told before the GPU is used
+  listen_for_interrupts();
+  fmt::print("{}", table_header());
+
+  Progress progress(cases.size());
+  for (std::size_t i = 0; i < cases.size() && !interrupted; ++i) {
+    progress.show(i, cases[i].one.to_string());
+    const std::vector<Row> rows = judge.judge(*cases[i].op, cases[i].one);
+    environment.observe();
+    progress.clear();
+    for (const Row& row : rows) {
+      document.rows.push_back(row);
+      fmt::print("{}", table_line(row));
+    }
+    std::fflush(stdout);
+    document.environment = environment.to_json(judge.ceilings());
+    write_results(options, document);  // after each case, so that an interruption loses none that is finished
+  }
+
+  for (const auto& [key, value] : judge.ceilings().items()) fmt::print("ceiling {}: {}\n", key, value.dump());
+  for (const std::string& line : summary_lines(document.rows)) fmt::print("{}\n", line);
+  if (session.gpu.emulated) fmt::print("Under the emulator nothing is timed: its times mean nothing.\n");
+  if (interrupted) {
+    fmt::print(stderr, "ckl: interrupted; the finished rows are kept\n");
+    return 130;
+  }
+  return std::any_of(document.rows.begin(), document.rows.end(), is_failure) ? 1 : 0;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("bench", "Measure a suite or any problems, each result verified");
+  auto options = std::make_shared<BenchOptions>();
+  options->problem.add_to(*verb);
+  verb->add_option("--suite", options->suite, "Name or file of a suite (YAML), e.g. foundation; --dtype and --layout choose among its rows");
+  verb->add_option("--regime", options->regime,
+                   "cold: operands outside the L2, rests between samples; sustained: back to back, power-limited; both")
+      ->capture_default_str();
+  verb->add_option("--impl", options->implementations, "Only these, e.g. ckl,cublaslt_top1")->delimiter(',');
+  verb->add_option("--json", options->json, "Write the rows to this file, after each case");
+  verb->add_option("--csv", options->csv, "The same as CSV");
+  verb->add_flag("--quick", options->quick, "Fewer samples: a third of the time, a wider spread");
+  verb->footer(
+      "op is an operator, or all. Every result is compared with double precision before it is timed. A row's ratio is the\n"
+      "other's time over ours, taken side by side (A B B A): above 1 we are faster.\n\n"
+      "Examples:\n  ckl bench all --suite foundation --json h200.json\n"
+      "  ckl bench gemm --problem 4096x4096x4096,8192x8192x8192 --dtype bf16,f16 --layout tn,nn\n"
+      "  ckl bench add --problem 67108864 --dtype f32 --regime both\n"
+      "  ckl bench gemm --problem 2048x2048x2048 --impl ckl,cublaslt_best --quick");
+  verb->callback([options, &exit_code] {
+    exit_code = 1;
+    try {
+      exit_code = bench(*options);
+    } catch (const UsageError&) {
+      exit_code = 2;
+      throw;
+    }
+  });
+}
+
+}  // namespace ckl::bench

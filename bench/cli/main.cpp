@@ -1,0 +1,49 @@
+#include <cstdio>
+#include <exception>
+
+#include "cli/verbs.hpp"
+#include "ckl/version.hpp"
+
+namespace {
+
+constexpr const char* examples = R"(Examples:
+  ckl info                                            what is here: GPU, driver, library
+  ckl run gemm --problem 4096x2112x7168               one problem, verified, timed, compared with the vendor
+  ckl bench gemm --suite foundation --json out.json   a suite, as a table and as JSON
+  ckl bench all --suite foundation --regime both
+  ckl bench gemm --problem 4096x4096x4096,8192x8192x8192 --dtype bf16,f16 --layout tn,nn
+  ckl report out.json --markdown                      tables made of measurements
+  ckl report new.json --against old.json              a verdict for each row; exit code 1 on a regression
+  ckl profile gemm --problem 8192x8192x8192           what bounds a kernel, by Nsight Compute
+  ckl run gemm --device emulator                      the same kernels on the CPU, without a GPU
+  ckl <verb> --help                                   all options of a verb
+
+A problem of a GEMM is MxNxK; layouts are cuBLAS's letters: tn = A row-major and B column-major.
+Exit code: 0 all is right; 1 a result is wrong, missing or slower; 2 an argument is wrong.)";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace ckl::bench;
+  CLI::App app("ckl measures CuTeKernelLib's operators, verified, against the vendor's libraries.", "ckl");
+  app.footer(examples);
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("ckl ") + ckl::version());
+
+  int exit_code = 0;
+  for (const auto add : {add_info, add_run, add_bench, add_report, add_candidates, add_profile, add_sanitize, add_emulate})
+    add(app, exit_code);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help or --version
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "ckl: %s; see `ckl --help`\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "ckl: %s\n", error.what());
+    return exit_code != 0 ? exit_code : 1;
+  }
+  return exit_code;
+}

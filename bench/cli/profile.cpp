@@ -1,0 +1,2 @@
+#include "cli/verbs.hpp"
+namespace ckl::bench { void add_profile(CLI::App&, int&) {} }

@@ -1,0 +1,93 @@
+#include "kernels/kernels.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "reference/numeric.hpp"
+
+extern "C" const unsigned char ckl_module_bench_kernels_begin[];
+
+namespace ckl::bench {
+namespace {
+
+std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
+
+}  // namespace
+
+double max_error(const Findings& findings) {
+  double error;
+  static_assert(sizeof(error) == sizeof(findings.max_error_bits));
+  std::memcpy(&error, &findings.max_error_bits, sizeof(error));
+  return error;
+}
+
+std::vector<char> host_normal(DType dtype, std::int64_t count, std::uint64_t seed) {
+  std::mt19937_64 generator(seed);
+  std::normal_distribution<double> normal;
+  const reference::Numeric numeric(dtype);
+  std::vector<char> values(std::size_t(count) * size_of(dtype));
+  for (std::int64_t i = 0; i < count; ++i) numeric.write(values.data(), i, normal(generator));
+  return values;
+}
+
+cudaKernel_t Kernels::kernel(const std::string& entry) const {
+  if (!library_)
+    check(cudaLibraryLoadData(&library_, ckl_module_bench_kernels_begin, nullptr, nullptr, 0, nullptr, nullptr, 0),
+          "cudaLibraryLoadData");
+  cudaKernel_t found = nullptr;
+  check(cudaLibraryGetKernel(&found, library_, entry.c_str()), "cudaLibraryGetKernel");
+  return found;
+}
+
+template <class Params>
+void Kernels::launch(const std::string& entry, const Params& params, std::int64_t blocks, int threads,
+                     cudaStream_t stream) const {
+  if (blocks == 0) return;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(unsigned(blocks));
+  config.blockDim = dim3(unsigned(threads));
+  config.stream = stream;
+  Params copy = params;
+  void* arguments[] = {&copy};
+  check(cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel(entry)), arguments), entry.c_str());
+}
+
+template <class Params>
+Findings Kernels::find(const std::string& entry, Params& params) const {
+  Findings findings{};
+  params.findings = static_cast<Findings*>(findings_.data());
+  check(cudaMemcpy(findings_.data(), &findings, sizeof(findings), cudaMemcpyHostToDevice), "cudaMemcpy");
+  launch(entry, params, std::int64_t(gpu_.sm_count) * 8, kBenchThreads, nullptr);
+  check(cudaMemcpy(&findings, findings_.data(), sizeof(findings), cudaMemcpyDeviceToHost), entry.c_str());
+  return findings;
+}
+
+void Kernels::fill_normal(void* out, DType dtype, std::int64_t count, std::uint64_t seed) const {
+  if (gpu_.emulated) {  // which would take minutes
+    const std::vector<char> values = host_normal(dtype, count, seed);
+    return check(cudaMemcpy(out, values.data(), values.size(), cudaMemcpyHostToDevice), "cudaMemcpy");
+  }
+  const std::int64_t blocks = std::min<std::int64_t>(ceil_div(ceil_div(count, 2), kBenchThreads), gpu_.sm_count * 8);
+  launch(std::string("bench_fill_") + name(dtype), FillParams{out, count, seed}, blocks, kBenchThreads, nullptr);
+}
+
+void Kernels::spin(double us, cudaStream_t stream) const {
+  const SpinParams params{std::int64_t(std::min(us, 5000.0) * double(gpu_.clock_khz) * 1e-3)};
+  launch("bench_spin", params, 1, 1, stream);
+}
+
+void Kernels::oracle(DType in, DType out, const OracleParams& params) const {
+  const std::int64_t blocks = ceil_div(params.m, kOracleTileM) * ceil_div(params.n, kOracleTileN);
+  launch(std::string("bench_oracle_") + name(in) + "_" + name(out), params, blocks, kBenchThreads, nullptr);
+}
+
+Findings Kernels::compare(DType dtype, CompareParams params) const {
+  return find(std::string("bench_compare_") + name(dtype), params);
+}
+
+Findings Kernels::check_add(DType dtype, CheckAddParams params) const {
+  return find(std::string("bench_check_add_") + name(dtype), params);
+}
+
+}  // namespace ckl::bench

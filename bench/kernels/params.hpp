@@ -1,0 +1,71 @@
+#pragma once
+
+/// @file
+/// The parameters of the bench's own kernels: what host and device share.
+
+#include <cstdint>
+
+namespace ckl::bench {
+
+constexpr int kBenchThreads = 256;
+
+/// out[i] = standard normal number i of the sequence `seed`, rounded to the element type.
+struct FillParams {
+  void* out;
+  std::int64_t count;
+  std::uint64_t seed;
+};
+
+/// Keeps one thread busy, so that the host can enqueue work behind it.
+struct SpinParams {
+  std::int64_t cycles;
+};
+
+/// A matrix anywhere in memory; strides in elements.
+struct MatrixView {
+  const void* data;
+  std::int64_t row_stride;
+  std::int64_t column_stride;
+};
+
+constexpr int kOracleTileM = 128;
+constexpr int kOracleTileN = 64;
+constexpr int kOracleTileK = 16;
+
+/// expected = alpha A B + beta C in fp64 and scale = |alpha| |A| |B| + |beta C|, both dense and row-major.
+struct OracleParams {
+  MatrixView a, b, c;
+  double* expected;
+  float* scale;
+  std::int64_t m, n, k;
+  double alpha, beta;
+};
+
+/// What a comparison found. The host clears it before.
+struct Findings {
+  unsigned long long max_error_bits;  ///< Of a double that is not negative: such bits order as the numbers do.
+  unsigned long long wrong;           ///< Elements outside what rounding allows.
+};
+
+/// Compares D with what the oracle computed.
+struct CompareParams {
+  MatrixView d;
+  const double* expected;
+  const float* scale;
+  std::int64_t m, n;
+  double tolerance;  ///< Allowed before rounding, relative to scale.
+  Findings* findings;
+};
+
+constexpr int kMaxRank = 5;
+
+/// Compares D with A + B, formed in f32 and rounded once. Strides in elements.
+struct CheckAddParams {
+  const void *a, *b, *d;
+  std::int64_t sizes[kMaxRank];
+  std::int64_t a_strides[kMaxRank], b_strides[kMaxRank], d_strides[kMaxRank];
+  std::int64_t count;
+  Findings* findings;
+};
+
+}  // namespace ckl::bench

@@ -1,0 +1,145 @@
+#include "ops/gemm.hpp"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "ops/gemm_oracle.hpp"
+#include "ops/parse.hpp"
+#include "providers/providers.hpp"
+#include "reference/reference.hpp"
+
+namespace ckl::bench {
+namespace {
+
+/// Everybody who computes a GEMM.
+void provide(GemmWorkload& workload) {
+  provide_ckl(workload);
+  provide_cublaslt(workload);
+}
+
+constexpr std::size_t alignment = 256;  // what cudaMalloc gives, kept for every operand
+
+std::size_t align(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+std::size_t bytes_of(const GemmOperand& operand, std::int64_t rows, std::int64_t columns) {
+  return std::size_t(rows * columns) * size_of(operand.dtype);
+}
+
+GemmOperand row_major(DType dtype, std::int64_t columns) { return {dtype, columns, 1, 0, 16}; }
+GemmOperand column_major(DType dtype, std::int64_t rows) { return {dtype, 1, rows, 0, 16}; }
+
+DType dtype_named(const std::string& text) { return parse_dtype("dtype", text, {DType::bf16, DType::f16, DType::f32}); }
+
+GemmProblem problem_of(const Case& one) {
+  GemmProblem p;
+  p.m = one.problem.at("m");
+  p.n = one.problem.at("n");
+  p.k = one.problem.at("k");
+  p.alpha = one.problem.value("alpha", 1.0f);
+  p.beta = one.problem.value("beta", 0.0f);
+  const DType in = dtype_named(one.dtype), out = dtype_named(one.dtype_out);
+  // cuBLAS's letters, for A (M, K) and B (K, N): t is row-major, n is column-major.
+  p.a = one.layout[0] == 't' ? row_major(in, p.k) : column_major(in, p.m);
+  p.b = one.layout[1] == 't' ? row_major(in, p.n) : column_major(in, p.k);
+  p.c = row_major(out, p.n);
+  p.d = row_major(out, p.n);
+  return p;
+}
+
+class GemmOperator final : public Operator {
+ public:
+  std::string name() const override { return "gemm"; }
+  std::string family() const override { return "gemm"; }
+  std::string summary() const override {
+    return "D = alpha A B + beta C; --problem MxNxK, --dtype bf16|f16, --dtype-out bf16|f16|f32, --layout tn|nn|nt|tt, "
+           "--alpha, --beta";
+  }
+
+  Choices defaults(bool small) const override {
+    return {{"problem", {small ? "384x512x320" : "4096x4096x4096"}}, {"dtype", {"bf16"}}, {"layout", {"tn"}}};
+  }
+
+  Case parse(const Settings& settings) const override {
+    reject_unknown_keys(name(), settings, {"problem", "dtype", "dtype-out", "layout", "alpha", "beta"});
+    const std::vector<std::int64_t> sizes = parse_sizes("problem", settings.at("problem"), 3);
+    Case one{name(), "", {{"m", sizes[0]}, {"n", sizes[1]}, {"k", sizes[2]}}, settings.at("dtype"), "", ""};
+    parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16});
+    one.dtype_out = value_or(settings, "dtype-out", one.dtype);
+    parse_dtype("dtype-out", one.dtype_out, {DType::bf16, DType::f16, DType::f32});
+    one.layout = parse_choice("layout", settings.at("layout"), {"tn", "nn", "nt", "tt"});
+    for (const char* scalar : {"alpha", "beta"})
+      if (settings.count(scalar)) one.problem[scalar] = parse_number(scalar, settings.at(scalar));
+    return one;
+  }
+
+  std::unique_ptr<Workload> prepare(const Case& one, const Session& session) const override {
+    auto workload = std::make_unique<GemmWorkload>(problem_of(one), session);
+    provide(*workload);
+    return workload;
+  }
+
+  std::vector<std::string> run_reference(const Case& one) const override {
+    const GemmProblem p = problem_of(one);
+    const std::vector<char> a = host_normal(p.a.dtype, p.m * p.k, 1), b = host_normal(p.b.dtype, p.k * p.n, 2),
+                            c = host_normal(p.c.dtype, p.m * p.n, 3);
+    std::vector<double> d(std::size_t(p.m * p.n)), scale(d.size());
+    reference::gemm(p, a.data(), b.data(), c.data(), d.data(), scale.data());
+    return describe_reference(p.d.dtype, d);
+  }
+
+  std::vector<std::string> candidates(const Case& one, const Session& session) const override {
+    return gemm_candidates(problem_of(one), device_info(session.gpu.index));
+  }
+
+  std::unique_ptr<Case> peak_case(const std::string& dtype) const override {
+    return std::make_unique<Case>(parse({{"problem", "8192x8192x8192"}, {"dtype", dtype}, {"layout", "tn"}}));
+  }
+};
+
+}  // namespace
+
+GemmWorkload::GemmWorkload(const GemmProblem& p, const Session& s) : problem(p), session(s) {
+  const std::size_t a = align(bytes_of(p.a, p.m, p.k)), b = align(bytes_of(p.b, p.k, p.n)),
+                    d = align(bytes_of(p.d, p.m, p.n)), c = p.beta != 0 ? d : 0;
+  const std::size_t set_bytes = a + b + c + d;
+  sets = rotation_sets(session, double(set_bytes));
+  memory_ = Buffer(sets * set_bytes);
+  const Kernels& kernels = session.kernels;
+  for (std::size_t i = 0; i < sets; ++i) {
+    char* at = memory_.at(i * set_bytes);
+    operands.push_back({at, at + a, c ? at + a + b : nullptr, at + a + b + c});
+    kernels.fill_normal(at, p.a.dtype, p.m * p.k, 3 * i + 1);
+    kernels.fill_normal(at + a, p.b.dtype, p.k * p.n, 3 * i + 2);
+    if (c) kernels.fill_normal(at + a + b, p.c.dtype, p.m * p.n, 3 * i + 3);
+  }
+  check(cudaDeviceSynchronize(), "filling the operands");
+}
+
+GemmWorkload::~GemmWorkload() = default;
+
+Work GemmWorkload::work() const {
+  const double c_bytes = problem.beta != 0 ? double(bytes_of(problem.c, problem.m, problem.n)) : 0;
+  return {2.0 * double(problem.m) * double(problem.n) * double(problem.k),
+          double(bytes_of(problem.a, problem.m, problem.k)) + double(bytes_of(problem.b, problem.k, problem.n)) + c_bytes +
+              double(bytes_of(problem.d, problem.m, problem.n))};
+}
+
+Verdict GemmWorkload::verify(const Implementation& implementation) {
+  const GemmOperands& set = operands.front();
+  if (!oracle_) oracle_ = std::make_unique<GemmOracle>(problem, set, session);
+  // All ones are a NaN in every type, so that an element nobody wrote is found.
+  check(cudaMemset(set.d, 0xff, bytes_of(problem.d, problem.m, problem.n)), "cudaMemset");
+  check(cudaDeviceSynchronize(), "cudaMemset");
+  Stream stream;
+  implementation.launch(0, stream);
+  stream.synchronize();
+  return oracle_->judge(set.d);
+}
+
+const Operator& gemm_operator() {
+  static const GemmOperator gemm;
+  return gemm;
+}
+
+}  // namespace ckl::bench

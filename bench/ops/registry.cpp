@@ -1,0 +1,45 @@
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "ops/add.hpp"
+#include "ops/gemm.hpp"
+#include "ops/operator.hpp"
+#include "ops/parse.hpp"
+
+namespace ckl::bench {
+
+const std::vector<const Operator*>& operators() {
+  static const std::vector<const Operator*> all = {&gemm_operator(), &add_operator()};
+  return all;
+}
+
+std::vector<const Operator*> find_operators(const std::string& name) {
+  std::vector<const Operator*> found;
+  for (const Operator* op : operators())
+    if (name == "all" || name == op->name() || name == op->family()) found.push_back(op);
+  if (!found.empty()) return found;
+  std::string names;
+  for (const Operator* op : operators()) names += op->name() + ", ";
+  throw UsageError(fmt::format("op: must be one of {}all, got `{}`", names, name));
+}
+
+const Operator& find_operator(const std::string& name) {
+  const std::vector<const Operator*> found = find_operators(name);
+  if (found.size() == 1) return *found.front();
+  throw UsageError(fmt::format("op: must name one operator, got `{}`", name));
+}
+
+std::size_t rotation_sets(const Session& session, double bytes) {
+  if (session.gpu.emulated || !session.timing) return 1;
+  constexpr double most = 1 << 15;  // graphs of more nodes take longer to make than the row may
+  const double needed = std::ceil(4.0 * double(session.gpu.l2_bytes) / std::max(bytes, 1.0));
+  if (needed > most)
+    throw UsageError(fmt::format(
+        "--problem: must move at least {:.0f} bytes to be timed with cold caches, got one that moves {:.0f}",
+        std::ceil(4.0 * double(session.gpu.l2_bytes) / most), bytes));
+  return std::size_t(std::max(needed, 2.0));
+}
+
+}  // namespace ckl::bench

@@ -1,0 +1,32 @@
+#include <memory>
+
+#include "ckl/elementwise.hpp"
+#include "ckl/gemm.hpp"
+#include "ops/add.hpp"
+#include "ops/gemm.hpp"
+#include "providers/providers.hpp"
+
+namespace ckl::bench {
+
+void provide_ckl(GemmWorkload& workload) {
+  const Session& session = workload.session;
+  const auto plan = std::make_shared<const GemmPlan>(workload.problem, session.gpu.index, session.config);
+  const auto workspace = std::make_shared<const Buffer>(plan->workspace_bytes());
+  const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
+    const GemmOperands& x = operands[set];
+    plan->run(x.a, x.b, x.c, x.d, workspace->data(), stream);
+  };
+  workload.implementations.push_back({"ckl", plan->config(), launch, true});
+}
+
+void provide_ckl(AddWorkload& workload) {
+  const Session& session = workload.session;
+  const auto plan = std::make_shared<const AddPlan>(workload.problem, session.gpu.index, session.config);
+  const auto launch = [plan, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
+    const AddOperands& x = operands[set];
+    plan->run(x.a, x.b, x.d, stream);
+  };
+  workload.implementations.push_back({"ckl", plan->config(), launch, true});
+}
+
+}  // namespace ckl::bench

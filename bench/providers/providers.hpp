@@ -1,0 +1,35 @@
+#pragma once
+
+/// @file
+/// Who computes what. A provider adds its implementations of a workload, or says why it cannot.
+
+#include <cstddef>
+#include <string>
+
+#include "ops/operator.hpp"
+
+namespace ckl::bench {
+
+class AddWorkload;
+class GemmWorkload;
+
+/// The library under test.
+void provide_ckl(GemmWorkload& workload);
+void provide_ckl(AddWorkload& workload);
+
+/// cuBLASLt: the first of its heuristics, and the fastest of eight.
+void provide_cublaslt(GemmWorkload& workload);
+
+/// Copies on the device that read and write `bytes` in all, over `sets` pairs of buffers. It keeps the memory.
+Launch copy_of(double bytes, std::size_t sets, const Session& session);
+
+/// What `name` is told with in the rows of an emulated GPU.
+inline constexpr const char* not_emulated = "not available under the emulator";
+
+/// The version of a vendor's library that is loaded, empty without it.
+std::string cublaslt_version();
+
+/// The version of cuDNN that is loaded, empty without it.
+std::string cudnn_version();
+
+}  // namespace ckl::bench
