@@ -23,11 +23,11 @@ struct BadGemm {
 
 inline void PrintTo(const BadGemm& bad, std::ostream* out) { *out << bad.name; }
 
-/// A (64, 32), B (32, 48), C and D (64, 48), all bf16, row-major and dense, and with C: nothing is wrong with it. The memory
+/// A (64, 32), B (32, 48), C and D (64, 48), all bf16 and dense, row-major but for B, and with C: nothing is wrong with it. The memory
 /// of each must hold 4096 elements, so that the tests can shift the others into it.
 inline GemmArguments good_gemm(void* a, void* b, void* c, void* d) {
   return {Tensor::row_major(a, DType::bf16, 64, 32),
-          Tensor::row_major(b, DType::bf16, 32, 48),
+          Tensor::column_major(b, DType::bf16, 32, 48),
           Tensor::row_major(d, DType::bf16, 64, 48),
           1.0f,
           1.0f,

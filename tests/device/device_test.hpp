@@ -10,6 +10,8 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "ckl/device.hpp"
 
@@ -66,6 +68,23 @@ class DeviceTest : public ::testing::Test {
     EXPECT_EQ(last, cudaSuccess) << cudaGetErrorString(last);
   }
 };
+
+/// Calls `body(0)` to `body(count - 1)` on threads of their own. What one throws fails the test.
+template <class Body>
+void on_threads(int count, const Body& body) {
+  std::vector<std::string> errors(count);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i)
+    threads.emplace_back([&, i] {
+      try {
+        body(i);
+      } catch (const std::exception& error) {
+        errors[i] = error.what();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (int i = 0; i < count; ++i) EXPECT_EQ(errors[i], "") << "thread " << i;
+}
 
 /// A stream for the length of a scope.
 class ScopedStream {

@@ -10,6 +10,8 @@
 #include "cases/add_cases.hpp"
 #include "cases/gemm_cases.hpp"
 #include "ckl/ckl.hpp"
+#include "expect_error.hpp"
+#include "host/module.hpp"
 #include "ops/elementwise/config.hpp"
 #include "ops/gemm/config.hpp"
 
@@ -74,6 +76,19 @@ TEST(GemmConfigs, OtherNamesAreRefused) {
                            "bf16_tn_128x256x64_2x1_s4_coopm_", "bf16_tn_128x256x64_2x1_s4_coop", " bf16_tn_128x256x64_2x1_s4_coopm",
                            "bf16_tn_128x256x64_2x1_s4_coopm_gathers", "bf16_tn_12345678x256x64_2x1_s4_coopm"})
     EXPECT_EQ(parse_gemm_config(name).stages, 0) << name;
+}
+
+// A kernel that no problem is ever given to would be compiled for nothing, and never tested.
+TEST(GemmConfigs, EveryShippedOneServesSomeProblem) {
+  const std::vector<std::string> shipped = host::shipped_configs("gemm");
+  EXPECT_EQ(std::set<std::string>(shipped.begin(), shipped.end()), reachable_configs());
+  EXPECT_EQ(shipped.size(), reachable_configs().size()) << "a config is shipped twice";
+}
+
+TEST(GemmConfigs, OthersAreNotShipped) {
+  expect_error(ErrorCode::unsupported, {"config", "gemm", "\"bf16_tn_8x8x8_1x1_s2_coopm\""},
+               [] { host::find_kernel("gemm", "bf16_tn_8x8x8_1x1_s2_coopm"); });
+  EXPECT_TRUE(host::shipped_configs("fft").empty());
 }
 
 // What config.hpp computes for the host must be what the hardware takes.
@@ -276,6 +291,17 @@ TEST(ElementwiseConfigs, NamesParseBackAndOthersAreRefused) {
   for (const char* name : {"", "add", "add_bf16", "add_i32_flat", "add_bf16_flat_", "addbf16flat", "add_bf16_flatt",
                            "mul_bf16_flat", "_add_bf16_flat"})
     EXPECT_FALSE(parse_elementwise_config(name).valid) << name;
+}
+
+// Whatever the chooser may come to must be shipped, since it serves every problem by one of these.
+TEST(ElementwiseConfigs, AllAreShipped) {
+  std::set<std::string> all;
+  for (const ElementwiseOp op : {ElementwiseOp::add, ElementwiseOp::scale})
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+      for (const Access access : {Access::flat, Access::rows, Access::strided})
+        all.insert(to_string(ElementwiseConfig{op, dtype, access, true}));
+  const std::vector<std::string> shipped = host::shipped_configs("elementwise");
+  EXPECT_EQ(std::set<std::string>(shipped.begin(), shipped.end()), all);
 }
 
 TEST(ElementwiseChoice, FlatForWhatIsOneRunOfMemory) {

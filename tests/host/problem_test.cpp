@@ -49,7 +49,7 @@ TEST(GemmProblems, AlignmentIsThePointers) {
 
 TEST(GemmProblems, PrintEverythingThatMatters) {
   const std::string text = gemm_problem(good()).to_string();
-  for (const char* word : {"gemm", "m=64", "n=48", "k=32", "bf16*bf16->bf16", "tt"})
+  for (const char* word : {"gemm", "m=64", "n=48", "k=32", "bf16*bf16->bf16", "tn"})
     EXPECT_NE(text.find(word), std::string::npos) << word << " in " << text;
 }
 

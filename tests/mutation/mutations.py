@@ -15,73 +15,145 @@ class Mutation:
     tests: str  # programs of tests/host or tests/device, each maybe with a GoogleTest filter after a colon
 
 
-def host(name, file, old, new, tests, why):
+def mistake(name, file, old, new, tests, why):
     return Mutation(name, file, old, new, why, tests)
 
 
 HOST = [
     # The oracle and its bounds.
-    host("tie-rounds-up", "reference/numeric.hpp", "std::nearbyint(x / unit)", "std::round(x / unit)", "numeric",
+    mistake("tie-rounds-up", "reference/numeric.hpp", "std::nearbyint(x / unit)", "std::round(x / unit)", "numeric",
          "ties go to the even number"),
-    host("oracle-loses-tail", "reference/gemm.cpp", "for (; l < k1; ++l)", "for (; l + 1 < k1; ++l)", "reference",
+    mistake("oracle-loses-tail", "reference/gemm.cpp", "for (; l < k1; ++l)", "for (; l + 1 < k1; ++l)", "reference",
          "the oracle sums all of k"),
-    host("oracle-takes-anything", "reference/gemm.cpp", "const double slack = tolerance * scale[at];",
+    mistake("oracle-takes-anything", "reference/gemm.cpp", "const double slack = tolerance * scale[at];",
          "const double slack = 1e6 * tolerance * scale[at];", "reference", "the bound is as tight as the design says"),
-    host("oracle-ignores-nan", "reference/gemm.cpp", "if (std::isnan(expected)) return std::isnan(actual);",
+    mistake("oracle-ignores-nan", "reference/gemm.cpp", "if (std::isnan(expected)) return std::isnan(actual);",
          "if (std::isnan(expected)) return true;", "reference", "a NaN needs a NaN"),
 
     # Overlap and well-formedness.
-    host("self-overlap-by-a-byte", "src/host/overlap.cpp", "magnitude(term) >= reach;", "magnitude(term) >= reach - 1;", "overlap",
+    mistake("self-overlap-by-a-byte", "src/host/overlap.cpp", "magnitude(term) >= reach;", "magnitude(term) >= reach - 1;", "overlap",
          "outputs whose elements meet are refused"),
-    host("overlap-of-first-bytes-only", "src/host/overlap.cpp",
+    mistake("overlap-of-first-bytes-only", "src/host/overlap.cpp",
          "WindowSearch search(terms, 1 - Int(size_of(output.dtype)), Int(size_of(input.dtype)) - 1);",
          "WindowSearch search(terms, 0, 0);", "overlap", "elements that meet in one byte are refused"),
-    host("overlap-forgets-negative-strides", "src/host/overlap.cpp", "if (t.stride < 0) t = {-t.stride, -t.high, -t.low};",
+    mistake("overlap-forgets-negative-strides", "src/host/overlap.cpp", "if (t.stride < 0) t = {-t.stride, -t.high, -t.low};",
          "if (t.stride < 0) t = {-t.stride, t.low, t.high};", "overlap", "views may run backwards"),
-    host("size-product-overflows", "src/host/overlap.cpp",
+    mistake("size-product-overflows", "src/host/overlap.cpp",
          "fits = fits && !__builtin_mul_overflow(count, std::max<Int>(t.sizes[i], 1), &count);", "count *= t.sizes[i];",
          "overlap problem", "a size product beyond 64 bits is refused"),
 
     # Tensors and problems.
-    host("transposed-keeps-strides", "src/host/tensor.cpp", "std::swap(t.strides[rank - 2], t.strides[rank - 1]);", "", "tensor",
+    mistake("transposed-keeps-strides", "src/host/tensor.cpp", "std::swap(t.strides[rank - 2], t.strides[rank - 1]);", "", "tensor",
          "transposed() is the same memory"),
-    host("swapped-stride", "src/host/tensor.cpp", "{rows, cols}, {1, leading ? leading : rows}",
+    mistake("swapped-stride", "src/host/tensor.cpp", "{rows, cols}, {1, leading ? leading : rows}",
          "{rows, cols}, {leading ? leading : rows, 1}", "tensor", "column_major() has contiguous columns"),
-    host("n-is-not-compared", "src/ops/gemm/gemm.cpp",
+    mistake("n-is-not-compared", "src/ops/gemm/gemm.cpp",
          'require_size("d.sizes[1]", in.d.sizes[1], "b.sizes[1]", in.b.sizes[1]);', "", "problem", "shapes must fit together"),
-    host("d-may-overlap-itself", "src/ops/gemm/gemm.cpp",
+    mistake("d-may-overlap-itself", "src/ops/gemm/gemm.cpp",
          'host::require_no_self_overlap(as_tensor(p.d, p.m, p.n, nullptr), "d");', "", "problem", "an output does not overlap itself"),
-    host("alpha-is-not-compared", "src/ops/gemm/gemm.cpp", "x.alpha == y.alpha &&", "", "problem",
+    mistake("alpha-is-not-compared", "src/ops/gemm/gemm.cpp", "x.alpha == y.alpha &&", "", "problem",
          "equal problems, and only those, give equal plans"),
-    host("alpha-zero-multiplies", "src/ops/gemm/gemm.cpp", "&& p.alpha != 0.0f; }", "; }", "config",
+    mistake("alpha-zero-multiplies", "src/ops/gemm/gemm.cpp", "&& p.alpha != 0.0f; }", "; }", "config",
          "alpha = 0 never reads A and B"),
-    host("absent-sizes-broadcast", "src/ops/elementwise/elementwise.cpp",
+    mistake("absent-sizes-broadcast", "src/ops/elementwise/elementwise.cpp",
          "operand.strides[to] = input.sizes[i] == 1 ? 0 : input.strides[i];", "operand.strides[to] = input.strides[i];", "problem",
          "a dimension of size 1 is repeated"),
 
     # The choice of a kernel.
-    host("tma-at-8-bytes", "src/host/tensor_map.cpp", "return alignment >= 16 &&", "return alignment >= 8 &&", "config",
+    mistake("tma-at-8-bytes", "src/host/tensor_map.cpp", "return alignment >= 16 &&", "return alignment >= 8 &&", "config",
          "TMA needs pointers that are multiples of 16 bytes"),
-    host("tma-stride-at-8-bytes", "src/host/tensor_map.cpp", "other_stride * element % 16 == 0", "other_stride * element % 8 == 0",
+    mistake("tma-stride-at-8-bytes", "src/host/tensor_map.cpp", "other_stride * element % 16 == 0", "other_stride * element % 8 == 0",
          "config", "TMA needs strides that are multiples of 16 bytes"),
-    host("transposition-keeps-operands", "src/ops/gemm/problem.cpp", "    std::swap(p.a, p.b);\n", "", "config",
+    mistake("transposition-keeps-operands", "src/ops/gemm/problem.cpp", "    std::swap(p.a, p.b);\n", "", "config",
          "D' = B' A' has the factors exchanged"),
-    host("extent-one-decides", "src/ops/gemm/problem.cpp",
+    mistake("extent-one-decides", "src/ops/gemm/problem.cpp",
          "if (rows == 1 && x.column_stride == 1) x.row_stride = round_up_to_16_bytes(columns, x.dtype);", "", "config",
          "the stride of a dimension of extent 1 means nothing"),
-    host("vectors-at-any-alignment", "src/ops/elementwise/elementwise.cpp",
+    mistake("vectors-at-any-alignment", "src/ops/elementwise/elementwise.cpp",
          "if (alignment < ElementwiseConfig::vector_bytes) return false;", "", "config", "16-byte vectors need 16-byte pointers"),
-    host("merges-by-output-alone", "src/ops/elementwise/elementwise.cpp",
+    mistake("merges-by-output-alone", "src/ops/elementwise/elementwise.cpp",
          "for (int i = 0; i < inputs && merges; ++i) merges = continues(c.in[i], p.in[i].strides);", "", "config",
          "dimensions are merged only where all operands step through them as one"),
 
     # What host and kernel share.
-    host("divider-rounds-down", "src/device/divider.hpp", "std::uint32_t((power + divisor - 1) / divisor)",
+    mistake("divider-rounds-down", "src/device/divider.hpp", "std::uint32_t((power + divisor - 1) / divisor)",
          "std::uint32_t(power / divisor)", "shared_values", "division by multiplication is exact"),
-    host("last-group-is-full", "src/device/tile_grid.hpp", "int rows = rows_left < grid.group ? rows_left : grid.group;",
+    mistake("last-group-is-full", "src/device/tile_grid.hpp", "int rows = rows_left < grid.group ? rows_left : grid.group;",
          "int rows = grid.group;", "shared_values", "every tile is visited once"),
-    host("cache-ignores-device", "src/host/plan_cache.hpp", "(*at)->device() == device && ", "", "shared_values",
+    mistake("cache-ignores-device", "src/host/plan_cache.hpp", "(*at)->device() == device && ", "", "shared_values",
          "a plan belongs to one device"),
-    host("cache-drops-newest", "src/host/plan_cache.hpp", "plans_.splice(plans_.begin(), plans_, at);", "", "shared_values",
+    mistake("cache-drops-newest", "src/host/plan_cache.hpp", "plans_.splice(plans_.begin(), plans_, at);", "", "shared_values",
          "the least recently used plan goes first"),
+]
+
+
+def gemm(*cases):
+    """The test of GEMM, on some of the shared cases."""
+    return "gemm:" + ":".join(f"*GemmCases.*/{case}" for case in cases)
+
+
+LOOP = gemm("exact_tile", "k_many_stages", "tile_and_one", "many_tiles")
+GATHER = gemm("a_odd_leading", "b_odd_leading", "in_place_odd")
+
+# Those of a kernel's mistakes that only a race would show are sure to be caught under the emulator, which checks the order of
+# all accesses; a GPU may happen to give the right result.
+DEVICE = [
+    # Host code that launches.
+    mistake("gather-swaps-b", "src/ops/gemm/gemm.cpp", "params_.b = {nullptr, p.b.column_stride, p.b.row_stride,",
+            "params_.b = {nullptr, p.b.row_stride, p.b.column_stride,", GATHER, "the kernel's B is (n, k)"),
+    mistake("transposed-keeps-pointers", "src/ops/gemm/gemm.cpp", "if (transposed_) std::swap(a, b);", "",
+            gemm("d_column_major", "d_column_major_beta"), "D' = B' A' has the factors exchanged"),
+    mistake("alignment-is-not-checked", "src/ops/gemm/gemm.cpp",
+            "int needed = std::max<int>(x.alignment, int(size_of(x.dtype)));", "int needed = int(size_of(x.dtype));",
+            "bad_input:*PointersOfAGemmRun", "a pointer less aligned than promised is refused"),
+    mistake("row-vectors-round-down", "src/ops/elementwise/elementwise.cpp", "Divider::of((params_.row + vector - 1) / vector)",
+            "Divider::of(params_.row / vector)", "add:*f32_size*", "a partial vector ends each row"),
+    mistake("last-block-is-missing", "src/ops/elementwise/elementwise.cpp",
+            "std::int64_t blocks = (params_.vectors + block_vectors - 1) / block_vectors;",
+            "std::int64_t blocks = (params_.vectors + block_vectors - 2) / block_vectors;", "add:*f32_size*",
+            "the last, partial block is launched"),
+
+    # Elementwise kernels.
+    mistake("add-writes-one-more", "src/ops/elementwise/kernel.cuh", "if (column + v < p.row) gD(v) = rD(v);",
+            "if (column + v <= p.row) gD(v) = rD(v);", "add:*size*:*broadcast*", "nothing outside of D is written"),
+    mistake("add-loses-the-carry", "src/ops/elementwise/kernel.cuh", "      rest = outer;\n", "", "add:*rank*:*permuted*",
+            "a linear number is taken apart into coordinates"),
+
+    # The main loop: bounds and order.
+    mistake("dropped-full-wait", "src/device/mainloop.cuh", "      do {\n        pipeline.wait_full(at);\n", "      do {\n", LOOP,
+            "a stage is read when it is full"),
+    mistake("dropped-empty-wait", "src/device/mainloop.cuh", "      pipeline.wait_empty(at);\n      uint64_t& full",
+            "      uint64_t& full", LOOP, "a stage is filled when it is empty"),
+    mistake("released-too-early", "src/device/mainloop.cuh", "        warpgroup_wait<1>();\n", "", LOOP,
+            "a stage is released when its products are done"),
+    mistake("expects-fewer-bytes", "src/device/mainloop.cuh", "pipeline.arrive_and_expect(at, stage_bytes);",
+            "pipeline.arrive_and_expect(at, stage_bytes - OperandB::stage_bytes);", LOOP, "a stage is full when all bytes are there"),
+    mistake("expects-more-bytes", "src/device/mainloop.cuh", "pipeline.arrive_and_expect(at, stage_bytes);",
+            "pipeline.arrive_and_expect(at, stage_bytes + 128);", LOOP, "a stage that never fills is a deadlock, which must end"),
+    mistake("keeps-old-accumulators", "src/device/mainloop.cuh", "    mma.accumulate_ = GMMA::ScaleOut::Zero;\n", "",
+            LOOP, "each tile starts from zero"),
+    mistake("multicasts-one-share", "src/device/mainloop.cuh", "auto slice_b = tma_b.get_slice(rank_m);",
+            "auto slice_b = tma_b.get_slice(0);", LOOP, "each CTA of a cluster loads its own share of B"),
+    mistake("gather-reads-one-more", "src/device/mainloop.cuh", "int(cute::min(source.k - k0, int64_t(BLK_K)))",
+            "int(cute::min(source.k - k0 + 1, int64_t(BLK_K)))", GATHER, "what lies outside of a matrix counts as zero"),
+    mistake("gather-drops-fence", "src/device/mainloop.cuh",
+            "      cutlass::arch::fence_view_async_shared();  // the tensor cores read through the async proxy\n", "", GATHER,
+            "ordinary stores become visible to the tensor cores by a fence"),
+    mistake("ping-pong-out-of-step", "src/ops/gemm/kernel.cuh", "        at.advance(skipped);\n", "", LOOP + ":*GemmCases.*/k_one_tile",
+            "each consumer passes over the other's stages"),
+    mistake("both-consumers-store-one-half", "src/ops/gemm/kernel.cuh", " + part_m * Config.warpgroup_m(),", ",", LOOP,
+            "a consumer's rows begin where its part does"),
+
+    # The epilogue.
+    mistake("store-without-fence", "src/device/epilogue.cuh", "          cutlass::arch::fence_view_async_shared();\n", "", LOOP,
+            "staged results become visible to the bulk store by a fence"),
+    mistake("staging-reused-early", "src/device/epilogue.cuh",
+            "        if (thread == 0) tma_store_wait<BUFFERS - 1>();  // the bulk store that last read this buffer has done so\n",
+            "", LOOP, "a staging buffer is reused when it has been read"),
+    mistake("row-bound-off-by-one", "src/device/epilogue.cuh", "if (r < rows && c < columns)", "if (r <= rows && c < columns)",
+            gemm("d_odd_leading", "in_place_odd"), "nothing below D is written"),
+    mistake("column-bound-off-by-one", "src/device/epilogue.cuh", "if (r < rows && c < columns)", "if (r < rows && c < columns - 1)",
+            gemm("d_odd_leading", "in_place_odd"), "D's last column is written"),
+    mistake("c-with-d-strides", "src/ops/gemm/kernel.cuh", "p.epilogue.c.row, p.epilogue.c.column}", "p.d.row, p.d.column}",
+            gemm("c_other_order", "c_bias", "c_odd_leading"), "C has strides of its own"),
 ]

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Tests the tests: plants one mistake after another in a copy of the tree, and expects a test to fail for each.
 
-  tests/mutation/run.py --deps build/deps                       host code; a few seconds each
-  tests/mutation/run.py --deps build/deps --device --emulator build/emulator
-                                                                kernels, which are rebuilt each time; a minute each
-  ... --only NAME [NAME ...]                                    some of them
-  ... --list                                                    show them and do nothing
+  tests/mutation/run.py -DCKL_DEPS_DIR=$PWD/build/deps             host code; a few seconds each
+  tests/mutation/run.py -DCKL_DEPS_DIR=$PWD/build/deps --device --emulator build/emulator
+                                                    kernels, most of which are rebuilt each time; minutes each
+  ... --only NAME [NAME ...]                        some of them
+  ... --list                                        show them and do nothing
 
 Nothing of the working tree is changed. Exits with 1 if a mistake went unnoticed or can no longer be planted.
 """
@@ -44,6 +44,9 @@ class Copy:
     def __init__(self, folder, arguments):
         self.tree, self.build = folder / "tree", folder / "build"
         self.emulator, self.jobs = arguments.emulator, str(arguments.jobs)
+        # Modules that come back when a mistake is undone are kept, but not among the user's.
+        os.environ["CKL_MODULE_CACHE"] = str(folder / "cache")
+        (folder / "cache").mkdir()
         # What git knows and what it does not ignore: no build folders.
         files = call(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=SOURCE).stdout
         for name in filter(None, files.split("\0")):
@@ -53,8 +56,7 @@ class Copy:
         if arguments.device:
             (self.tree / "src/ops/gemm/instances.txt").write_text(INSTANCES)
         options = ["-DCKL_BUILD_BENCH=OFF", "-DCKL_BUILD_EXAMPLES=OFF", "-DCKL_BUILD_EMULATOR=OFF", "-DCMAKE_BUILD_TYPE=Debug"]
-        if arguments.deps:
-            options.append(f"-DCKL_DEPS_DIR={arguments.deps.resolve()}")
+        options += [f"-D{definition}" for definition in arguments.define]
         configured = call(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.build, *options])
         if configured.returncode:
             raise Failure("the copy cannot be configured:\n" + configured.stdout)
@@ -105,7 +107,7 @@ def caught(copy, mutation):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--deps", type=pathlib.Path, help="where `make setup` has put what it downloaded")
+    parser.add_argument("-D", dest="define", action="append", default=[], metavar="NAME=VALUE", help="for CMake, as in your build")
     parser.add_argument("--device", action="store_true", help="mistakes in kernels and in what launches them")
     parser.add_argument("--emulator", type=pathlib.Path, help="the folder with the emulator's libcudart; without it, a GPU is needed")
     parser.add_argument("--only", nargs="+", default=[], help="names of mutations")
