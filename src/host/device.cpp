@@ -83,8 +83,14 @@ DeviceGuard::~DeviceGuard() {
 
 void require_stream_of(Stream stream, int device) {
   int actual = device;
-  if (stream == nullptr) check(cudaGetDevice(&actual), "cudaGetDevice");
-  else check(cudaStreamGetDevice(stream, &actual), "cudaStreamGetDevice");
+  if (stream == nullptr) {
+    check(cudaGetDevice(&actual), "cudaGetDevice");
+  } else {
+    // A capturing stream does not tell its device; there the launch itself refuses a stream of another one.
+    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    check(cudaStreamIsCapturing(stream, &capture), "cudaStreamIsCapturing");
+    if (capture == cudaStreamCaptureStatusNone) check(cudaStreamGetDevice(stream, &actual), "cudaStreamGetDevice");
+  }
   require(actual == device, "stream must belong to the plan's device, ", device, ", but belongs to device ", actual);
 }
 
