@@ -61,12 +61,14 @@ Comparison compare_add(const AddProblem& problem, const void* actual, const doub
     const bool both_nan = std::isnan(value) && std::isnan(d[i]);
     if (both_nan || (value == d[i] && std::signbit(value) == std::signbit(d[i]))) continue;
     const double error = std::abs(value - d[i]) / std::abs(d[i]);
-    comparison.error = std::max(comparison.error, std::isfinite(error) ? error : std::numeric_limits<double>::infinity());
+    comparison.error =
+        std::max(comparison.error, std::isfinite(error) ? error : std::numeric_limits<double>::infinity());
     if (comparison.wrong++ == 0) {
       std::ostringstream text;
       text.precision(9);
       text << "element (";
-      for (int dimension = 0; dimension < problem.rank; ++dimension) text << (dimension ? ", " : "") << index[dimension];
+      for (int dimension = 0; dimension < problem.rank; ++dimension)
+        text << (dimension ? ", " : "") << index[dimension];
       text << ") is " << value << ", expected " << d[i];
       comparison.first_wrong = text.str();
     }

@@ -20,8 +20,8 @@ std::vector<double> unpack(const GemmOperand& operand, const void* data, std::in
   parallel_for(std::int64_t(rows.size()), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
       for (std::int64_t j = 0; j < columns; ++j)
-        values[i * columns + j] = numeric.read(
-            data, batch * operand.batch_stride + rows[i] * operand.row_stride + j * operand.column_stride);
+        values[i * columns + j] =
+            numeric.read(data, batch * operand.batch_stride + rows[i] * operand.row_stride + j * operand.column_stride);
   });
   return values;
 }
@@ -79,8 +79,8 @@ void make_absolute(std::vector<double>& values) {
 
 }  // namespace
 
-void gemm_rows(const GemmProblem& p, const void* a, const void* b, const void* c,
-               const std::vector<std::int64_t>& rows, double* d, double* scale) {
+void gemm_rows(const GemmProblem& p, const void* a, const void* b, const void* c, const std::vector<std::int64_t>& rows,
+               double* d, double* scale) {
   const bool product = p.alpha != 0 && p.k > 0;
   const bool addend = p.beta != 0;
   const std::int64_t count = std::int64_t(rows.size());
@@ -155,8 +155,8 @@ Comparison compare_gemm_rows(const GemmProblem& p, const void* actual, const std
       const std::int64_t batch = i / count, row = rows[i % count];
       for (std::int64_t j = 0; j < p.n; ++j) {
         const std::int64_t at = i * p.n + j;
-        const double value = numeric.read(
-            actual, batch * p.d.batch_stride + row * p.d.row_stride + j * p.d.column_stride);
+        const double value =
+            numeric.read(actual, batch * p.d.batch_stride + row * p.d.row_stride + j * p.d.column_stride);
         const double slack = tolerance * scale[at];
         part.error = std::max(part.error, relative_error(numeric.format(), value, d[at], scale[at]));
         if (acceptable(numeric.format(), value, d[at], slack)) continue;

@@ -8,8 +8,7 @@
 namespace ckl::reference {
 
 /// Calls `body(begin, end)` for consecutive pieces of [0, count), at the same time on all CPU cores.
-template <class Body>
-void parallel_for(std::int64_t count, const Body& body) {
+template <class Body> void parallel_for(std::int64_t count, const Body& body) {
   const std::int64_t cores = std::max(1u, std::thread::hardware_concurrency());
   const std::int64_t pieces = std::min(count, cores);
   std::vector<std::thread> threads;

@@ -29,10 +29,10 @@ void gemm_rows(const GemmProblem& problem, const void* a, const void* b, const v
 
 /// What a kernel's output is worth.
 struct Comparison {
-  double error = 0;           ///< Largest |d - ref| / scale; infinity where NaN or Inf disagree.
-  double bound = 0;           ///< What the documented accuracy allows `error` to be (beyond the smallest numbers).
-  std::int64_t wrong = 0;     ///< Elements that no correctly rounded result within the bound can be.
-  std::string first_wrong;    ///< Where the first of them is, what it is and what it should be.
+  double error = 0;         ///< Largest |d - ref| / scale; infinity where NaN or Inf disagree.
+  double bound = 0;         ///< What the documented accuracy allows `error` to be (beyond the smallest numbers).
+  std::int64_t wrong = 0;   ///< Elements that no correctly rounded result within the bound can be.
+  std::string first_wrong;  ///< Where the first of them is, what it is and what it should be.
 
   bool passed() const { return wrong == 0; }
 };
@@ -63,8 +63,8 @@ std::int64_t element_count(const AddProblem& problem);
 /// @param d  Receives the values, in C order of D's indices and dense.
 void add(const AddProblem& problem, const void* a, const void* b, double* d);
 
-/// Judges `actual`, D in host memory as the problem lays it out, against what add() gave: every element must be equal, the
-/// sign of a zero included; a NaN needs a NaN.
+/// Judges `actual`, D in host memory as the problem lays it out, against what add() gave: every element must be
+/// equal, the sign of a zero included; a NaN needs a NaN.
 Comparison compare_add(const AddProblem& problem, const void* actual, const double* d);
 
 }  // namespace ckl::reference

@@ -9,10 +9,9 @@
 
 namespace ckl::test {
 
-/// Expects `call` to throw ckl::Error of `code` whose message has all of `words`: the argument, what is required of it, and
-/// the actual value.
-template <class Call>
-void expect_error(ErrorCode code, const std::vector<std::string>& words, const Call& call) {
+/// Expects `call` to throw ckl::Error of `code` whose message has all of `words`: the argument, what is required of
+/// it, and the actual value.
+template <class Call> void expect_error(ErrorCode code, const std::vector<std::string>& words, const Call& call) {
   try {
     call();
   } catch (const Error& error) {

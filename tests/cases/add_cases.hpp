@@ -21,7 +21,7 @@ using Sizes = std::vector<std::int64_t>;  ///< One value a dimension: sizes, or 
 struct OperandLayout {
   Sizes sizes;
   Sizes strides;            ///< Elements.
-  std::int64_t offset = 0;  ///< Elements from a 256-byte boundary to element (0, 0, ...).
+  std::int64_t offset = 0;  ///< Elements from a 256-byte boundary to the lowest element.
 };
 
 struct AddCase {
@@ -119,7 +119,8 @@ inline std::vector<AddCase> add_cases(bool short_list) {
     add("rank" + std::to_string(rank), "each rank, 0 being a single element", dense(shape), dense(shape), dense(shape));
   }
 
-  // Every pattern of which dimensions A and B repeat, by a size of 1. The shape has a dimension less than a warp and one more.
+  // Every pattern of which dimensions A and B repeat, by a size of 1. The shape has a dimension less than a warp and
+  // one more.
   const Sizes full = {3, 4, 37};
   for (int a_mask = 0; a_mask < 8; ++a_mask)
     for (int b_mask = 0; b_mask < 8; ++b_mask) {
@@ -134,7 +135,8 @@ inline std::vector<AddCase> add_cases(bool short_list) {
   // The same by absent dimensions and by strides of 0.
   add("broadcast_row", "B lacks the first dimensions", dense({6, 5, 40}), dense({40}), dense({6, 5, 40}));
   add("broadcast_scalar", "B is a single element without dimensions", dense({6, 5, 40}), dense({}), dense({6, 5, 40}));
-  add("broadcast_both", "a column and a row: neither input is as large as D", dense({70, 1}), dense({90}), dense({70, 90}));
+  add("broadcast_both", "a column and a row: neither input is as large as D", dense({70, 1}), dense({90}),
+      dense({70, 90}));
   add("broadcast_stride0", "strides of 0 where the size is not 1", {{50, 60}, {0, 1}, 0}, {{50, 60}, {1, 0}, 0},
       dense({50, 60}));
 
@@ -142,7 +144,8 @@ inline std::vector<AddCase> add_cases(bool short_list) {
       permuted({4, 3, 5, 2, 6}, {1, 3, 4, 0, 2}), permuted({4, 3, 5, 2, 6}, {2, 0, 4, 3, 1}), DType::f16);
   add("zero_in_the_middle", "one size of 0 makes the whole tensor empty", dense({4, 0, 5}), dense({4, 0, 5}),
       dense({4, 0, 5}));
-  add("empty_broadcast", "an input with elements, broadcast to no element", dense({1, 5}), dense({0, 5}), dense({0, 5}));
+  add("empty_broadcast", "an input with elements, broadcast to no element", dense({1, 5}), dense({0, 5}),
+      dense({0, 5}));
   add("ones", "all sizes 1", dense({1, 1, 1, 1, 1}), dense({1}), dense({1, 1, 1, 1, 1}));
   add("many_rows", "more rows than a grid's y or z dimension can count", {{70001, 3}, {5, 1}, 0}, dense({70001, 3}),
       dense({70001, 3}));

@@ -1,8 +1,8 @@
 #pragma once
 
 /// @file
-/// Additions that must be refused: by add_problem() on the host, and by add() on the device, which must leave its output
-/// untouched.
+/// Additions that must be refused: by add_problem() on the host, and by add() on the device, which must leave its
+/// output untouched.
 
 #include <functional>
 #include <ostream>
@@ -49,13 +49,20 @@ inline std::vector<BadAdd> bad_adds() {
       {"a_empty", invalid, {"a.sizes[0]", "40", "0"}, [](auto& x) { x.a.sizes[0] = 0; }},
       {"a_negative", invalid, {"a.sizes[1]", "0 or more", "-48"}, [](auto& x) { x.a.sizes[1] = -48; }},
       {"d_negative", invalid, {"d.sizes[0]", "0 or more", "-1"}, [](auto& x) { x.d.sizes[0] = -1; }},
-      {"a_sizes_too_large", invalid, {"a ", "2^63 bytes"}, [](auto& x) { x.a.sizes = {huge, huge}; }},
+      {"a_sizes_too_large",
+       invalid,
+       {"a ", "2^63 bytes"},
+       [](auto& x) {
+         x.a.sizes = {huge, huge};
+       }},
       {"a_stride_too_large", invalid, {"a ", "2^63 bytes"}, [](auto& x) { x.a.strides[0] = huge; }},
       {"d_stride_too_large", invalid, {"d ", "2^63 bytes"}, [](auto& x) { x.d.strides[1] = -huge; }},
       {"a_f16", unsupported, {"a.dtype", "f32", "f16"}, [](auto& x) { x.a.dtype = DType::f16; }},
       {"b_bf16", unsupported, {"b.dtype", "f32", "bf16"}, [](auto& x) { x.b.dtype = DType::bf16; }},
       {"d_f16", unsupported, {"dtype", "f16", "f32"}, [](auto& x) { x.d.dtype = DType::f16; }},
-      {"all_i32", unsupported, {"dtype", "f32, f16 or bf16", "i32"},
+      {"all_i32",
+       unsupported,
+       {"dtype", "f32, f16 or bf16", "i32"},
        [](auto& x) { x.a.dtype = x.b.dtype = x.d.dtype = DType::i32; }},
       {"no_dtype", invalid, {"b.dtype", "99"}, [](auto& x) { x.b.dtype = DType(99); }},
       {"d_broadcast", invalid, {"d ", "overlap", "(0, 1)"}, [](auto& x) { x.d.strides[0] = 0; }},
@@ -63,7 +70,9 @@ inline std::vector<BadAdd> bad_adds() {
       {"d_begins_in_a", invalid, {"d ", "overlap a"}, [](auto& x) { x.d.data = moved(x.a.data, 40 * 48 * 4 - 4); }},
       {"d_ends_in_b", invalid, {"d ", "overlap b"}, [](auto& x) { x.b.data = moved(x.d.data, 40 * 48 * 4 - 4); }},
       {"d_is_a_an_element_on", invalid, {"d ", "overlap a"}, [](auto& x) { x.a.data = moved(x.d.data, 4); }},
-      {"d_is_a_transposed", invalid, {"d ", "overlap a"},
+      {"d_is_a_transposed",
+       invalid,
+       {"d ", "overlap a"},
        [](auto& x) { x.a = Tensor::column_major(x.d.data, DType::f32, 40, 48); }},
       // B is one row: if D's first row were B, it would be overwritten while other rows still need it.
       {"d_has_b_as_a_row", invalid, {"d ", "overlap b"}, [](auto& x) { x.b.data = x.d.data; }},

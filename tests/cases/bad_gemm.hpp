@@ -1,8 +1,8 @@
 #pragma once
 
 /// @file
-/// GEMM calls that must be refused. Checked on the host by gemm_problem(), and on the device by gemm(), which must leave its
-/// output untouched.
+/// GEMM calls that must be refused. Checked on the host by gemm_problem(), and on the device by gemm(), which must
+/// leave its output untouched.
 
 #include <functional>
 #include <ostream>
@@ -17,14 +17,14 @@ namespace ckl::test {
 struct BadGemm {
   std::string name;
   ErrorCode code;
-  std::vector<std::string> words;               ///< The message has them: argument, requirement, actual value.
+  std::vector<std::string> words;             ///< The message has them: argument, requirement, actual value.
   std::function<void(GemmArguments&)> spoil;  ///< Makes the good arguments bad.
 };
 
 inline void PrintTo(const BadGemm& bad, std::ostream* out) { *out << bad.name; }
 
-/// A (64, 32), B (32, 48), C and D (64, 48), all bf16 and dense, row-major but for B, and with C: nothing is wrong with it. The memory
-/// of each must hold 4096 elements, so that the tests can shift the others into it.
+/// A (64, 32), B (32, 48), C and D (64, 48), all bf16 and dense, row-major but for B: nothing is wrong with it. The
+/// memory of each must hold 4096 elements, so that the tests can shift the others into it.
 inline GemmArguments good_gemm(void* a, void* b, void* c, void* d) {
   return {Tensor::row_major(a, DType::bf16, 64, 32),
           Tensor::column_major(b, DType::bf16, 32, 48),
@@ -65,33 +65,78 @@ inline std::vector<BadGemm> bad_gemms() {
       {"c_rows_negative", invalid, {"c.sizes[0]", "0 or more", "-64"}, [](auto& g) { g.c.sizes[0] = -64; }},
       {"d_rows_negative", invalid, {"d.sizes[0]", "0 or more", "-9"}, [](auto& g) { g.d.sizes[0] = -9; }},
 
-      // Products beyond 64 bits: of the sizes (with and without strides), of a size and a stride, of both in bytes, and of their sum alone.
-      {"a_sizes_too_large", invalid, {"a ", "2^63 bytes", "4611686018427387904"},
-       [](auto& g) { g.a.sizes = {huge, huge}; }},
-      {"a_elements_too_many", invalid, {"a ", "2^63 bytes", "4611686018427387904"},
-       [](auto& g) { g.a.sizes = {huge, huge}, g.a.strides = {0, 0}; }},
-      {"a_stride_too_large", invalid, {"a ", "2^63 bytes", "4611686018427387904"},
+      // Products beyond 64 bits: of the sizes (with and without strides), of a size and a stride, of both in bytes, and
+      // of their sum alone.
+      {"a_sizes_too_large",
+       invalid,
+       {"a ", "2^63 bytes", "4611686018427387904"},
+       [](auto& g) {
+         g.a.sizes = {huge, huge};
+       }},
+      {"a_elements_too_many",
+       invalid,
+       {"a ", "2^63 bytes", "4611686018427387904"},
+       [](auto& g) {
+         g.a.sizes = {huge, huge}, g.a.strides = {0, 0};
+       }},
+      {"a_stride_too_large",
+       invalid,
+       {"a ", "2^63 bytes", "4611686018427387904"},
        [](auto& g) { g.a.strides[0] = huge; }},
-      {"a_stride_too_negative", invalid, {"a ", "2^63 bytes", "-4611686018427387904"},
+      {"a_stride_too_negative",
+       invalid,
+       {"a ", "2^63 bytes", "-4611686018427387904"},
        [](auto& g) { g.a.strides[0] = -huge; }},
       {"b_bytes_too_large", invalid, {"b ", "2^63 bytes"}, [](auto& g) { g.b.strides[0] = huge / 31 + 1; }},
-      {"d_span_too_large", invalid, {"d ", "2^63 bytes"},
-       [](auto& g) { g.d.strides = {huge / 63 / 2 * 2 - 1, huge / 47 / 2 * 2 - 1}; }},
+      {"d_span_too_large",
+       invalid,
+       {"d ", "2^63 bytes"},
+       [](auto& g) {
+         g.d.strides = {huge / 63 / 2 * 2 - 1, huge / 47 / 2 * 2 - 1};
+       }},
       {"c_stride_too_large", invalid, {"c ", "2^63 bytes"}, [](auto& g) { g.c.strides[1] = huge; }},
 
       {"a_f32", unsupported, {"a.dtype", "bf16 or f16", "f32"}, [](auto& g) { g.a.dtype = g.b.dtype = DType::f32; }},
       {"a_e4m3", unsupported, {"a.dtype", "bf16 or f16", "e4m3"}, [](auto& g) { g.a.dtype = g.b.dtype = DType::e4m3; }},
       {"b_f16", unsupported, {"b.dtype", "bf16", "f16"}, [](auto& g) { g.b.dtype = DType::f16; }},
       {"c_f32", unsupported, {"c.dtype", "bf16", "f32"}, [](auto& g) { g.c.dtype = DType::f32; }},
-      {"d_f64", unsupported, {"d.dtype", "f32, f16 or bf16", "f64"}, [](auto& g) { g.c.dtype = g.d.dtype = DType::f64; }},
+      {"d_f64",
+       unsupported,
+       {"d.dtype", "f32, f16 or bf16", "f64"},
+       [](auto& g) { g.c.dtype = g.d.dtype = DType::f64; }},
       {"d_i8", unsupported, {"d.dtype", "f32, f16 or bf16", "i8"}, [](auto& g) { g.c.dtype = g.d.dtype = DType::i8; }},
       {"no_dtype", invalid, {"a.dtype", "77"}, [](auto& g) { g.a.dtype = DType(77); }},
 
-      {"d_rows_are_one", invalid, {"d ", "overlap", "(0, 1)"}, [](auto& g) { g.d.strides = {0, 1}; }},
-      {"d_elements_are_one", invalid, {"d ", "overlap"}, [](auto& g) { g.d.strides = {0, 0}; }},
-      {"d_rows_overlap", invalid, {"d ", "overlap", "(47, 1)"}, [](auto& g) { g.d.strides = {47, 1}; }},
-      {"d_columns_overlap", invalid, {"d ", "overlap", "(1, 63)"}, [](auto& g) { g.d.strides = {1, 63}; }},
-      {"d_lattice_overlaps", invalid, {"d ", "overlap", "(6, 4)"}, [](auto& g) { g.d.strides = {6, 4}; }},
+      {"d_rows_are_one",
+       invalid,
+       {"d ", "overlap", "(0, 1)"},
+       [](auto& g) {
+         g.d.strides = {0, 1};
+       }},
+      {"d_elements_are_one",
+       invalid,
+       {"d ", "overlap"},
+       [](auto& g) {
+         g.d.strides = {0, 0};
+       }},
+      {"d_rows_overlap",
+       invalid,
+       {"d ", "overlap", "(47, 1)"},
+       [](auto& g) {
+         g.d.strides = {47, 1};
+       }},
+      {"d_columns_overlap",
+       invalid,
+       {"d ", "overlap", "(1, 63)"},
+       [](auto& g) {
+         g.d.strides = {1, 63};
+       }},
+      {"d_lattice_overlaps",
+       invalid,
+       {"d ", "overlap", "(6, 4)"},
+       [](auto& g) {
+         g.d.strides = {6, 4};
+       }},
 
       {"d_is_a", invalid, {"d ", "a"}, [](auto& g) { g.d.data = g.a.data; }},
       {"d_is_b", invalid, {"d ", "b"}, [](auto& g) { g.d.data = g.b.data; }},
@@ -99,10 +144,16 @@ inline std::vector<BadGemm> bad_gemms() {
       {"d_ends_in_b", invalid, {"d ", "overlap b"}, [](auto& g) { g.b.data = moved(g.d.data, 64 * 48 * 2 - 2); }},
       {"d_is_within_c", invalid, {"d ", "overlap c"}, [](auto& g) { g.c.data = moved(g.d.data, 2); }},
       {"d_is_c_a_row_on", invalid, {"d ", "overlap c"}, [](auto& g) { g.c.data = moved(g.d.data, 96); }},
-      {"d_is_c_transposed", invalid, {"d ", "overlap c"},
+      {"d_is_c_transposed",
+       invalid,
+       {"d ", "overlap c"},
        [](auto& g) { g.c = Tensor::column_major(g.d.data, DType::bf16, 64, 48); }},
-      {"d_is_c_broadcast", invalid, {"d ", "overlap c"},
-       [](auto& g) { g.c = Tensor::strided(g.d.data, DType::bf16, {64, 48}, {0, 1}); }},
+      {"d_is_c_broadcast",
+       invalid,
+       {"d ", "overlap c"},
+       [](auto& g) {
+         g.c = Tensor::strided(g.d.data, DType::bf16, {64, 48}, {0, 1});
+       }},
 
       {"a_between_elements", invalid, {"a ", "multiple of 2"}, [](auto& g) { g.a.data = moved(g.a.data, 1); }},
       {"d_between_elements", invalid, {"d ", "multiple of 2"}, [](auto& g) { g.d.data = moved(g.d.data, 1); }},
@@ -130,7 +181,10 @@ inline std::vector<BadProblem> bad_gemm_problems() {
       {"a_alignment_0", invalid, {"a.alignment", "1, 2, 4, 8 or 16", "0"}, [](auto& p) { p.a.alignment = 0; }},
       {"b_alignment_3", invalid, {"b.alignment", "1, 2, 4, 8 or 16", "3"}, [](auto& p) { p.b.alignment = 3; }},
       {"c_alignment_32", invalid, {"c.alignment", "1, 2, 4, 8 or 16", "32"}, [](auto& p) { p.c.alignment = 32; }},
-      {"d_alignment_negative", invalid, {"d.alignment", "1, 2, 4, 8 or 16", "-16"}, [](auto& p) { p.d.alignment = -16; }},
+      {"d_alignment_negative",
+       invalid,
+       {"d.alignment", "1, 2, 4, 8 or 16", "-16"},
+       [](auto& p) { p.d.alignment = -16; }},
       {"m_too_large", invalid, {"2^63 bytes"}, [](auto& p) { p.m = std::int64_t(1) << 60; }},
       {"a_f32", unsupported, {"a.dtype", "f32"}, [](auto& p) { p.a.dtype = DType::f32; }},
       {"b_f16", unsupported, {"b.dtype", "bf16", "f16"}, [](auto& p) { p.b.dtype = DType::f16; }},

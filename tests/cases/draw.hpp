@@ -27,8 +27,7 @@ class Draw {
 
   bool one_in(int count) { return below(count) == 0; }
 
-  template <class T>
-  T of(std::initializer_list<T> choices) {
+  template <class T> T of(std::initializer_list<T> choices) {
     return choices.begin()[below(std::int64_t(choices.size()))];
   }
 

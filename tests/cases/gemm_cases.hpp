@@ -18,7 +18,8 @@ namespace ckl::test {
 struct MatrixLayout {
   std::int64_t row_stride = 0;     ///< Elements.
   std::int64_t column_stride = 0;  ///< Elements.
-  std::int64_t offset = 0;         ///< Elements from a 256-byte boundary to element (0, 0).
+  std::int64_t offset =
+      0;  ///< Elements from a 256-byte boundary to the lowest element, (0, 0) if no stride is negative.
 };
 
 /// Rows contiguous, `pad` unused elements after each; every element `step` apart from the next.
@@ -81,8 +82,7 @@ inline GemmCase dense_gemm(std::string name, std::string why, std::int64_t m, st
 /// Every single extreme once, all else being ordinary.
 inline std::vector<GemmCase> gemm_extremes() {
   std::vector<GemmCase> cases;
-  const auto add = [&](const char* name, const char* why, std::int64_t m, std::int64_t n, std::int64_t k,
-                       auto change) {
+  const auto add = [&](const char* name, const char* why, std::int64_t m, std::int64_t n, std::int64_t k, auto change) {
     cases.push_back(dense_gemm(name, why, m, n, k));
     change(cases.back());
   };
@@ -107,8 +107,8 @@ inline std::vector<GemmCase> gemm_extremes() {
   add("exact_tile", "one whole tile: no edge anywhere", 128, 256, 128, as_is);
   add("tile_and_one", "one row and eight columns more than a tile", 129, 264, 64, as_is);
   add("tile_less_one", "a row less than a tile, eight columns less", 127, 248, 64, as_is);
-  add("many_tiles", "more tiles than an emulated GPU has multiprocessors: a block computes several in turn", 520, 776, 64,
-      as_is);
+  add("many_tiles", "more tiles than an emulated GPU has multiprocessors: a block computes several in turn", 520, 776,
+      64, as_is);
   add("waves", "several waves of tiles on a real GPU, the last one partial", 4000, 5000, 200, as_is);
   add("tall", "more rows of tiles than a grid's y or z dimension can count", (1 << 23) + 136, 8, 8, as_is);
   add("wide", "more columns of tiles than a grid's y or z dimension can count", 8, (1 << 23) + 136, 8, as_is);
@@ -127,7 +127,8 @@ inline std::vector<GemmCase> gemm_extremes() {
       [](GemmCase& g) { g.c = column_major(g.m), g.beta = 1; });
   add("padded", "leading dimensions larger than the rows, multiples of 16 bytes: gaps must not be touched", 136, 136,
       72, [](GemmCase& g) {
-        g.a = row_major(g.k, 8), g.b = column_major(g.k, 16), g.c = row_major(g.n, 24), g.d = row_major(g.n, 40), g.beta = 1;
+        g.a = row_major(g.k, 8), g.b = column_major(g.k, 16), g.c = row_major(g.n, 24), g.d = row_major(g.n, 40),
+        g.beta = 1;
       });
   add("a_odd_leading", "A's rows at odd distances, which TMA cannot load", 130, 136, 72,
       [](GemmCase& g) { g.a = row_major(g.k, 1); });
@@ -141,19 +142,22 @@ inline std::vector<GemmCase> gemm_extremes() {
   add("c_offset", "C one element off", 128, 136, 72, [](GemmCase& g) { g.c.offset = 1, g.beta = 1; });
   add("d_offset", "D one element off", 128, 136, 72, [](GemmCase& g) { g.d.offset = 1; });
   add("d_offset_half", "D aligned to 8 bytes and no more", 128, 136, 72, [](GemmCase& g) { g.d.offset = 4; });
-  add("offset_vector", "all 16 bytes, and no more, from a 256-byte boundary", 128, 136, 72, [](GemmCase& g) {
-    g.a.offset = g.b.offset = g.c.offset = g.d.offset = 8, g.beta = 1;
-  });
+  add("offset_vector", "all 16 bytes, and no more, from a 256-byte boundary", 128, 136, 72,
+      [](GemmCase& g) { g.a.offset = g.b.offset = g.c.offset = g.d.offset = 8, g.beta = 1; });
   add("gaps_between_elements", "no unit stride in any matrix", 70, 66, 40, [](GemmCase& g) {
     g.a = row_major(g.k, 3, 0, 2), g.b = row_major(g.n, 0, 1, 3), g.c = column_major(g.m, 1, 0, 2),
     g.d = row_major(g.n, 0, 0, 2), g.beta = 2;
   });
-  add("a_broadcast_row", "A's row stride is 0: all its rows are one", 136, 72, 64, [](GemmCase& g) { g.a.row_stride = 0; });
+  add("a_broadcast_row", "A's row stride is 0: all its rows are one", 136, 72, 64,
+      [](GemmCase& g) { g.a.row_stride = 0; });
   add("b_broadcast_column", "B's column stride is 0", 136, 72, 64, [](GemmCase& g) { g.b.column_stride = 0; });
   add("c_bias", "C's row stride is 0: one row is added to all", 136, 72, 64,
       [](GemmCase& g) { g.c.row_stride = 0, g.beta = 1; });
   add("c_scalar", "both of C's strides are 0", 136, 72, 64,
       [](GemmCase& g) { g.c.row_stride = g.c.column_stride = 0, g.beta = 1; });
+
+  add("backwards", "A's rows and D's columns run backwards in memory", 70, 66, 40,
+      [](GemmCase& g) { g.a.row_stride = -g.k, g.d.column_stride = -1, g.beta = 1; });
 
   // Scalars.
   add("alpha", "alpha is applied in f32, before rounding", 136, 136, 72, [](GemmCase& g) { g.alpha = -1.7f; });
@@ -162,7 +166,8 @@ inline std::vector<GemmCase> gemm_extremes() {
   add("alpha0", "D = beta C without a product", 136, 136, 72, [](GemmCase& g) { g.alpha = 0, g.beta = 0.5f; });
   add("alpha0_beta0", "D = 0 without reading anything", 136, 136, 72, [](GemmCase& g) { g.alpha = 0; });
   add("in_place", "C is D", 136, 136, 72, [](GemmCase& g) { g.beta = 1, g.in_place = true; });
-  add("in_place_odd", "C is D on the path without TMA", 131, 133, 71, [](GemmCase& g) { g.beta = -1, g.in_place = true; });
+  add("in_place_odd", "C is D on the path without TMA", 131, 133, 71,
+      [](GemmCase& g) { g.beta = -1, g.in_place = true; });
   add("in_place_k0", "C is D and is only scaled", 131, 133, 0, [](GemmCase& g) { g.beta = -3, g.in_place = true; });
 
   // Number types.
@@ -216,7 +221,8 @@ inline std::vector<GemmCase> gemm_cases(bool short_list) {
   if (short_list)
     cases.erase(std::remove_if(cases.begin(), cases.end(), [](const GemmCase& g) { return !g.quick(); }), cases.end());
   for (int number = 0; number < (short_list ? 24 : 300); ++number)
-    cases.push_back(short_list ? drawn_gemm(number, {0, 1, 7, 64, 129}) : drawn_gemm(number, {0, 1, 7, 64, 129, 1000, 4095}));
+    cases.push_back(short_list ? drawn_gemm(number, {0, 1, 7, 64, 129})
+                               : drawn_gemm(number, {0, 1, 7, 64, 129, 1000, 4095}));
   return cases;
 }
 

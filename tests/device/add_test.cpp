@@ -112,9 +112,18 @@ TEST_F(AddBehaviour, NaNInfinityAndSignedZerosAreIEEEs) {
     SCOPED_TRACE(name(dtype));
     AddData data(vectors_and_tail(dtype));
     const double largest = reference::format_of(dtype).max(), smallest = reference::ulp(reference::format_of(dtype), 0);
-    const double pairs[][2] = {{nan, 1},      {1, nan},           {infinity, 1},        {infinity, -infinity},
-                               {-infinity, 2}, {0.0, -0.0},       {-0.0, -0.0},         {1.5, -1.5},
-                               {largest, largest}, {smallest, smallest}, {smallest, -smallest}, {largest, smallest}};
+    const double pairs[][2] = {{nan, 1},
+                               {1, nan},
+                               {infinity, 1},
+                               {infinity, -infinity},
+                               {-infinity, 2},
+                               {0.0, -0.0},
+                               {-0.0, -0.0},
+                               {1.5, -1.5},
+                               {largest, largest},
+                               {smallest, smallest},
+                               {smallest, -smallest},
+                               {largest, smallest}};
     std::int64_t at = 0;
     for (const auto& [x, y] : pairs) {
       // Once within the vectors, once in the tail that is done element by element.

@@ -146,7 +146,8 @@ TEST_F(BadInput, StreamsOfAnotherDevice) {
   {
     const ScopedStream elsewhere;
     CKL_CHECK_CUDA(cudaSetDevice(0));
-    expect_error(invalid, {"stream", "device, 0", "device 1"}, [&] { gemm_plan.run(a(), b(), c(), d(), nullptr, elsewhere); });
+    expect_error(invalid, {"stream", "device, 0", "device 1"},
+                 [&] { gemm_plan.run(a(), b(), c(), d(), nullptr, elsewhere); });
     expect_error(invalid, {"stream", "device, 0", "device 1"}, [&] { add_plan.run(a(), b(), d(), elsewhere); });
     expect_error(invalid, {"stream", "device, 0", "device 1"}, [&] { gemm(gemm_arguments(), elsewhere); });
     // The default stream is that of the current device.

@@ -55,8 +55,7 @@ struct Chain {
   GemmData gemm;
   OperandBuffer sum;
 
-  explicit Chain(const GemmCase& problem)
-      : gemm(problem), sum(problem.out, {problem.m, problem.n}, {problem.n, 1}) {}
+  explicit Chain(const GemmCase& problem) : gemm(problem), sum(problem.out, {problem.m, problem.n}, {problem.n, 1}) {}
 
   void check() {
     gemm.check();

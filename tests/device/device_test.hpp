@@ -70,8 +70,7 @@ class DeviceTest : public ::testing::Test {
 };
 
 /// Calls `body(0)` to `body(count - 1)` on threads of their own. What one throws fails the test.
-template <class Body>
-void on_threads(int count, const Body& body) {
+template <class Body> void on_threads(int count, const Body& body) {
   std::vector<std::string> errors(count);
   std::vector<std::thread> threads;
   for (int i = 0; i < count; ++i)

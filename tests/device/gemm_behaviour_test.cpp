@@ -24,8 +24,8 @@ std::vector<GemmCase> both_paths() {
   return {aligned, odd};
 }
 
-// GemmData leaves A and B NaN when alpha is 0, and C null when beta is 0, so the case list covers that. Here the pointers
-// of A and B are null too, and C is given but full of NaN.
+// GemmData leaves A and B NaN when alpha is 0, and C null when beta is 0, so the case list covers that. Here the
+// pointers of A and B are null too, and C is given but full of NaN.
 TEST_F(GemmBehaviour, AlphaZeroNeverReadsAAndB) {
   for (GemmCase gemm : both_paths()) {
     SCOPED_TRACE(gemm.name);
@@ -71,7 +71,7 @@ TEST_F(GemmBehaviour, NaNAndInfinityPropagateAsIEEESays) {
       data.a().set({gemm.m - 1, 1}, 0);
       data.c().set({0, 0}, nan);
       data.c().set({gemm.m - 1, gemm.n - 1}, infinity);
-      data.c().set({5, 3}, infinity);           // meets row 5's infinity: the same or NaN
+      data.c().set({5, 3}, infinity);  // meets row 5's infinity: the same or NaN
       run_and_check(data, GemmPlan(data.problem()));
     }
   }

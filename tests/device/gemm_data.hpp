@@ -16,7 +16,8 @@ namespace ckl::test {
 class GemmData {
  public:
   explicit GemmData(const GemmCase& gemm)
-      : case_(gemm), a_(gemm.in, {gemm.m, gemm.k}, {gemm.a.row_stride, gemm.a.column_stride}, gemm.a.offset),
+      : case_(gemm),
+        a_(gemm.in, {gemm.m, gemm.k}, {gemm.a.row_stride, gemm.a.column_stride}, gemm.a.offset),
         b_(gemm.in, {gemm.k, gemm.n}, {gemm.b.row_stride, gemm.b.column_stride}, gemm.b.offset),
         d_(gemm.out, {gemm.m, gemm.n}, {gemm.d.row_stride, gemm.d.column_stride}, gemm.d.offset) {
     // What a zero scalar switches off stays NaN: reading it would show.
@@ -25,7 +26,8 @@ class GemmData {
     if (gemm.in_place) {
       d_.fill(3);
     } else {
-      c_.emplace(gemm.out, Dimensions{gemm.m, gemm.n}, Dimensions{gemm.c.row_stride, gemm.c.column_stride}, gemm.c.offset);
+      c_.emplace(gemm.out, Dimensions{gemm.m, gemm.n}, Dimensions{gemm.c.row_stride, gemm.c.column_stride},
+                 gemm.c.offset);
       c_->fill(3);
     }
   }
@@ -73,8 +75,8 @@ class GemmData {
     if (c_) c_->expect_unchanged("C");
     const reference::Comparison comparison =
         reference::compare_gemm(problem(), d_.host(), expected_.data(), scale_.data());
-    EXPECT_TRUE(comparison.passed()) << comparison.wrong << " of " << case_.m * case_.n << " elements are wrong: "
-                                     << comparison.first_wrong;
+    EXPECT_TRUE(comparison.passed()) << comparison.wrong << " of " << case_.m * case_.n
+                                     << " elements are wrong: " << comparison.first_wrong;
   }
 
   /// Puts D back to what it was before anything ran: C where it is in place, else NaN.

@@ -56,7 +56,8 @@ std::vector<GemmCase> config_problems() {
                      : d == std::string("d_column") ? column_major(gemm.m)
                                                     : row_major(gemm.n, 1);
             gemm.c = gemm.d;
-            gemm.name = std::string(name(in)) + (a_by_rows ? "_t" : "_n") + (b_by_rows ? "t_" : "n_") + name(out) + "_" + d;
+            gemm.name =
+                std::string(name(in)) + (a_by_rows ? "_t" : "_n") + (b_by_rows ? "t_" : "n_") + name(out) + "_" + d;
             cases.push_back(gemm);
           }
   return cases;
@@ -73,8 +74,8 @@ constexpr Sizes3 config_sizes[] = {
     {8, 8, 8},        // one tile, nearly all of it outside
 };
 
-// The chooser takes few of the configs for such shapes; here each is made to run, on every problem that it serves. (In the
-// short list: on the first that it serves, at each size.)
+// The chooser takes few of the configs for such shapes; here each is made to run, on every problem that it serves.
+// (In the short list: on the first that it serves, at each size.)
 TEST_F(DeviceTest, EveryConfigMatchesTheReference) {
   std::set<std::pair<std::string, std::int64_t>> seen;
   for (GemmCase gemm : config_problems())

@@ -1,5 +1,5 @@
-// Tensors of more than 2^31 elements: any index that is kept in 32 bits somewhere goes astray. Only on a GPU with tens of
-// gigabytes; only parts of the results are fetched.
+// Tensors of more than 2^31 elements: any index that is kept in 32 bits somewhere goes astray. Only on a GPU with
+// tens of gigabytes; only parts of the results are fetched.
 
 #include <gtest/gtest.h>
 
@@ -87,14 +87,16 @@ class Huge : public DeviceTest {
   }
 };
 
-// 2^31 + 5 elements: the last, partial vector lies beyond 2^31, and byte offsets beyond 2^32. The periods of the inputs'
-// patterns are prime, so a displaced element differs.
+// 2^31 + 5 elements: the last, partial vector lies beyond 2^31, and byte offsets beyond 2^32. The periods of the
+// inputs' patterns are prime, so a displaced element differs.
 TEST_F(Huge, AddContiguous) {
   const std::int64_t count = two_to_31 + 5;
   const std::vector<std::uint16_t> x = normal(1048573, 1), y = normal(1048571, 2);
   LargeBuffer a(DType::bf16, count), b(DType::bf16, count), d(DType::bf16, count);
   a.tile(x), b.tile(y);
-  const auto tensor = [&](const LargeBuffer& buffer) { return Tensor::contiguous(buffer.device(), DType::bf16, {count}); };
+  const auto tensor = [&](const LargeBuffer& buffer) {
+    return Tensor::contiguous(buffer.device(), DType::bf16, {count});
+  };
   add(tensor(a), tensor(b), tensor(d));
   CKL_CHECK_CUDA(cudaDeviceSynchronize());
   d.expect_guard();
@@ -109,7 +111,8 @@ TEST_F(Huge, AddContiguous) {
     reference::parallel_for(std::int64_t(wrong.size()), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin * mib; i < std::min(end * mib, size); ++i) {
         const std::int64_t at = first + i;
-        const double sum = bf16.read(x.data(), at % std::int64_t(x.size())) + bf16.read(y.data(), at % std::int64_t(y.size()));
+        const double sum =
+            bf16.read(x.data(), at % std::int64_t(x.size())) + bf16.read(y.data(), at % std::int64_t(y.size()));
         wrong[i / mib] += bf16.read(results.data(), i) != reference::round_to(bf16.format(), sum);
       }
     });
@@ -150,8 +153,8 @@ struct LargeGemm {
     // All of A's rows where there are few; else the pattern, whose period is prime, so that rows differ.
     const std::vector<std::uint16_t> pattern = normal(1048573, 4);
     a.tile(pattern);
-    gemm({Tensor::row_major(a.device(), DType::bf16, m, k, a_leading), Tensor::column_major(b.device(), DType::bf16, k, n),
-          Tensor::row_major(d.device(), out, m, n, d_leading)});
+    gemm({Tensor::row_major(a.device(), DType::bf16, m, k, a_leading),
+          Tensor::column_major(b.device(), DType::bf16, k, n), Tensor::row_major(d.device(), out, m, n, d_leading)});
     CKL_CHECK_CUDA(cudaDeviceSynchronize());
     d.expect_guard();
 
@@ -159,7 +162,8 @@ struct LargeGemm {
     std::vector<std::int64_t> rows = {0, 1, m / 3, m / 2, m - 2, m - 1};
     for (const std::int64_t boundary : {two_to_31 / 2, two_to_31, 2 * two_to_31})
       for (const std::int64_t leading : {a_leading, d_leading})
-        for (const std::int64_t row : {boundary / leading - 1, boundary / leading, boundary / leading + 1}) rows.push_back(row);
+        for (const std::int64_t row : {boundary / leading - 1, boundary / leading, boundary / leading + 1})
+          rows.push_back(row);
     std::sort(rows.begin(), rows.end());
     rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
     std::erase_if(rows, [this](std::int64_t row) { return row < 0 || row >= m; });
@@ -178,8 +182,10 @@ struct LargeGemm {
     problem.a = {DType::bf16, k, 1, 0, 16}, problem.b = {DType::bf16, 1, k, 0, 16}, problem.d = {out, n, 1, 0, 16};
     std::vector<double> expected(count * n), scale(count * n);
     reference::gemm(problem, some_a.data(), b_values.data(), nullptr, expected.data(), scale.data());
-    const reference::Comparison comparison = reference::compare_gemm(problem, some_d.data(), expected.data(), scale.data());
-    EXPECT_TRUE(comparison.passed()) << comparison.wrong << " elements are wrong; of the chosen rows " << comparison.first_wrong;
+    const reference::Comparison comparison =
+        reference::compare_gemm(problem, some_d.data(), expected.data(), scale.data());
+    EXPECT_TRUE(comparison.passed()) << comparison.wrong << " elements are wrong; of the chosen rows "
+                                     << comparison.first_wrong;
   }
 };
 

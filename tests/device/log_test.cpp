@@ -1,5 +1,5 @@
-// CKL_LOG=plan: each new plan tells on standard error what was chosen. A program of its own, since the library reads its
-// environment once.
+// CKL_LOG=plan: each new plan tells on standard error what was chosen. A program of its own, since the library reads
+// its environment once.
 
 #include <gtest/gtest.h>
 
@@ -19,8 +19,7 @@ const int environment_is_set = setenv("CKL_LOG", "plan", 1);  // before the libr
 class Log : public DeviceTest {};
 
 /// What `work` writes to standard error.
-template <class Work>
-std::string log_of(const Work& work) {
+template <class Work> std::string log_of(const Work& work) {
   ::testing::internal::CaptureStderr();
   work();
   return ::testing::internal::GetCapturedStderr();

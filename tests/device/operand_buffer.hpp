@@ -15,9 +15,8 @@ namespace ckl::test {
 using Dimensions = std::vector<std::int64_t>;
 
 /// Calls `visit(offset)` with the place of every element, in elements from element (0, 0, ...), in C order.
-template <class Visit>
-void for_each_element(const Dimensions& sizes, const Dimensions& strides, const Visit& visit, std::size_t dimension = 0,
-                      std::int64_t offset = 0) {
+template <class Visit> void for_each_element(const Dimensions& sizes, const Dimensions& strides, const Visit& visit,
+                                             std::size_t dimension = 0, std::int64_t offset = 0) {
   if (dimension == sizes.size()) return visit(offset);
   for (std::int64_t i = 0; i < sizes[dimension]; ++i)
     for_each_element(sizes, strides, visit, dimension + 1, offset + i * strides[dimension]);
@@ -40,7 +39,9 @@ class OperandBuffer {
  public:
   /// @param offset  Elements from a 256-byte boundary to the lowest element.
   OperandBuffer(DType dtype, Dimensions sizes, Dimensions strides, std::int64_t offset = 0)
-      : dtype_(dtype), sizes_(std::move(sizes)), strides_(std::move(strides)),
+      : dtype_(dtype),
+        sizes_(std::move(sizes)),
+        strides_(std::move(strides)),
         memory_(span() * size_of(dtype), offset * size_of(dtype)) {}
 
   /// Normally distributed elements, the same for the same seed. What lies between the elements stays NaN.
@@ -103,10 +104,7 @@ class OperandBuffer {
   void upload() { memory_.upload(); }
 
  private:
-  template <class Visit>
-  void for_each(const Visit& visit) const {
-    for_each_element(sizes_, strides_, visit);
-  }
+  template <class Visit> void for_each(const Visit& visit) const { for_each_element(sizes_, strides_, visit); }
 
   bool empty() const {
     for (const std::int64_t size : sizes_)

@@ -1,4 +1,5 @@
-// The configs: their names, their geometry, and the choice between them, as pure functions over a GPU that is only described.
+// The configs: their names, their geometry, and the choice between them, as pure functions over a GPU that is only
+// described.
 
 #include <gtest/gtest.h>
 
@@ -72,9 +73,10 @@ TEST(GemmConfigs, OtherNamesAreRefused) {
     // Most are no name at all; a digit less is the name of another config.
     EXPECT_TRUE(config.stages == 0 || to_string(config) == without) << without;
   }
-  for (const char* name : {"", "bf16", "f32_tn_128x256x64_2x1_s4_coopm", "bf16_tx_128x256x64_2x1_s4_coopm",
-                           "bf16_tn_128x256x64_2x1_s4_coopm_", "bf16_tn_128x256x64_2x1_s4_coop", " bf16_tn_128x256x64_2x1_s4_coopm",
-                           "bf16_tn_128x256x64_2x1_s4_coopm_gathers", "bf16_tn_12345678x256x64_2x1_s4_coopm"})
+  for (const char* name :
+       {"", "bf16", "f32_tn_128x256x64_2x1_s4_coopm", "bf16_tx_128x256x64_2x1_s4_coopm",
+        "bf16_tn_128x256x64_2x1_s4_coopm_", "bf16_tn_128x256x64_2x1_s4_coop", " bf16_tn_128x256x64_2x1_s4_coopm",
+        "bf16_tn_128x256x64_2x1_s4_coopm_gathers", "bf16_tn_12345678x256x64_2x1_s4_coopm"})
     EXPECT_EQ(parse_gemm_config(name).stages, 0) << name;
 }
 
@@ -126,21 +128,21 @@ TEST(GemmConfigs, DefectsAreFound) {
   const GemmConfig good = parse_gemm_config("bf16_tn_128x256x64_2x1_s4_coopm");
   ASSERT_EQ(defect(good), nullptr);
   const char* const bad[] = {
-      "bf16_tn_128x256x32_2x1_s4_coopm",      // K tile of less than a swizzle row
-      "bf16_tn_64x256x64_2x1_s4_coopm",       // half of the rows is less than wgmma's 64
-      "bf16_tn_160x128x64_2x1_s4_coopm",      // half of the rows is no multiple of 64
-      "bf16_tn_128x8x64_1x1_s4_ping",         // too few columns
-      "bf16_tn_64x264x64_1x1_s2_ping",        // more columns than one wgmma has
-      "bf16_tn_256x256x64_1x1_s2_coopm",      // accumulators of 256 registers a thread
-      "bf16_tn_128x256x64_4x4_s4_coopm",      // 16 CTAs
-      "bf16_tn_128x256x64_0x1_s4_coopm",      // no CTA
-      "bf16_tn_128x192x64_5x1_s4_coopm",      // columns that 5 CTAs cannot share
-      "bf16_tt_128x96x64_1x1_s4_coopm",       // an N-major B of half a swizzle atom more
-      "bf16_tt_128x128x64_5x1_s4_coopm",      // K rows of an N-major B that 5 CTAs cannot share
-      "bf16_nn_128x128x64_1x3_s4_coopm",      // the same of an M-major A
+      "bf16_tn_128x256x32_2x1_s4_coopm",         // K tile of less than a swizzle row
+      "bf16_tn_64x256x64_2x1_s4_coopm",          // half of the rows is less than wgmma's 64
+      "bf16_tn_160x128x64_2x1_s4_coopm",         // half of the rows is no multiple of 64
+      "bf16_tn_128x8x64_1x1_s4_ping",            // too few columns
+      "bf16_tn_64x264x64_1x1_s2_ping",           // more columns than one wgmma has
+      "bf16_tn_256x256x64_1x1_s2_coopm",         // accumulators of 256 registers a thread
+      "bf16_tn_128x256x64_4x4_s4_coopm",         // 16 CTAs
+      "bf16_tn_128x256x64_0x1_s4_coopm",         // no CTA
+      "bf16_tn_128x192x64_5x1_s4_coopm",         // columns that 5 CTAs cannot share
+      "bf16_tt_128x96x64_1x1_s4_coopm",          // an N-major B of half a swizzle atom more
+      "bf16_tt_128x128x64_5x1_s4_coopm",         // K rows of an N-major B that 5 CTAs cannot share
+      "bf16_nn_128x128x64_1x3_s4_coopm",         // the same of an M-major A
       "bf16_tn_128x128x64_2x1_s4_coopm_gather",  // multicast without TMA
-      "bf16_tn_128x256x64_2x1_s1_coopm",      // no pipeline
-      "bf16_tn_128x256x64_2x1_s5_coopm",      // more shared memory than there is
+      "bf16_tn_128x256x64_2x1_s1_coopm",         // no pipeline
+      "bf16_tn_128x256x64_2x1_s5_coopm",         // more shared memory than there is
   };
   for (const char* name : bad) {
     ASSERT_EQ(to_string(parse_gemm_config(name)), name);
@@ -191,21 +193,22 @@ TEST(GemmChoice, TransposesTheProblemForAColumnMajorD) {
 
 bool all_gather(const GemmCase& gemm) {
   const std::vector<std::string> names = gemm_candidates(problem_of(gemm), h100());
-  return !names.empty() && std::all_of(names.begin(), names.end(),
-                                       [](const std::string& name) { return parse_gemm_config(name).load == Load::gather; });
+  return !names.empty() && std::all_of(names.begin(), names.end(), [](const std::string& name) {
+    return parse_gemm_config(name).load == Load::gather;
+  });
 }
 
 TEST(GemmChoice, TakesTmaOnlyWhereTmaCanLoad) {
   const GemmCase good = gemm_of(DType::bf16, true, false, 256, 256, 256);
   EXPECT_FALSE(all_gather(good));
   const std::function<void(GemmCase&)> spoilers[] = {
-      [](auto& g) { g.a = row_major(g.k, 1); },           // rows at odd distances
-      [](auto& g) { g.b = column_major(g.k, 4); },        // 8 bytes, not 16
-      [](auto& g) { g.a.offset = 4; },                    // pointer aligned to 8 bytes
+      [](auto& g) { g.a = row_major(g.k, 1); },     // rows at odd distances
+      [](auto& g) { g.b = column_major(g.k, 4); },  // 8 bytes, not 16
+      [](auto& g) { g.a.offset = 4; },              // pointer aligned to 8 bytes
       [](auto& g) { g.b.offset = 1; },
-      [](auto& g) { g.a = row_major(g.k, 0, 0, 2); },     // no unit stride
-      [](auto& g) { g.a.row_stride = 0; },                // broadcast
-      [](auto& g) { g.a.row_stride = -256; },             // backwards
+      [](auto& g) { g.a = row_major(g.k, 0, 0, 2); },           // no unit stride
+      [](auto& g) { g.a.row_stride = 0; },                      // broadcast
+      [](auto& g) { g.a.row_stride = -256; },                   // backwards
       [](auto& g) { g.a.row_stride = std::int64_t(1) << 39; },  // 2^40 bytes: beyond what a descriptor takes
   };
   for (const auto& spoil : spoilers) {
@@ -240,7 +243,8 @@ TEST(GemmChoice, LeavesOutWhatDoesNotFitTheDevice) {
   for (const std::string& name : fitting) EXPECT_LE(parse_gemm_config(name).shared_bytes(), 180000) << name;
 }
 
-// With few rows and columns a large tile would leave most multiprocessors idle; with many, a small one would load too much.
+// With few rows and columns a large tile would leave most multiprocessors idle; with many, a small one would load too
+// much.
 TEST(GemmChoice, TakesSmallTilesForSmallProblemsAndLargeOnesForLarge) {
   const auto area = [&](std::int64_t size) {
     const GemmCase gemm = gemm_of(DType::bf16, true, false, size, size, 4096);
@@ -333,7 +337,9 @@ TEST(ElementwiseChoice, StridedForTheRest) {
   EXPECT_EQ(configs({{6, 40}, {44, 1}, 0}, dense({6, 40}), dense({6, 40}), DType::f16), Names{"add_f16_strided"});
 }
 
-TEST(ElementwiseChoice, NothingForNoElements) { EXPECT_TRUE(configs(dense({4, 0}), dense({4, 0}), dense({4, 0})).empty()); }
+TEST(ElementwiseChoice, NothingForNoElements) {
+  EXPECT_TRUE(configs(dense({4, 0}), dense({4, 0}), dense({4, 0})).empty());
+}
 
 }  // namespace
 }  // namespace ckl::test

@@ -1,4 +1,5 @@
-// A machine without a usable GPU: every call that needs one says so in one clear sentence, and nothing exits or crashes.
+// A machine without a usable GPU: every call that needs one says so in one clear sentence, and nothing exits or
+// crashes.
 
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
@@ -16,7 +17,8 @@ class WithoutGpu : public ::testing::Test {
  protected:
   void SetUp() override {
     int count = 0;
-    if (cudaGetDeviceCount(&count) == cudaSuccess && count > 0) GTEST_SKIP() << "this machine has " << count << " CUDA devices";
+    if (cudaGetDeviceCount(&count) == cudaSuccess && count > 0)
+      GTEST_SKIP() << "this machine has " << count << " CUDA devices";
   }
   static constexpr const char* sentence = "no CUDA device can be used";
   alignas(256) char a[8192], b[8192], c[8192], d[8192];

@@ -55,11 +55,10 @@ class SixteenBitFormat : public testing::TestWithParam<SixteenBits> {
   FloatFormat format() const { return format_of(GetParam().dtype); }
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Formats, SixteenBitFormat,
-    testing::Values(SixteenBits{DType::f16, 0x1p-24, 1024, 0x7c00, 65504},
-                    SixteenBits{DType::bf16, 0x1p-133, 128, 0x7f80, 0x1.fep127}),
-    [](const auto& parameter) { return std::string(name(parameter.param.dtype)); });
+INSTANTIATE_TEST_SUITE_P(Formats, SixteenBitFormat,
+                         testing::Values(SixteenBits{DType::f16, 0x1p-24, 1024, 0x7c00, 65504},
+                                         SixteenBits{DType::bf16, 0x1p-133, 128, 0x7f80, 0x1.fep127}),
+                         [](const auto& parameter) { return std::string(name(parameter.param.dtype)); });
 
 TEST_P(SixteenBitFormat, DecodesEveryPattern) {
   const std::vector<double> expected = counted();

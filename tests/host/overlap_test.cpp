@@ -56,8 +56,7 @@ bool same(const Tensor& x, const Tensor& y) {
   return true;
 }
 
-template <class Call>
-bool refused(const Call& call) {
+template <class Call> bool refused(const Call& call) {
   try {
     call();
     return false;
@@ -117,7 +116,8 @@ TEST(Overlap, OfLargeTensorsIsFoundQuickly) {
   const std::int64_t wide = 2 * cols;
   // Left and right halves of one wide matrix, then with one column in common.
   EXPECT_FALSE(refused([&] { host::require_no_partial_overlap(matrix(0, wide), "x", matrix(2 * cols, wide), "y"); }));
-  EXPECT_TRUE(refused([&] { host::require_no_partial_overlap(matrix(0, wide), "x", matrix(2 * cols - 2, wide), "y"); }));
+  EXPECT_TRUE(
+      refused([&] { host::require_no_partial_overlap(matrix(0, wide), "x", matrix(2 * cols - 2, wide), "y"); }));
   EXPECT_FALSE(refused([&] { host::require_no_self_overlap(matrix(0, cols), "x"); }));
   EXPECT_TRUE(refused([&] { host::require_no_self_overlap(matrix(0, cols - 1), "x"); }));
 }

@@ -187,9 +187,8 @@ TEST(AddProblems, AreEqualWhenEveryFieldIs) {
   const AddProblem problem = problem_of(good_addition());
   EXPECT_TRUE(problem == problem_of(good_addition()));
   const std::function<void(AddProblem&)> changes[] = {
-      [](auto& p) { p.rank = 1; },           [](auto& p) { ++p.sizes[1]; },
-      [](auto& p) { ++p.a.strides[0]; },     [](auto& p) { p.b.alignment = 1; },
-      [](auto& p) { p.d.dtype = DType::f16; }};
+      [](auto& p) { p.rank = 1; }, [](auto& p) { ++p.sizes[1]; }, [](auto& p) { ++p.a.strides[0]; },
+      [](auto& p) { p.b.alignment = 1; }, [](auto& p) { p.d.dtype = DType::f16; }};
   for (const auto& change : changes) {
     AddProblem changed = problem;
     change(changed);
@@ -207,7 +206,8 @@ TEST(AddProblems, AcceptInPlaceAndInterleaved) {
 }
 
 TEST(AddProblems, AcceptNullWhereThereIsNothing) {
-  EXPECT_NO_THROW(add_problem(Tensor::contiguous(nullptr, DType::f32, {0, 50}), Tensor::contiguous(nullptr, DType::f32, {50}),
+  EXPECT_NO_THROW(add_problem(Tensor::contiguous(nullptr, DType::f32, {0, 50}),
+                              Tensor::contiguous(nullptr, DType::f32, {50}),
                               Tensor::contiguous(nullptr, DType::f32, {0, 50})));
 }
 

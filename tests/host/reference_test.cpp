@@ -60,11 +60,12 @@ TEST(ReferenceGemm, ComputesASmallProductByHand) {
 TEST(ReferenceGemm, AgreesWithTheDefinitionOverStridesAndBatches) {
   GemmProblem p = dense(37, 523, 131, -1.5f, 0.75f);
   p.batch = 2;
-  p.a = {DType::bf16, 2, 80, 80 * 131 + 3, 2};   // column-major with gaps inside the columns
-  p.b = {DType::bf16, 1, 140, 140 * 523, 2};     // column-major, padded
-  p.c = {DType::f16, 600, 1, 0, 2};              // the same C for both matrices
+  p.a = {DType::bf16, 2, 80, 80 * 131 + 3, 2};  // column-major with gaps inside the columns
+  p.b = {DType::bf16, 1, 140, 140 * 523, 2};    // column-major, padded
+  p.c = {DType::f16, 600, 1, 0, 2};             // the same C for both matrices
   p.d = {DType::f16, 523, 1, 37 * 523, 2};
-  const auto a = packed(DType::bf16, normal(2 * p.a.batch_stride, 1)), b = packed(DType::bf16, normal(2 * p.b.batch_stride, 2));
+  const auto a = packed(DType::bf16, normal(2 * p.a.batch_stride, 1)),
+             b = packed(DType::bf16, normal(2 * p.b.batch_stride, 2));
   const auto c = packed(DType::f16, normal(37 * 600, 3));
   std::vector<double> d(2 * 37 * 523), scale(d.size());
   ckl::reference::gemm(p, a.data(), b.data(), c.data(), d.data(), scale.data());
@@ -157,7 +158,7 @@ TEST_F(CompareGemm, ComparesWhatIsNotFinite) {
   EXPECT_FALSE(accepts(nan, 0, 1));
   EXPECT_EQ(last_.error, infinity);
   EXPECT_FALSE(accepts(infinity, 1e38, 1e38));
-  EXPECT_TRUE(accepts(infinity, 3.4e38, 3.4e38));   // bf16 ends at 3.39e38
+  EXPECT_TRUE(accepts(infinity, 3.4e38, 3.4e38));  // bf16 ends at 3.39e38
   EXPECT_FALSE(accepts(0x1.fep127, 3.41e38, 3.41e38));
 }
 
@@ -203,7 +204,8 @@ TEST(ReferenceAdd, BroadcastsAndTransposes) {
   std::vector<double> d(6);
   ckl::reference::add(problem, a.data(), b.data(), d.data());
   EXPECT_EQ(d, (std::vector<double>{11, 22, 33, 14, 25, 36}));
-  EXPECT_TRUE(ckl::reference::compare_add(problem, packed(DType::f32, {11, 14, 22, 25, 33, 36}).data(), d.data()).passed());
+  EXPECT_TRUE(
+      ckl::reference::compare_add(problem, packed(DType::f32, {11, 14, 22, 25, 33, 36}).data(), d.data()).passed());
   const Comparison swapped =
       ckl::reference::compare_add(problem, packed(DType::f32, {11, 22, 33, 14, 25, 36}).data(), d.data());
   EXPECT_EQ(swapped.wrong, 4);
@@ -237,7 +239,8 @@ TEST(ReferenceAdd, ComparesWhatIsNotFinite) {
   const AddProblem problem = add_of(DType::bf16, 1, 3);
   const std::vector<double> expected = {nan, infinity, -infinity};
   EXPECT_TRUE(ckl::reference::compare_add(problem, packed(DType::bf16, expected).data(), expected.data()).passed());
-  EXPECT_EQ(ckl::reference::compare_add(problem, packed(DType::bf16, {0, -infinity, nan}).data(), expected.data()).wrong, 3);
+  EXPECT_EQ(
+      ckl::reference::compare_add(problem, packed(DType::bf16, {0, -infinity, nan}).data(), expected.data()).wrong, 3);
 }
 
 }  // namespace

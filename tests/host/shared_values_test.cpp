@@ -61,10 +61,12 @@ TEST(TileGrid, VisitsEveryTileOnce) {
           std::set<std::tuple<int, int, int>> seen;
           for (int index = 0; index < grid.count(); ++index) {
             const TileIndex tile = tile_at(grid, index);
-            ASSERT_TRUE(tile.m >= 0 && tile.m < tiles_m && tile.n >= 0 && tile.n < tiles_n && tile.batch >= 0 && tile.batch < batch);
+            ASSERT_TRUE(tile.m >= 0 && tile.m < tiles_m && tile.n >= 0 && tile.n < tiles_n && tile.batch >= 0 &&
+                        tile.batch < batch);
             seen.emplace(tile.m, tile.n, tile.batch);
           }
-          ASSERT_EQ(std::int64_t(seen.size()), grid.count()) << tiles_m << " " << tiles_n << " " << batch << " " << group;
+          ASSERT_EQ(std::int64_t(seen.size()), grid.count())
+              << tiles_m << " " << tiles_n << " " << batch << " " << group;
         }
 }
 

@@ -52,8 +52,9 @@ TEST(TensorFactories, TransposedSwapsTheLastTwoDimensions) {
 TEST(TensorFactories, RefuseWhatTheyCannotHold) {
   const ErrorCode invalid = ErrorCode::invalid_argument;
   expect_error(invalid, {"sizes", "5", "6"}, [] { Tensor::contiguous(&memory, DType::f32, {1, 1, 1, 1, 1, 1}); });
-  expect_error(invalid, {"sizes", "5", "6"},
-               [] { Tensor::strided(&memory, DType::f32, {1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1}); });
+  expect_error(invalid, {"sizes", "5", "6"}, [] {
+    Tensor::strided(&memory, DType::f32, {1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1});
+  });
   expect_error(invalid, {"strides", "sizes", "2", "1"}, [] { Tensor::strided(&memory, DType::f32, {1, 1}, {1}); });
   expect_error(invalid, {"rank", "2", "1"}, [] { Tensor::contiguous(&memory, DType::f32, {3}).transposed(); });
   // The strides of such sizes cannot be represented.
@@ -103,9 +104,7 @@ TEST(Errors, CarryTheirCodeAndMessage) {
 }
 
 // Thrown across the library's boundary, it is still caught as what it is.
-TEST(Errors, AreRuntimeErrors) {
-  EXPECT_THROW(Tensor::strided(nullptr, DType::f32, {1}, {}), std::runtime_error);
-}
+TEST(Errors, AreRuntimeErrors) { EXPECT_THROW(Tensor::strided(nullptr, DType::f32, {1}, {}), std::runtime_error); }
 
 TEST(Version, IsThatOfTheHeaders) {
   EXPECT_EQ(std::string(version()), std::to_string(CKL_VERSION_MAJOR) + "." + std::to_string(CKL_VERSION_MINOR) + "." +
