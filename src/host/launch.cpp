@@ -32,12 +32,18 @@ void prepare(const Launch& launch, int device) {
         "cudaKernelSetAttributeForDevice");
 }
 
-int max_active_clusters(const Launch& launch) {
-  cudaLaunchAttribute attribute{};
-  cudaLaunchConfig_t config = configuration(launch, attribute, nullptr);
-  config.gridDim = dim3(launch.cluster);
+int max_active_clusters(const Launch& launch, const DeviceInfo& device) {
   int clusters = 0;
-  check(cudaOccupancyMaxActiveClusters(&clusters, as_function(launch.kernel), &config), "cudaOccupancyMaxActiveClusters");
+  if (launch.cluster == 1) {  // cudaOccupancyMaxActiveClusters knows no clusters of one block
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&clusters, as_function(launch.kernel), int(launch.threads), launch.shared_bytes),
+          "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
+    clusters *= device.sm_count;
+  } else {
+    cudaLaunchAttribute attribute{};
+    cudaLaunchConfig_t config = configuration(launch, attribute, nullptr);
+    config.gridDim = dim3(launch.cluster);
+    check(cudaOccupancyMaxActiveClusters(&clusters, as_function(launch.kernel), &config), "cudaOccupancyMaxActiveClusters");
+  }
   require_supported(clusters > 0, "the device must hold at least one cluster of ", launch.cluster, " blocks with ", launch.shared_bytes,
                     " bytes of shared memory, but holds none");
   return clusters;

@@ -20,8 +20,8 @@ struct Launch {
 /// Allows `shared_bytes` of dynamic shared memory for `kernel` on `device`. Legal while a stream captures.
 void prepare(const Launch& launch, int device);
 
-/// How many clusters of `launch` the current device holds at a time. Legal while a stream captures.
-int max_active_clusters(const Launch& launch);
+/// How many clusters of `launch` the current device, `device`, holds at a time. Legal while a stream captures.
+int max_active_clusters(const Launch& launch, const DeviceInfo& device);
 
 /// Launches with one parameter, the struct at `params`.
 void launch(const Launch& launch, const void* params, Stream stream);

@@ -40,31 +40,22 @@ CUtensorMapSwizzle swizzle(int row_bytes) {
   }
 }
 
-/// Drivers up to CUDA 13.1 set a bit of the descriptor wrongly for tensors that span less than 128 KiB, which can make
-/// TMA take elements for out of bounds (CUTLASS works around the same fault, from 4.3.4 on).
-constexpr std::uint64_t faulty_bit = std::uint64_t(1) << 21;  // of opaque[1]
-constexpr std::int64_t faulty_below_bytes = 128 * 1024;
-
-bool driver_sets_faulty_bit() {
-  static const bool faulty = [] {
-    int version = 0;
-    check(cudaDriverGetVersion(&version), "cudaDriverGetVersion");
-    return version <= 13010;
-  }();
-  return faulty;
-}
-
 CUtensorMap* raw(TensorMap& map) { return reinterpret_cast<CUtensorMap*>(&map); }
 static_assert(sizeof(CUtensorMap) == sizeof(TensorMap) && alignof(TensorMap) >= alignof(CUtensorMap));
 
 }  // namespace
 
-bool tma_can_move(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride, int alignment) {
+bool tma_can_load(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride, int alignment) {
   // Coordinates are 32-bit; the driver wants strides below 2^40 bytes. The bounds leave room for a last, partial tile.
   constexpr std::int64_t max_extent = (std::int64_t(1) << 31) - 4096, max_stride_bytes = std::int64_t(1) << 40;
   auto element = std::int64_t(size_of(dtype));
   return alignment >= 16 && contiguous <= max_extent && other <= max_extent && other_stride > 0 &&
          other_stride < max_stride_bytes / element && other_stride * element % 16 == 0;
+}
+
+bool tma_can_store(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride, int alignment) {
+  // Seen on an H100: a store writes whole 16-byte units, also past the end of a row that is not a multiple of them.
+  return contiguous * std::int64_t(size_of(dtype)) % 16 == 0 && tma_can_load(dtype, contiguous, other, other_stride, alignment);
 }
 
 TensorMap encode(const TensorMapShape& shape, const void* data) {
@@ -79,16 +70,12 @@ TensorMap encode(const TensorMapShape& shape, const void* data) {
                         CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle(shape.box_contiguous * int(element)),
                         CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
                "cuTensorMapEncodeTiled");
-  std::int64_t span = shape.contiguous + (shape.other - 1) * shape.other_stride + (shape.batch - 1) * shape.batch_stride;
-  if (driver_sets_faulty_bit() && span * std::int64_t(element) < faulty_below_bytes) map.opaque[1] &= ~faulty_bit;
   return map;
 }
 
 void replace_address(TensorMap& map, const void* data) {
   static const auto function = reinterpret_cast<decltype(&cuTensorMapReplaceAddress)>(driver_function("cuTensorMapReplaceAddress"));
-  bool was_cleared = driver_sets_faulty_bit() && !(map.opaque[1] & faulty_bit);
   check_driver(function(raw(map), const_cast<void*>(data)), "cuTensorMapReplaceAddress");
-  if (was_cleared) map.opaque[1] &= ~faulty_bit;
 }
 
 }  // namespace ckl::host

@@ -17,8 +17,11 @@ struct TensorMapShape {
   int box_contiguous, box_other;                 ///< What one instruction moves. box_contiguous is 32, 64 or 128 bytes: the swizzle.
 };
 
-/// Whether TMA can move a matrix with these strides and this pointer alignment (bytes).
-bool tma_can_move(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride, int alignment);
+/// Whether TMA can load from a matrix with these strides and this pointer alignment (bytes).
+bool tma_can_load(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride, int alignment);
+
+/// Whether TMA can store to it without writing past its rows.
+bool tma_can_store(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride, int alignment);
 
 /// Encodes a descriptor for `shape` at address `data`, 16-byte aligned.
 TensorMap encode(const TensorMapShape& shape, const void* data);

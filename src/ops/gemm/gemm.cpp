@@ -266,7 +266,7 @@ class ProductLauncher {
     launch_.cluster = unsigned(config.cluster_size());
     launch_.shared_bytes = std::size_t(config.shared_bytes());
     host::prepare(launch_, device.index);
-    std::int64_t clusters = std::min<std::int64_t>(host::max_active_clusters(launch_), params_.tiles.count());
+    std::int64_t clusters = std::min<std::int64_t>(host::max_active_clusters(launch_, device), params_.tiles.count());
     launch_.grid = unsigned(clusters) * launch_.cluster;
   }
 
