@@ -84,6 +84,9 @@ class Lint(unittest.TestCase):
         self.rejects('#include "ops/gemm/params.hpp"\n', "below the operators", "src/device/mainloop.cuh")
         self.rejects('#include "host/launch.hpp"\n', "no host code", "src/ops/gemm/params.hpp")
         self.rejects('#include "ops/gemm/params.hpp"\n', "one floor down", "src/ops/conv2d/kernel.cuh")
+        self.rejects('#include "ops/elementwise/params.hpp"\n', "one floor down", "src/ops/gemm/gemm.cpp")
+        self.rejects('#include "ops/elementwise/elementwise.hpp"\n', "one floor down", "src/ops/gemm/config.hpp")
+        self.accepts('#include "ops/elementwise/elementwise.hpp"\n', "src/ops/gemm/gemm.cpp")
         self.rejects('#include "reference/gemm.hpp"\n', "tools and tests", "src/ops/gemm/gemm.cpp")
         self.accepts('#include "ckl/tensor.hpp"\n#include <vector>\n', "include/ckl/gemm.hpp")
         self.accepts('#include "host/launch.hpp"\n#include "ops/gemm/params.hpp"\n#include <cuda_runtime_api.h>\n',

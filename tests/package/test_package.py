@@ -58,8 +58,10 @@ class Package(unittest.TestCase):
         if LIBRARY.suffix == ".a":
             self.skipTest("a static library hides nothing")
         names = run("nm", "--dynamic", "--defined-only", "--demangle", LIBRARY)
-        foreign = [line for line in names.splitlines() if not re.match(r"\w+ \w (typeinfo (name )?for |vtable for )?ckl::", line)
-                   and " W std::" not in line and " V std::" not in line and " u " not in line]
+        # Type information of the standard library's templates is always shared.
+        allowed = r"\w+ (\w (typeinfo (name )?for |vtable for )?ckl::|V (typeinfo (name )?|vtable )for std::|u std::)"
+        foreign = [line for line in names.splitlines() if not re.match(allowed, line)]
+        self.assertGreater(len(names.splitlines()), 10)
         self.assertEqual(foreign, [], "libckl exports more than its API")
 
     def test_dependencies(self):
