@@ -33,8 +33,6 @@ void listen_for_interrupts() {
   action.sa_handler = [](int) { interrupted = 1; };
   action.sa_flags = int(SA_RESETHAND);
   sigaction(SIGINT, &action, nullptr);
-  action.sa_flags = 0;
-  sigaction(SIGTERM, &action, nullptr);
 }
 
 std::vector<SuiteCase> cases_of(const BenchOptions& options) {
