@@ -1,4 +1,5 @@
 # cmake -D SOURCE=... -D OUTPUT=... -P write_commit.cmake: a header with the commit of the sources.
+cmake_policy(VERSION 3.25)
 execute_process(COMMAND git -C "${SOURCE}" rev-parse --short=12 HEAD OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE
                 ERROR_QUIET RESULT_VARIABLE failed)
 if(failed)
