@@ -15,6 +15,7 @@
 #include "host/module.hpp"
 #include "ops/elementwise/config.hpp"
 #include "ops/gemm/config.hpp"
+#include "ops/gemm/problem.hpp"
 
 namespace ckl::test {
 namespace {
@@ -220,6 +221,23 @@ TEST(GemmChoice, TakesTmaOnlyWhereTmaCanLoad) {
   GemmCase odd_output = good;
   odd_output.d = row_major(good.n, 1);
   EXPECT_FALSE(all_gather(odd_output));
+}
+
+// A TMA store writes whole 16-byte units, so a row of D that ends within one would be overrun, padded or not.
+TEST(GemmChoice, StoresByTmaOnlyWhereRowsAreWholeUnits) {
+  const auto stored_by_tma = [](DType out, std::int64_t n, std::int64_t leading) {
+    GemmCase gemm = gemm_of(DType::bf16, true, false, 256, n, 256);
+    gemm.out = out;
+    gemm.d = gemm.c = row_major(n, leading - n);
+    return traits_of(canonical(problem_of(gemm)).problem).stores_by_tma;
+  };
+  EXPECT_TRUE(stored_by_tma(DType::bf16, 128, 128));
+  EXPECT_TRUE(stored_by_tma(DType::bf16, 128, 136));
+  EXPECT_TRUE(stored_by_tma(DType::f32, 132, 132));
+  EXPECT_FALSE(stored_by_tma(DType::bf16, 129, 136));
+  EXPECT_FALSE(stored_by_tma(DType::f16, 132, 136));
+  EXPECT_FALSE(stored_by_tma(DType::f32, 130, 132));
+  EXPECT_FALSE(stored_by_tma(DType::bf16, 128, 132)) << "rows at distances that are not multiples of 16 bytes";
 }
 
 // A dimension of extent 1 is never stepped through, so its stride must not keep TMA away.

@@ -55,7 +55,8 @@ class Copy:
                 shutil.copy2(SOURCE / name, self.tree / name)
         if arguments.device:
             (self.tree / "src/ops/gemm/instances.txt").write_text(INSTANCES)
-        options = ["-DCKL_BUILD_BENCH=OFF", "-DCKL_BUILD_EXAMPLES=OFF", "-DCKL_BUILD_EMULATOR=OFF", "-DCMAKE_BUILD_TYPE=Debug"]
+        options = ["-DCKL_BUILD_BENCH=OFF", "-DCKL_BUILD_EXAMPLES=OFF", "-DCKL_BUILD_EMULATOR=OFF", "-DCMAKE_BUILD_TYPE=Release",
+                   "-DCMAKE_CXX_FLAGS_RELEASE=-O1"]
         options += [f"-D{definition}" for definition in arguments.define]
         configured = call(["cmake", "-G", "Ninja", "-S", self.tree, "-B", self.build, *options])
         if configured.returncode:
