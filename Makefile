@@ -11,7 +11,7 @@ OPS := gemm add
 .PHONY: help setup configure build run test gpu-check bench-all docs format lint clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z%-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | sed 's/%/<op>/' | column -t -s '|'
+	@awk -F ':.*## *' '/^[a-z%-]+:.*##/ {sub("%", "<op>", $$1); printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "<op> is one of: $(OPS). Further arguments of the ckl command go in ARGS, as in: make bench-gemm ARGS='--json out.json'"
 
 setup:  ## bring what the build needs; does nothing when all is there
