@@ -75,6 +75,20 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertRegex(output, r"info +failed .*cannot be run")
 
+    def test_pack(self):
+        for name in ("bin/ckl", "bin/device/add_test"):  # programs that load libraries
+            (self.root / "build" / name).write_bytes(pathlib.Path("/bin/sh").read_bytes())
+        (self.root / "build/bin/suites").mkdir()
+        (self.root / "build/bin/suites/first.yaml").write_text("rows: []\n")
+        status, output = self.check("--pack", str(self.root / "pack"))
+        self.assertEqual(status, 0, output)
+        packed = {path.relative_to(self.root / "pack").as_posix() for path in (self.root / "pack").rglob("*") if path.is_file()}
+        self.assertEqual(packed, {"bin/ckl", "bin/device/add_test", "bin/suites/first.yaml"})
+        (self.root / "build/bin/ckl").unlink()
+        status, output = self.check("--pack", str(self.root / "other"))
+        self.assertEqual(status, 1)
+        self.assertIn("build first", output)
+
     def test_no_such_step(self):
         status, output = self.check("--only", "nonsense")
         self.assertEqual(status, 1)
