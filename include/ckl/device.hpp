@@ -14,14 +14,14 @@ using Stream = ::CUstream_st*;
 
 /// What the library knows of a GPU; read once per device and process.
 struct DeviceInfo {
-  int index = 0;                     ///< CUDA device index in this process.
-  std::string name;                  ///< E.g. "NVIDIA H200".
-  int compute_major = 0;             ///< Compute capability, major.
-  int compute_minor = 0;             ///< Compute capability, minor.
-  int sm_count = 0;                  ///< Streaming multiprocessors.
-  std::size_t l2_bytes = 0;          ///< L2 cache, in bytes.
-  std::size_t shared_bytes = 0;      ///< Shared memory one block may use (opt-in limit), in bytes.
-  std::size_t memory_bytes = 0;      ///< Device memory, in bytes.
+  int index = 0;                 ///< CUDA device index in this process.
+  std::string name;              ///< E.g. "NVIDIA H200".
+  int compute_major = 0;         ///< Compute capability, major.
+  int compute_minor = 0;         ///< Compute capability, minor.
+  int sm_count = 0;              ///< Streaming multiprocessors.
+  std::size_t l2_bytes = 0;      ///< L2 cache, in bytes.
+  std::size_t shared_bytes = 0;  ///< Shared memory one block may use (opt-in limit), in bytes.
+  std::size_t memory_bytes = 0;  ///< Device memory, in bytes.
 };
 
 /// Facts of CUDA device `device`.

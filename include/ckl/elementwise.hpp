@@ -17,7 +17,7 @@ namespace ckl {
 struct ElementwiseOperand {
   DType dtype = DType::f32;                      ///< Element type.
   std::array<std::int64_t, max_rank> strides{};  ///< Elements from one index of a dimension to the next; 0 broadcasts.
-  int alignment = 16;                            ///< Bytes, a power of two from 1 to 16, that the pointer is a multiple of.
+  int alignment = 16;  ///< Bytes, a power of two from 1 to 16, that the pointer is a multiple of.
 
   /// Whether all members are equal.
   friend bool operator==(const ElementwiseOperand& x, const ElementwiseOperand& y) noexcept {

@@ -19,7 +19,7 @@ struct GemmOperand {
   std::int64_t row_stride = 0;     ///< Elements from (i, j) to (i + 1, j).
   std::int64_t column_stride = 0;  ///< Elements from (i, j) to (i, j + 1).
   std::int64_t batch_stride = 0;   ///< Elements from one matrix of the batch to the next.
-  int alignment = 16;              ///< Bytes, a power of two from 1 to 16, that the pointer given to run() is a multiple of.
+  int alignment = 16;  ///< Bytes, a power of two from 1 to 16, that the pointer given to run() is a multiple of.
 
   /// Whether all members are equal.
   friend bool operator==(const GemmOperand& x, const GemmOperand& y) noexcept {
@@ -55,12 +55,12 @@ CKL_API bool operator==(const GemmProblem& x, const GemmProblem& y) noexcept;
 
 /// The tensors of one product, for the one-line call: `ckl::gemm({a, b, d}, stream)`.
 struct GemmArguments {
-  Tensor a;                   ///< (m, k), input.
-  Tensor b;                   ///< (k, n), input.
-  Tensor d;                   ///< (m, n), output.
-  float alpha = 1.0f;         ///< Scale of the product.
-  float beta = 0.0f;          ///< Scale of C.
-  Tensor c = Tensor();        ///< (m, n), input; needed when beta is not 0. May be exactly D.
+  Tensor a;             ///< (m, k), input.
+  Tensor b;             ///< (k, n), input.
+  Tensor d;             ///< (m, n), output.
+  float alpha = 1.0f;   ///< Scale of the product.
+  float beta = 0.0f;    ///< Scale of C.
+  Tensor c = Tensor();  ///< (m, n), input; needed when beta is not 0. May be exactly D.
 };
 
 /// The problem that `arguments` pose, the pointers' alignment included.
@@ -91,10 +91,10 @@ class CKL_API GemmPlan {
   void run(const void* a, const void* b, const void* c, void* d, void* workspace = nullptr,
            Stream stream = nullptr) const;
 
-  std::size_t workspace_bytes() const noexcept;    ///< Exact size that run() needs, in bytes.
-  const GemmProblem& problem() const noexcept;     ///< What it computes.
-  const std::string& config() const noexcept;      ///< How: the config's name, e.g. "bf16_tn_128x256x64_2x1_s4_coopm".
-  int device() const noexcept;                     ///< Where: the CUDA device index.
+  std::size_t workspace_bytes() const noexcept;  ///< Exact size that run() needs, in bytes.
+  const GemmProblem& problem() const noexcept;   ///< What it computes.
+  const std::string& config() const noexcept;    ///< How: the config's name, e.g. "bf16_tn_128x256x64_2x1_s4_coopm".
+  int device() const noexcept;                   ///< Where: the CUDA device index.
 
   struct Implementation;  ///< Private to the library.
 

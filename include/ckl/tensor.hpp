@@ -66,11 +66,11 @@ constexpr int max_rank = 5;
 /// in inputs. The view does not say whether its elements may be written: an operator writes only to the
 /// tensors that it documents as outputs.
 struct CKL_API Tensor {
-  void* data = nullptr;                            ///< Address of element (0, 0, ...), on the device.
-  DType dtype = DType::f32;                        ///< Type of the elements.
-  int rank = 0;                                    ///< Number of dimensions, 0 (a scalar) to max_rank.
-  std::array<std::int64_t, max_rank> sizes{};      ///< Extent of each dimension, in elements.
-  std::array<std::int64_t, max_rank> strides{};    ///< Step of each dimension, in elements.
+  void* data = nullptr;                          ///< Address of element (0, 0, ...), on the device.
+  DType dtype = DType::f32;                      ///< Type of the elements.
+  int rank = 0;                                  ///< Number of dimensions, 0 (a scalar) to max_rank.
+  std::array<std::int64_t, max_rank> sizes{};    ///< Extent of each dimension, in elements.
+  std::array<std::int64_t, max_rank> strides{};  ///< Step of each dimension, in elements.
 
   /// A row-major (C order) tensor with no gaps: the last dimension has stride 1.
   /// @throws Error (invalid_argument) if there are more than max_rank sizes.
@@ -82,7 +82,8 @@ struct CKL_API Tensor {
                         std::initializer_list<std::int64_t> strides);
 
   /// A (rows, cols) matrix whose rows are contiguous and `leading` elements apart (0: `cols`).
-  static Tensor row_major(const void* data, DType dtype, std::int64_t rows, std::int64_t cols, std::int64_t leading = 0);
+  static Tensor row_major(const void* data, DType dtype, std::int64_t rows, std::int64_t cols,
+                          std::int64_t leading = 0);
 
   /// A (rows, cols) matrix whose columns are contiguous and `leading` elements apart (0: `rows`).
   static Tensor column_major(const void* data, DType dtype, std::int64_t rows, std::int64_t cols,

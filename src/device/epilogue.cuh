@@ -27,17 +27,16 @@ template <class T> struct StridedMatrix {
 
 /// Where a warpgroup's part of D begins, and how D and C lie in memory.
 template <class TD> struct EpilogueTarget {
-  TensorMap const& d_map;        // D as (m, n, batch), for TMA
-  StridedMatrix<TD> d;           // D for element-wise stores
-  StridedMatrix<TD const> c;     // C
-  int64_t m, n;                  // extents of D
-  int64_t row, column;           // first element of the warpgroup's part
+  TensorMap const& d_map;     // D as (m, n, batch), for TMA
+  StridedMatrix<TD> d;        // D for element-wise stores
+  StridedMatrix<TD const> c;  // C
+  int64_t m, n;               // extents of D
+  int64_t row, column;        // first element of the warpgroup's part
   int batch;
   bool by_tma;
 };
 
-template <auto Config>
-struct Epilogue {
+template <auto Config> struct Epilogue {
   static constexpr int WG_M = Config.warpgroup_m(), WG_N = Config.warpgroup_n();
   static constexpr int PIECE_M = Config.piece_m, BUFFERS = Config.staging_buffers;
   static constexpr int threads = Config.warpgroup_threads;
@@ -50,21 +49,25 @@ struct Epilogue {
   template <class TD> struct Piece {
     static constexpr int N = Config.piece_n(sizeof(TD));
     static constexpr int row_bytes = N * sizeof(TD);
-    using Atom = conditional_t<row_bytes == 128, GMMA::Layout_K_SW128_Atom<TD>,
-                 conditional_t<row_bytes == 64, GMMA::Layout_K_SW64_Atom<TD>, GMMA::Layout_K_SW32_Atom<TD>>>;
+    using Atom =
+        conditional_t<row_bytes == 128, GMMA::Layout_K_SW128_Atom<TD>,
+                      conditional_t<row_bytes == 64, GMMA::Layout_K_SW64_Atom<TD>, GMMA::Layout_K_SW32_Atom<TD>>>;
     using SmemLayout = decltype(tile_to_shape(Atom{}, Shape<Int<PIECE_M>, Int<N>>{}));
     // An MMA whose accumulators are those of one piece, in the same order as in the whole tile.
-    using Mma = decltype(make_tiled_mma(SM90::GMMA::ss_op_selector<cutlass::bfloat16_t, cutlass::bfloat16_t, float, Shape<_64, Int<N>, _64>>()));
-    using StoreAtom = conditional_t<sizeof(TD) == 2, Copy_Atom<SM90_U32x4_STSM_N, TD>, Copy_Atom<AutoVectorizingCopy, TD>>;
-    using Gmem = decltype(make_tensor(make_gmem_ptr((TD*)nullptr), Shape<int, int, int>{}, Stride<int64_t, _1, int64_t>{}));
+    using Mma = decltype(make_tiled_mma(
+        SM90::GMMA::ss_op_selector<cutlass::bfloat16_t, cutlass::bfloat16_t, float, Shape<_64, Int<N>, _64>>()));
+    using StoreAtom =
+        conditional_t<sizeof(TD) == 2, Copy_Atom<SM90_U32x4_STSM_N, TD>, Copy_Atom<AutoVectorizingCopy, TD>>;
+    using Gmem =
+        decltype(make_tensor(make_gmem_ptr((TD*)nullptr), Shape<int, int, int>{}, Stride<int64_t, _1, int64_t>{}));
     using Tma = decltype(make_tma_copy(SM90_TMA_STORE{}, Gmem{}, SmemLayout{}, Shape<Int<PIECE_M>, Int<N>>{}, _1{}));
     static_assert(Tma::NumValSrc == PIECE_M * N, "TMA box of D");
   };
 
   /// D = functor(acc, C). `next` counts pieces, so that buffers alternate from tile to tile.
   template <class TD, class Accumulators, class Functor>
-  CUTE_DEVICE static void store(Accumulators const& acc, Functor const& functor, EpilogueTarget<TD> const& to, int thread,
-                                int barrier, Storage& storage, int& next) {
+  CUTE_DEVICE static void store(Accumulators const& acc, Functor const& functor, EpilogueTarget<TD> const& to,
+                                int thread, int barrier, Storage& storage, int& next) {
     using P = Piece<TD>;
     auto sync = [&] { cutlass::arch::NamedBarrier::sync(threads, barrier); };
     typename P::Mma mma;
@@ -78,9 +81,10 @@ struct Epilogue {
       for (int piece = 0; piece < WG_N / P::N; ++piece) {
         int64_t row = to.row + m * PIECE_M, column = to.column + piece * P::N;
         Tensor sD = as_position_independent_swizzle_tensor(
-            make_tensor(make_smem_ptr(reinterpret_cast<TD*>(storage.staging[next])), typename P::SmemLayout{}));  // (PIECE_M, PIECE_N)
-        Tensor tCsD = mma.get_slice(thread).partition_C(sD);                                                    // (MMA, 1, 1)
-        Tensor rD = make_tensor<TD>(shape(tCsD));                                                               // (MMA, 1, 1)
+            make_tensor(make_smem_ptr(reinterpret_cast<TD*>(storage.staging[next])),
+                        typename P::SmemLayout{}));           // (PIECE_M, PIECE_N)
+        Tensor tCsD = mma.get_slice(thread).partition_C(sD);  // (MMA, 1, 1)
+        Tensor rD = make_tensor<TD>(shape(tCsD));             // (MMA, 1, 1)
         clear(rD);
 
         if (thread == 0) tma_store_wait<BUFFERS - 1>();  // the bulk store that last read this buffer has done so
@@ -123,10 +127,11 @@ struct Epilogue {
   template <class TD>
   CUTE_DEVICE static void store_piece_by_tma(EpilogueTarget<TD> const& to, int row, int column, uint8_t* staging) {
     typename Piece<TD>::Tma tma;
-    Tensor sD = make_tensor(make_smem_ptr(reinterpret_cast<TD*>(staging)), typename Piece<TD>::SmemLayout{});  // (PIECE_M, PIECE_N)
-    Tensor mD = tma.get_tma_tensor(make_shape(int(to.m), int(to.n), to.batch + 1));                            // (M, N, L)
+    Tensor sD = make_tensor(make_smem_ptr(reinterpret_cast<TD*>(staging)),
+                            typename Piece<TD>::SmemLayout{});                       // (PIECE_M, PIECE_N)
+    Tensor mD = tma.get_tma_tensor(make_shape(int(to.m), int(to.n), to.batch + 1));  // (M, N, L)
     Tensor gD = local_tile(domain_offset(make_coord(row, column), mD(_, _, to.batch)),
-                           Shape<Int<PIECE_M>, Int<Piece<TD>::N>>{}, make_coord(_0{}, _0{}));                  // (PIECE_M, PIECE_N)
+                           Shape<Int<PIECE_M>, Int<Piece<TD>::N>>{}, make_coord(_0{}, _0{}));  // (PIECE_M, PIECE_N)
     auto slice = tma.get_slice(_0{});
     copy(tma.with(reinterpret_cast<TmaDescriptor const*>(&to.d_map)), slice.partition_S(sD), slice.partition_D(gD));
     tma_store_arrive();
@@ -135,8 +140,8 @@ struct Epilogue {
   /// Calls f(piece element, matrix element) for those of a piece that lie inside of the matrix. Consecutive threads take
   /// consecutive columns, whatever the strides and the alignment of the matrix.
   template <class TD, class T, class Smem, class F>
-  CUTE_DEVICE static void for_each_element(EpilogueTarget<TD> const& to, StridedMatrix<T> const& matrix, int64_t row, int64_t column,
-                                           Smem const& sD, int thread, F const& f) {
+  CUTE_DEVICE static void for_each_element(EpilogueTarget<TD> const& to, StridedMatrix<T> const& matrix, int64_t row,
+                                           int64_t column, Smem const& sD, int thread, F const& f) {
     constexpr int N = Piece<TD>::N;
     T* origin = matrix.data + row * matrix.row_stride + column * matrix.column_stride;
     Tensor gD = make_tensor(make_gmem_ptr(origin), Shape<Int<PIECE_M>, Int<N>>{},
@@ -149,13 +154,13 @@ struct Epilogue {
     }
   }
 
-  template <class TD, class Smem>
-  CUTE_DEVICE static void load_piece(EpilogueTarget<TD> const& to, int64_t row, int64_t column, Smem const& sD, int thread) {
+  template <class TD, class Smem> CUTE_DEVICE static void load_piece(EpilogueTarget<TD> const& to, int64_t row,
+                                                                     int64_t column, Smem const& sD, int thread) {
     for_each_element(to, to.c, row, column, sD, thread, [](TD& staged, TD const& c) { staged = c; });
   }
 
-  template <class TD, class Smem>
-  CUTE_DEVICE static void store_piece(EpilogueTarget<TD> const& to, int64_t row, int64_t column, Smem const& sD, int thread) {
+  template <class TD, class Smem> CUTE_DEVICE static void store_piece(EpilogueTarget<TD> const& to, int64_t row,
+                                                                      int64_t column, Smem const& sD, int thread) {
     for_each_element(to, to.d, row, column, sD, thread, [](TD const& staged, TD& d) { d = staged; });
   }
 };

@@ -19,8 +19,7 @@ using cute::Tensor;  // not ckl::Tensor
 
 /// One operand of the mainloop, A or B: a tile of (BLK_MN, BLK_K), K-major or MN-major, in `Stages` stages, of
 /// which each of `Sharers` CTAs loads its share and multicasts it to all of them.
-template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers>
-struct StagedOperand {
+template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers> struct StagedOperand {
   using Atom = conditional_t<KMajor, GMMA::Layout_K_SW128_Atom<T>, GMMA::Layout_MN_SW128_Atom<T>>;
   using Order = conditional_t<KMajor, Step<_1, _2, _3>, Step<_2, _1, _3>>;
   using SmemLayout = decltype(tile_to_shape(Atom{}, Shape<Int<BlkMN>, Int<BlkK>, Int<Stages>>{}, Order{}));
@@ -30,7 +29,8 @@ struct StagedOperand {
   using Stride = conditional_t<KMajor, cute::Stride<int64_t, _1, int64_t>, cute::Stride<_1, int64_t, int64_t>>;
   using Gmem = decltype(make_tensor(make_gmem_ptr((T const*)nullptr), Shape<int, int, int>{}, Stride{}));
   using TmaOp = conditional_t<(Sharers > 1), SM90_TMA_LOAD_MULTICAST, SM90_TMA_LOAD>;
-  using Tma = decltype(make_tma_copy(TmaOp{}, Gmem{}, SmemLayout{}(_, _, _0{}), Shape<Int<BlkMN>, Int<BlkK>>{}, Int<Sharers>{}));
+  using Tma = decltype(make_tma_copy(TmaOp{}, Gmem{}, SmemLayout{}(_, _, _0{}), Shape<Int<BlkMN>, Int<BlkK>>{},
+                                     Int<Sharers>{}));
 
   /// Elements that one TMA instruction moves (NumValSrc counts those of all sharers); the host's boxes must agree.
   static constexpr int box_elements = Tma::NumValSrc / Sharers;
@@ -39,12 +39,11 @@ struct StagedOperand {
 /// A matrix operand that a gathering producer reads: (mn, k) with any strides.
 template <class T> struct GatherSource {
   T const* data;
-  int64_t mn, k;                 // extents
-  int64_t mn_stride, k_stride;   // elements
+  int64_t mn, k;                // extents
+  int64_t mn_stride, k_stride;  // elements
 };
 
-template <auto Config>
-struct Mainloop {
+template <auto Config> struct Mainloop {
   using T = Element<Config.dtype>;
   static constexpr int BLK_M = Config.tile_m, BLK_N = Config.tile_n, BLK_K = Config.tile_k, PIPE = Config.stages;
   static constexpr int WG_M = Config.warpgroup_m(), WG_N = Config.warpgroup_n();
@@ -80,13 +79,16 @@ struct Mainloop {
   /// Loads the tile's K tiles one after another. `tile` counts CTA tiles; `rank_m`, `rank_n` say where in the cluster
   /// this CTA is.
   CUTE_DEVICE static void load(TensorMap const& a_map, TensorMap const& b_map, int m, int n, int k, int batch,
-                               TileIndex tile, int rank_m, int rank_n, Storage& storage, Pipeline& pipeline, State& at) {
+                               TileIndex tile, int rank_m, int rank_n, Storage& storage, Pipeline& pipeline,
+                               State& at) {
     typename OperandA::Tma tma_a;
     typename OperandB::Tma tma_b;
-    Tensor mA = tma_a.get_tma_tensor(make_shape(m, k, batch));                                       // (M, K, L)
-    Tensor mB = tma_b.get_tma_tensor(make_shape(n, k, batch));                                       // (N, K, L)
-    Tensor gA = local_tile(mA(_, _, tile.batch), Shape<Int<BLK_M>, Int<BLK_K>>{}, make_coord(tile.m, _));  // (BLK_M, BLK_K, k_tiles)
-    Tensor gB = local_tile(mB(_, _, tile.batch), Shape<Int<BLK_N>, Int<BLK_K>>{}, make_coord(tile.n, _));  // (BLK_N, BLK_K, k_tiles)
+    Tensor mA = tma_a.get_tma_tensor(make_shape(m, k, batch));  // (M, K, L)
+    Tensor mB = tma_b.get_tma_tensor(make_shape(n, k, batch));  // (N, K, L)
+    Tensor gA = local_tile(mA(_, _, tile.batch), Shape<Int<BLK_M>, Int<BLK_K>>{},
+                           make_coord(tile.m, _));  // (BLK_M, BLK_K, k_tiles)
+    Tensor gB = local_tile(mB(_, _, tile.batch), Shape<Int<BLK_N>, Int<BLK_K>>{},
+                           make_coord(tile.n, _));  // (BLK_N, BLK_K, k_tiles)
     auto slice_a = tma_a.get_slice(rank_n);
     auto slice_b = tma_b.get_slice(rank_m);
     Tensor tAgA = slice_a.partition_S(gA);               // (TMA, TMA_M, TMA_K, k_tiles)
@@ -105,8 +107,10 @@ struct Mainloop {
     for (int k_tile = 0; k_tile < k_tiles; ++k_tile, ++at) {
       pipeline.wait_empty(at);
       uint64_t& full = pipeline.arrive_and_expect(at, stage_bytes);
-      copy(tma_a.with(reinterpret_cast<TmaDescriptor const*>(&a_map), full, mask_a), tAgA(_, _, _, k_tile), tAsA(_, _, _, at.index()));
-      copy(tma_b.with(reinterpret_cast<TmaDescriptor const*>(&b_map), full, mask_b), tBgB(_, _, _, k_tile), tBsB(_, _, _, at.index()));
+      copy(tma_a.with(reinterpret_cast<TmaDescriptor const*>(&a_map), full, mask_a), tAgA(_, _, _, k_tile),
+           tAsA(_, _, _, at.index()));
+      copy(tma_b.with(reinterpret_cast<TmaDescriptor const*>(&b_map), full, mask_b), tBgB(_, _, _, k_tile),
+           tBsB(_, _, _, at.index()));
     }
   }
 
@@ -135,13 +139,15 @@ struct Mainloop {
   }
 
   /// acc = A * B over `k_tiles` >= 1 stages, for part (part_m, part_n) of the tile.
-  template <class Accumulators>
-  CUTE_DEVICE static void multiply(Accumulators& acc, int k_tiles, int part_m, int part_n, int thread,
-                                   Storage& storage, Pipeline& pipeline, State& at) {
+  template <class Accumulators> CUTE_DEVICE static void multiply(Accumulators& acc, int k_tiles, int part_m, int part_n,
+                                                                 int thread, Storage& storage, Pipeline& pipeline,
+                                                                 State& at) {
     Mma mma;
     auto slice = mma.get_slice(thread);
-    Tensor sA = local_tile(smem_a(storage), Shape<Int<WG_M>, Int<BLK_K>>{}, make_coord(part_m, _0{}, _));  // (WG_M, BLK_K, PIPE)
-    Tensor sB = local_tile(smem_b(storage), Shape<Int<WG_N>, Int<BLK_K>>{}, make_coord(part_n, _0{}, _));  // (WG_N, BLK_K, PIPE)
+    Tensor sA = local_tile(smem_a(storage), Shape<Int<WG_M>, Int<BLK_K>>{},
+                           make_coord(part_m, _0{}, _));  // (WG_M, BLK_K, PIPE)
+    Tensor sB = local_tile(smem_b(storage), Shape<Int<WG_N>, Int<BLK_K>>{},
+                           make_coord(part_n, _0{}, _));         // (WG_N, BLK_K, PIPE)
     Tensor tCrA = slice.make_fragment_A(slice.partition_A(sA));  // (MMA, MMA_M, MMA_K, PIPE)
     Tensor tCrB = slice.make_fragment_B(slice.partition_B(sB));  // (MMA, MMA_N, MMA_K, PIPE)
 
@@ -188,8 +194,9 @@ struct Mainloop {
 
  private:
   /// Copies tile (mn_tile, k_tile) of `source` to `smem`: each thread vectors of 8 elements along the major mode.
-  template <class Operand, int BLK_MN, class Smem>
-  CUTE_DEVICE static void gather_tile(GatherSource<T> const& source, int mn_tile, int k_tile, int thread, Smem const& smem) {
+  template <class Operand, int BLK_MN, class Smem> CUTE_DEVICE static void gather_tile(GatherSource<T> const& source,
+                                                                                       int mn_tile, int k_tile,
+                                                                                       int thread, Smem const& smem) {
     constexpr bool k_major = Operand::major == GMMA::Major::K;
     using Threads = conditional_t<k_major, Layout<Shape<_16, _8>, Stride<_8, _1>>, Layout<Shape<_8, _16>>>;
     using Values = conditional_t<k_major, Layout<Shape<_1, _8>>, Layout<Shape<_8, _1>>>;
@@ -201,12 +208,13 @@ struct Mainloop {
     Tensor gX = make_tensor(make_gmem_ptr(origin), Shape<Int<BLK_MN>, Int<BLK_K>>{},
                             make_stride(source.mn_stride, source.k_stride));  // (BLK_MN, BLK_K)
     Tensor cX = make_identity_tensor(Shape<Int<BLK_MN>, Int<BLK_K>>{});       // (BLK_MN, BLK_K)
-    auto inside = make_coord(int(cute::min(source.mn - mn0, int64_t(BLK_MN))), int(cute::min(source.k - k0, int64_t(BLK_K))));
-    Tensor tXgX = slice.partition_S(gX);    // (VEC, REST_MN, REST_K)
-    Tensor tXcX = slice.partition_S(cX);    // (VEC, REST_MN, REST_K)
-    Tensor tXsX = slice.partition_D(smem);  // (VEC, REST_MN, REST_K)
+    auto inside =
+        make_coord(int(cute::min(source.mn - mn0, int64_t(BLK_MN))), int(cute::min(source.k - k0, int64_t(BLK_K))));
+    Tensor tXgX = slice.partition_S(gX);                                // (VEC, REST_MN, REST_K)
+    Tensor tXcX = slice.partition_S(cX);                                // (VEC, REST_MN, REST_K)
+    Tensor tXsX = slice.partition_D(smem);                              // (VEC, REST_MN, REST_K)
     auto rest = make_layout(make_shape(size<1>(tXsX), size<2>(tXsX)));  // (REST_MN, REST_K)
-#pragma unroll 4  // 32 elements of each thread in flight
+#pragma unroll 4                                                        // 32 elements of each thread in flight
     for (int r = 0; r < size(rest); ++r) {
       auto [i, j] = rest.get_flat_coord(r);
       Tensor rX = make_tensor<T>(Int<8>{});  // (VEC)

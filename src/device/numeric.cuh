@@ -15,9 +15,12 @@ template <DType D> using Element = typename ElementOf<D>::type;
 
 /// Calls f(Element{}) for the floating-point type that `dtype` names at run time: f32, f16 or bf16.
 template <class F> CUTE_DEVICE void with_element(DType dtype, F&& f) {
-  if (dtype == DType::bf16) f(cutlass::bfloat16_t{});
-  else if (dtype == DType::f16) f(cutlass::half_t{});
-  else f(float{});
+  if (dtype == DType::bf16)
+    f(cutlass::bfloat16_t{});
+  else if (dtype == DType::f16)
+    f(cutlass::half_t{});
+  else
+    f(float{});
 }
 
 }  // namespace ckl::device

@@ -14,8 +14,7 @@ namespace ckl::device {
 ///
 /// The cluster is ClusterM x ClusterN CTAs, rank = x + ClusterM * y: CTAs of one row index x share A, CTAs of one
 /// column index y share B. So a CTA's peers are those with its x or its y, itself included.
-template <int Stages, int ClusterM, int ClusterN>
-class StagePipeline {
+template <int Stages, int ClusterM, int ClusterN> class StagePipeline {
  public:
   struct Storage {
     cutlass::arch::ClusterTransactionBarrier full[Stages];

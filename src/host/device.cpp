@@ -40,9 +40,11 @@ const DeviceInfo& device_info(int device) {
   cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess) {
     cudaGetLastError();
-    host::fail(ErrorCode::cuda, "no CUDA device can be used: ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")");
+    host::fail(ErrorCode::cuda, "no CUDA device can be used: ", cudaGetErrorString(status), " (",
+               cudaGetErrorName(status), ")");
   }
-  host::require(device < count && device < max_devices, "device must be below the number of CUDA devices, ", count, ", but is ", device);
+  host::require(device < count && device < max_devices, "device must be below the number of CUDA devices, ", count,
+                ", but is ", device);
   static std::array<DeviceInfo, max_devices> infos;
   static std::array<std::once_flag, max_devices> once;
   std::call_once(once[device], [device] { infos[device] = read_device_info(device); });
@@ -69,8 +71,9 @@ int current_device() {
 const DeviceInfo& require_device(int device) {
   require(device >= -1, "device must be a CUDA device index, or -1 for the current device, but is ", device);
   const DeviceInfo& info = device_info(device == -1 ? current_device() : device);
-  require_supported(info.compute_major == 9 && info.compute_minor == 0, "the kernels need a GPU of compute capability 9.0 (H100, H200), but device ",
-                    info.index, ", ", info.name, ", has ", info.compute_major, ".", info.compute_minor);
+  require_supported(info.compute_major == 9 && info.compute_minor == 0,
+                    "the kernels need a GPU of compute capability 9.0 (H100, H200), but device ", info.index, ", ",
+                    info.name, ", has ", info.compute_major, ".", info.compute_minor);
   return info;
 }
 

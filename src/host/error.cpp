@@ -17,11 +17,9 @@ const char* name(ErrorCode code) noexcept {
   return "invalid";
 }
 
-#define CKL_TEXT(x) #x
+#define CKL_TEXT(x)                           #x
 #define CKL_VERSION_TEXT(major, minor, patch) CKL_TEXT(major) "." CKL_TEXT(minor) "." CKL_TEXT(patch)
 
-const char* version() noexcept {
-  return CKL_VERSION_TEXT(CKL_VERSION_MAJOR, CKL_VERSION_MINOR, CKL_VERSION_PATCH);
-}
+const char* version() noexcept { return CKL_VERSION_TEXT(CKL_VERSION_MAJOR, CKL_VERSION_MINOR, CKL_VERSION_PATCH); }
 
 }  // namespace ckl

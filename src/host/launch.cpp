@@ -28,24 +28,27 @@ cudaLaunchConfig_t configuration(const Launch& launch, cudaLaunchAttribute& attr
 }  // namespace
 
 void prepare(const Launch& launch, int device) {
-  check(cudaKernelSetAttributeForDevice(launch.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(launch.shared_bytes), device),
+  check(cudaKernelSetAttributeForDevice(launch.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                        int(launch.shared_bytes), device),
         "cudaKernelSetAttributeForDevice");
 }
 
 int max_active_clusters(const Launch& launch, const DeviceInfo& device) {
   int clusters = 0;
   if (launch.cluster == 1) {  // cudaOccupancyMaxActiveClusters knows no clusters of one block
-    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&clusters, as_function(launch.kernel), int(launch.threads), launch.shared_bytes),
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&clusters, as_function(launch.kernel), int(launch.threads),
+                                                        launch.shared_bytes),
           "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
     clusters *= device.sm_count;
   } else {
     cudaLaunchAttribute attribute{};
     cudaLaunchConfig_t config = configuration(launch, attribute, nullptr);
     config.gridDim = dim3(launch.cluster);
-    check(cudaOccupancyMaxActiveClusters(&clusters, as_function(launch.kernel), &config), "cudaOccupancyMaxActiveClusters");
+    check(cudaOccupancyMaxActiveClusters(&clusters, as_function(launch.kernel), &config),
+          "cudaOccupancyMaxActiveClusters");
   }
-  require_supported(clusters > 0, "the device must hold at least one cluster of ", launch.cluster, " blocks with ", launch.shared_bytes,
-                    " bytes of shared memory, but holds none");
+  require_supported(clusters > 0, "the device must hold at least one cluster of ", launch.cluster, " blocks with ",
+                    launch.shared_bytes, " bytes of shared memory, but holds none");
   return clusters;
 }
 
@@ -56,7 +59,9 @@ void launch(const Launch& launch, const void* params, Stream stream) {
   check(cudaLaunchKernelExC(&config, as_function(launch.kernel), arguments), "cudaLaunchKernelExC");
 }
 
-RelaxedCapture::RelaxedCapture() { check(cudaThreadExchangeStreamCaptureMode(&mode_), "cudaThreadExchangeStreamCaptureMode"); }
+RelaxedCapture::RelaxedCapture() {
+  check(cudaThreadExchangeStreamCaptureMode(&mode_), "cudaThreadExchangeStreamCaptureMode");
+}
 RelaxedCapture::~RelaxedCapture() { cudaThreadExchangeStreamCaptureMode(&mode_); }
 
 }  // namespace ckl::host

@@ -11,9 +11,9 @@ namespace ckl::host {
 /// How one kernel is launched. Made once a plan by prepare(); launch() only launches.
 struct Launch {
   cudaKernel_t kernel = nullptr;
-  unsigned grid = 0;      ///< Blocks.
-  unsigned threads = 0;   ///< Threads a block.
-  unsigned cluster = 1;   ///< Blocks a cluster, along x.
+  unsigned grid = 0;     ///< Blocks.
+  unsigned threads = 0;  ///< Threads a block.
+  unsigned cluster = 1;  ///< Blocks a cluster, along x.
   std::size_t shared_bytes = 0;
 };
 

@@ -30,7 +30,8 @@ cudaLibrary_t load(const ModuleImage& module) {
 std::vector<std::string> shipped_configs(const char* op) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < kModuleCount; ++i)
-    if (!std::strcmp(kModules[i].op, op)) names.insert(names.end(), kModules[i].entries, kModules[i].entries + kModules[i].entry_count);
+    if (!std::strcmp(kModules[i].op, op))
+      names.insert(names.end(), kModules[i].entries, kModules[i].entries + kModules[i].entry_count);
   return names;
 }
 
@@ -38,9 +39,11 @@ cudaKernel_t find_kernel(const char* op, const std::string& config) {
   for (std::size_t i = 0; i < kModuleCount; ++i) {
     const ModuleImage& module = kModules[i];
     if (std::strcmp(module.op, op)) continue;
-    if (std::find(module.entries, module.entries + module.entry_count, config) == module.entries + module.entry_count) continue;
+    if (std::find(module.entries, module.entries + module.entry_count, config) == module.entries + module.entry_count)
+      continue;
     cudaKernel_t kernel = nullptr;
-    check(cudaLibraryGetKernel(&kernel, load(module), sentence("ckl_", op, "_", config).c_str()), "cudaLibraryGetKernel");
+    check(cudaLibraryGetKernel(&kernel, load(module), sentence("ckl_", op, "_", config).c_str()),
+          "cudaLibraryGetKernel");
     return kernel;
   }
   fail(ErrorCode::unsupported, "config must be one that this library ships for ", op, ", but is \"", config, "\"");

@@ -12,11 +12,11 @@ namespace ckl::host {
 
 /// One module: a fatbin, and the configs of the kernels in it. The kernel of config X of operator OP is ckl_OP_X.
 struct ModuleImage {
-  const char* op;               ///< Operator, e.g. "gemm".
-  const char* name;             ///< Module, e.g. "gemm_tn".
-  const unsigned char* begin;   ///< The fatbin's bytes.
+  const char* op;              ///< Operator, e.g. "gemm".
+  const char* name;            ///< Module, e.g. "gemm_tn".
+  const unsigned char* begin;  ///< The fatbin's bytes.
   const unsigned char* end;
-  const char* const* entries;   ///< Config names.
+  const char* const* entries;  ///< Config names.
   std::size_t entry_count;
 };
 

@@ -116,7 +116,8 @@ void require_well_formed(const Tensor& t, const char* argument) {
   for (int i = 0; i < t.rank; ++i) {
     Int reach = 0;
     fits = fits && !__builtin_mul_overflow(count, std::max<Int>(t.sizes[i], 1), &count);
-    fits = fits && !__builtin_mul_overflow(std::max<Int>(t.sizes[i] - 1, 0), t.strides[i], &reach) && !__builtin_mul_overflow(reach, bytes, &reach);
+    fits = fits && !__builtin_mul_overflow(std::max<Int>(t.sizes[i] - 1, 0), t.strides[i], &reach) &&
+           !__builtin_mul_overflow(reach, bytes, &reach);
     Int& sum = reach < 0 ? reach_down : reach_up;
     fits = fits && !__builtin_add_overflow(sum, reach, &sum);
   }
@@ -151,14 +152,16 @@ void require_no_self_overlap(const Tensor& t, const char* argument) {
   // Else look for two indices that differ first in dimension i, by a positive number, and meet.
   for (std::size_t i = 0; i < terms.size(); ++i) {
     std::vector<Term> difference{{terms[i].stride, 1, terms[i].high}};
-    for (std::size_t j = i + 1; j < terms.size(); ++j) difference.push_back({terms[j].stride, -terms[j].high, terms[j].high});
+    for (std::size_t j = i + 1; j < terms.size(); ++j)
+      difference.push_back({terms[j].stride, -terms[j].high, terms[j].high});
     Int touch = Int(size_of(t.dtype)) - 1;
     require(!WindowSearch(difference, -touch, touch).hits(0), argument,
             " is an output, so its elements must not overlap each other, but it is ", t.to_string());
   }
 }
 
-void require_no_partial_overlap(const Tensor& output, const char* output_name, const Tensor& input, const char* input_name) {
+void require_no_partial_overlap(const Tensor& output, const char* output_name, const Tensor& input,
+                                const char* input_name) {
   if (element_count(output) == 0 || element_count(input) == 0 || same_elements(output, input)) return;
   Int distance = address(output) - address(input);
   Span out = span_of(output), in = span_of(input);
@@ -168,8 +171,8 @@ void require_no_partial_overlap(const Tensor& output, const char* output_name, c
   append_terms(terms, input, -1);
   // An output element at byte x and an input element at byte y meet when -size(output) < x - y < size(input).
   WindowSearch search(terms, 1 - Int(size_of(output.dtype)), Int(size_of(input.dtype)) - 1);
-  require(!search.hits(distance), output_name, " must not overlap ", input_name, " partly, but ", output_name, " is ", output.to_string(),
-          " at ", output.data, " and ", input_name, " is ", input.to_string(), " at ", input.data);
+  require(!search.hits(distance), output_name, " must not overlap ", input_name, " partly, but ", output_name, " is ",
+          output.to_string(), " at ", output.data, " and ", input_name, " is ", input.to_string(), " at ", input.data);
 }
 
 }  // namespace ckl::host

@@ -23,6 +23,7 @@ int alignment_of(const void* data);
 void require_no_self_overlap(const Tensor& tensor, const char* argument);
 
 /// Throws invalid_argument if `output` and `input` share bytes, unless they are the same elements at the same places.
-void require_no_partial_overlap(const Tensor& output, const char* output_name, const Tensor& input, const char* input_name);
+void require_no_partial_overlap(const Tensor& output, const char* output_name, const Tensor& input,
+                                const char* input_name);
 
 }  // namespace ckl::host

@@ -11,8 +11,7 @@ namespace ckl::host {
 
 /// The most recently used plans, keyed by problem and device. Plan has problem(), device(), and is made by
 /// Plan(problem, device). Thread safe.
-template <class Plan, class Problem, std::size_t Capacity = 64>
-class PlanCache {
+template <class Plan, class Problem, std::size_t Capacity = 64> class PlanCache {
  public:
   /// The plan of `problem` on `device`, made if it is not there.
   std::shared_ptr<const Plan> get(const Problem& problem, int device) {

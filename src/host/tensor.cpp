@@ -9,9 +9,10 @@ namespace ckl {
 
 Tensor Tensor::strided(const void* data, DType dtype, std::initializer_list<std::int64_t> sizes,
                        std::initializer_list<std::int64_t> strides) {
-  host::require(sizes.size() <= std::size_t(max_rank), "sizes must have at most ", max_rank, " entries, but has ", sizes.size());
-  host::require(sizes.size() == strides.size(), "strides must have as many entries as sizes (", sizes.size(), "), but has ",
-                strides.size());
+  host::require(sizes.size() <= std::size_t(max_rank), "sizes must have at most ", max_rank, " entries, but has ",
+                sizes.size());
+  host::require(sizes.size() == strides.size(), "strides must have as many entries as sizes (", sizes.size(),
+                "), but has ", strides.size());
   Tensor t;
   t.data = const_cast<void*>(data);
   t.dtype = dtype;

@@ -12,14 +12,16 @@ namespace {
 void* driver_function(const char* name) {
   void* function = nullptr;
   cudaDriverEntryPointQueryResult found{};
-  check(cudaGetDriverEntryPointByVersion(name, &function, 12000, cudaEnableDefault, &found), "cudaGetDriverEntryPointByVersion");
+  check(cudaGetDriverEntryPointByVersion(name, &function, 12000, cudaEnableDefault, &found),
+        "cudaGetDriverEntryPointByVersion");
   if (found != cudaDriverEntryPointSuccess || !function)
     fail(ErrorCode::unsupported, "the CUDA driver must offer ", name, " (CUDA 12.0 or newer), but does not");
   return function;
 }
 
 void check_driver(CUresult status, const char* what) {
-  if (status != CUDA_SUCCESS) [[unlikely]] fail(ErrorCode::cuda, what, " failed: driver error ", int(status));
+  if (status != CUDA_SUCCESS) [[unlikely]]
+    fail(ErrorCode::cuda, what, " failed: driver error ", int(status));
 }
 
 CUtensorMapDataType data_type(DType dtype) {
@@ -55,11 +57,13 @@ bool tma_can_load(DType dtype, std::int64_t contiguous, std::int64_t other, std:
 
 bool tma_can_store(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride, int alignment) {
   // Seen on an H100: a store writes whole 16-byte units, also past the end of a row that is not a multiple of them.
-  return contiguous * std::int64_t(size_of(dtype)) % 16 == 0 && tma_can_load(dtype, contiguous, other, other_stride, alignment);
+  return contiguous * std::int64_t(size_of(dtype)) % 16 == 0 &&
+         tma_can_load(dtype, contiguous, other, other_stride, alignment);
 }
 
 TensorMap encode(const TensorMapShape& shape, const void* data) {
-  static const auto function = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(driver_function("cuTensorMapEncodeTiled"));
+  static const auto function =
+      reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(driver_function("cuTensorMapEncodeTiled"));
   auto element = cuuint64_t(size_of(shape.dtype));
   const cuuint64_t sizes[] = {cuuint64_t(shape.contiguous), cuuint64_t(shape.other), cuuint64_t(shape.batch)};
   const cuuint64_t strides[] = {shape.other_stride * element, shape.batch_stride * element};
@@ -74,7 +78,8 @@ TensorMap encode(const TensorMapShape& shape, const void* data) {
 }
 
 void replace_address(TensorMap& map, const void* data) {
-  static const auto function = reinterpret_cast<decltype(&cuTensorMapReplaceAddress)>(driver_function("cuTensorMapReplaceAddress"));
+  static const auto function =
+      reinterpret_cast<decltype(&cuTensorMapReplaceAddress)>(driver_function("cuTensorMapReplaceAddress"));
   check_driver(function(raw(map), const_cast<void*>(data)), "cuTensorMapReplaceAddress");
 }
 

@@ -12,9 +12,9 @@ namespace ckl::host {
 /// A batch of matrices for TMA: `contiguous` has stride 1. Extents in elements, boxes in elements.
 struct TensorMapShape {
   DType dtype;
-  std::int64_t contiguous, other, batch;         ///< Extents.
-  std::int64_t other_stride, batch_stride;       ///< Elements; multiples of 16 bytes.
-  int box_contiguous, box_other;                 ///< What one instruction moves. box_contiguous is 32, 64 or 128 bytes: the swizzle.
+  std::int64_t contiguous, other, batch;    ///< Extents.
+  std::int64_t other_stride, batch_stride;  ///< Elements; multiples of 16 bytes.
+  int box_contiguous, box_other;  ///< What one instruction moves. box_contiguous is 32, 64 or 128 bytes: the swizzle.
 };
 
 /// Whether TMA can load from a matrix with these strides and this pointer alignment (bytes).

@@ -64,7 +64,7 @@ HOST = [
          "TMA needs pointers that are multiples of 16 bytes"),
     mistake("tma-stride-at-8-bytes", "src/host/tensor_map.cpp", "other_stride * element % 16 == 0", "other_stride * element % 8 == 0",
          "config", "TMA needs strides that are multiples of 16 bytes"),
-    mistake("tma-stores-any-row", "src/host/tensor_map.cpp", "return contiguous * std::int64_t(size_of(dtype)) % 16 == 0 && ",
+    mistake("tma-stores-any-row", "src/host/tensor_map.cpp", "return contiguous * std::int64_t(size_of(dtype)) % 16 == 0 &&\n         ",
             "return ", "config", "a TMA store must not run past the end of a row"),
     mistake("transposition-keeps-operands", "src/ops/gemm/problem.cpp", "    std::swap(p.a, p.b);\n", "", "config",
          "D' = B' A' has the factors exchanged"),

@@ -52,7 +52,9 @@ constexpr ElementwiseConfig parse_elementwise_config(std::string_view name) {
     for (DType dtype : {DType::f32, DType::f16, DType::bf16})
       for (Access access : {Access::flat, Access::rows, Access::strided}) {
         std::string_view parts[] = {op == ElementwiseOp::add ? "add" : "scale", ckl::name(dtype),
-                                    access == Access::flat ? "flat" : access == Access::rows ? "rows" : "strided"};
+                                    access == Access::flat   ? "flat"
+                                    : access == Access::rows ? "rows"
+                                                             : "strided"};
         std::string_view rest = name;
         bool matches = true;
         for (std::string_view part : parts) {

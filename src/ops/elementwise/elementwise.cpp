@@ -14,7 +14,9 @@ namespace ckl {
 
 std::string to_string(const ElementwiseConfig& c) {
   return std::string(c.op == ElementwiseOp::add ? "add_" : "scale_") + name(c.dtype) +
-         (c.access == Access::flat ? "_flat" : c.access == Access::rows ? "_rows" : "_strided");
+         (c.access == Access::flat   ? "_flat"
+          : c.access == Access::rows ? "_rows"
+                                     : "_strided");
 }
 
 namespace {
@@ -42,11 +44,14 @@ Collapsed collapse(const ElementwiseProblem& p) {
     if (p.sizes[d] != 1) order.push_back(d);
   }
   auto magnitude = [](std::int64_t x) { return x < 0 ? -x : x; };
-  std::stable_sort(order.begin(), order.end(), [&](int x, int y) { return magnitude(p.out.strides[x]) > magnitude(p.out.strides[y]); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int x, int y) { return magnitude(p.out.strides[x]) > magnitude(p.out.strides[y]); });
 
   int at = max_rank;  // the outermost dimension made so far
   for (auto d = order.rbegin(); d != order.rend(); ++d) {
-    auto continues = [&](const Strides& made, const Strides& original) { return original[*d] == made[at] * c.sizes[at]; };
+    auto continues = [&](const Strides& made, const Strides& original) {
+      return original[*d] == made[at] * c.sizes[at];
+    };
     bool merges = at < max_rank && continues(c.out, p.out.strides);
     for (int i = 0; i < inputs && merges; ++i) merges = continues(c.in[i], p.in[i].strides);
     if (merges) {
@@ -58,7 +63,8 @@ Collapsed collapse(const ElementwiseProblem& p) {
     c.out[at] = p.out.strides[*d];
     for (int i = 0; i < inputs; ++i) c.in[i][at] = p.in[i].strides[*d];
   }
-  if (order.empty()) c.out[max_rank - 1] = c.in[0][max_rank - 1] = c.in[1][max_rank - 1] = 1;  // one element: a dense run of one
+  if (order.empty())
+    c.out[max_rank - 1] = c.in[0][max_rank - 1] = c.in[1][max_rank - 1] = 1;  // one element: a dense run of one
   return c;
 }
 
@@ -107,7 +113,8 @@ ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device
   if (!wanted.empty()) {
     config = parse_elementwise_config(wanted);
     host::require(std::find(configs.begin(), configs.end(), config) != configs.end(),
-                  "config must be one that can serve the problem (the best is \"", to_string(configs.front()), "\"), but is \"", wanted, "\"");
+                  "config must be one that can serve the problem (the best is \"", to_string(configs.front()),
+                  "\"), but is \"", wanted, "\"");
   }
   config_ = to_string(config);
 
@@ -131,7 +138,8 @@ ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device
   launch_.threads = ElementwiseConfig::threads;
   std::int64_t block_vectors = config.block_elements() / vector;
   std::int64_t blocks = (params_.vectors + block_vectors - 1) / block_vectors;
-  host::require_supported(blocks < std::int64_t(1) << 31, "an elementwise operator takes fewer than 2^31 blocks, but this problem needs ", blocks);
+  host::require_supported(blocks < std::int64_t(1) << 31,
+                          "an elementwise operator takes fewer than 2^31 blocks, but this problem needs ", blocks);
   launch_.grid = unsigned(blocks);
 }
 
@@ -152,10 +160,12 @@ ElementwiseProblem as_elementwise(const AddProblem& p) {
 }
 
 void require_operand(const AddProblem& p, const ElementwiseOperand& operand, const char* argument) {
-  host::require_supported(operand.dtype == DType::f32 || operand.dtype == DType::f16 || operand.dtype == DType::bf16, argument,
-                          ".dtype must be f32, f16 or bf16, but is ", name(operand.dtype));
-  host::require_supported(operand.dtype == p.d.dtype, argument, ".dtype must be d's, ", name(p.d.dtype), ", but is ", name(operand.dtype));
-  host::require(operand.alignment == 1 || operand.alignment == 2 || operand.alignment == 4 || operand.alignment == 8 || operand.alignment == 16,
+  host::require_supported(operand.dtype == DType::f32 || operand.dtype == DType::f16 || operand.dtype == DType::bf16,
+                          argument, ".dtype must be f32, f16 or bf16, but is ", name(operand.dtype));
+  host::require_supported(operand.dtype == p.d.dtype, argument, ".dtype must be d's, ", name(p.d.dtype), ", but is ",
+                          name(operand.dtype));
+  host::require(operand.alignment == 1 || operand.alignment == 2 || operand.alignment == 4 || operand.alignment == 8 ||
+                    operand.alignment == 16,
                 argument, ".alignment must be 1, 2, 4, 8 or 16 bytes, but is ", operand.alignment);
 }
 
@@ -178,7 +188,9 @@ void require_valid(const AddProblem& p) {
   host::require_no_self_overlap(as_tensor(p, p.d, nullptr), "d");
 }
 
-bool is_empty(const AddProblem& p) { return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank; }
+bool is_empty(const AddProblem& p) {
+  return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
+}
 
 /// `input` broadcast to the shape of `d`.
 ElementwiseOperand broadcast(const Tensor& input, const Tensor& d, const char* argument) {
@@ -188,8 +200,8 @@ ElementwiseOperand broadcast(const Tensor& input, const Tensor& d, const char* a
   operand.alignment = host::alignment_of(input.data);
   for (int i = 0; i < input.rank; ++i) {
     int to = d.rank - input.rank + i;
-    host::require(input.sizes[i] == d.sizes[to] || input.sizes[i] == 1, argument, ".sizes[", i, "] must be 1 or d.sizes[", to, "], ",
-                  d.sizes[to], ", but is ", input.sizes[i]);
+    host::require(input.sizes[i] == d.sizes[to] || input.sizes[i] == 1, argument, ".sizes[", i,
+                  "] must be 1 or d.sizes[", to, "], ", d.sizes[to], ", but is ", input.sizes[i]);
     operand.strides[to] = input.sizes[i] == 1 ? 0 : input.strides[i];
   }
   return operand;
@@ -197,10 +209,11 @@ ElementwiseOperand broadcast(const Tensor& input, const Tensor& d, const char* a
 
 void require_pointer(const void* data, const ElementwiseOperand& operand, const char* argument) {
   host::require(data != nullptr, argument, " must not be null");
-  host::require(host::alignment_of(data) >= std::min<int>(operand.alignment, 16), argument, " must be a multiple of the alignment that the problem promised, ",
-                operand.alignment, " bytes, but is ", data);
-  host::require(host::alignment_of(data) >= int(size_of(operand.dtype)), argument, " must be a multiple of the element's ", size_of(operand.dtype),
+  host::require(host::alignment_of(data) >= std::min<int>(operand.alignment, 16), argument,
+                " must be a multiple of the alignment that the problem promised, ", operand.alignment,
                 " bytes, but is ", data);
+  host::require(host::alignment_of(data) >= int(size_of(operand.dtype)), argument,
+                " must be a multiple of the element's ", size_of(operand.dtype), " bytes, but is ", data);
 }
 
 }  // namespace
@@ -216,7 +229,8 @@ bool operator==(const AddProblem& x, const AddProblem& y) noexcept {
 }
 
 AddProblem add_problem(const Tensor& a, const Tensor& b, const Tensor& d) {
-  for (auto [tensor, argument] : {std::pair{&a, "a"}, {&b, "b"}, {&d, "d"}}) host::require_well_formed(*tensor, argument);
+  for (auto [tensor, argument] : {std::pair{&a, "a"}, {&b, "b"}, {&d, "d"}})
+    host::require_well_formed(*tensor, argument);
   AddProblem p;
   p.rank = d.rank;
   std::copy_n(d.sizes.begin(), d.rank, p.sizes.begin());
@@ -251,8 +265,10 @@ struct AddPlan::Implementation {
 AddPlan::AddPlan(const AddProblem& problem, int device, std::string_view config) {
   require_valid(problem);
   int index = host::require_device(device).index;
-  implementation_ = std::make_shared<const Implementation>(Implementation{problem, index, {as_elementwise(problem), index, config}});
-  if (host::log_plans()) host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
+  implementation_ =
+      std::make_shared<const Implementation>(Implementation{problem, index, {as_elementwise(problem), index, config}});
+  if (host::log_plans())
+    host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
 }
 
 void AddPlan::run(const void* a, const void* b, void* d, Stream stream) const {

@@ -24,11 +24,12 @@ template <> struct ElementwiseFunctor<ElementwiseOp::scale> {
   float scalar;
   CUTE_DEVICE explicit ElementwiseFunctor(ElementwiseParams const& p) : scalar(p.scalar) {}
   CUTE_DEVICE bool reads_inputs() const { return scalar != 0.0f; }
-  CUTE_DEVICE float operator()(float const (&x)[max_elementwise_inputs]) const { return reads_inputs() ? scalar * x[0] : 0.0f; }
+  CUTE_DEVICE float operator()(float const (&x)[max_elementwise_inputs]) const {
+    return reads_inputs() ? scalar * x[0] : 0.0f;
+  }
 };
 
-template <ElementwiseConfig Config>
-struct ElementwiseKernel {
+template <ElementwiseConfig Config> struct ElementwiseKernel {
   using T = Element<Config.dtype>;
   using Functor = ElementwiseFunctor<Config.op>;
   static constexpr int inputs = input_count(Config.op);
@@ -37,9 +38,12 @@ struct ElementwiseKernel {
   static_assert(Config.valid);
 
   CUTE_DEVICE static void run(ElementwiseParams const& p) {
-    if constexpr (Config.access == Access::flat) run_flat(p);
-    else if (p.vectors < int64_t(1) << 31) run_rows<int32_t>(p);
-    else run_rows<int64_t>(p);
+    if constexpr (Config.access == Access::flat)
+      run_flat(p);
+    else if (p.vectors < int64_t(1) << 31)
+      run_rows<int32_t>(p);
+    else
+      run_rows<int64_t>(p);
   }
 
  private:
@@ -94,8 +98,7 @@ struct ElementwiseKernel {
   }
 
   /// One vector a thread, anywhere: the linear vector number is taken apart into coordinates.
-  template <class Index>
-  CUTE_DEVICE static void run_rows(ElementwiseParams const& p) {
+  template <class Index> CUTE_DEVICE static void run_rows(ElementwiseParams const& p) {
     int64_t number = int64_t(blockIdx.x) * THREADS + threadIdx.x;
     if (number >= p.vectors) return;
     Functor functor(p);
@@ -116,9 +119,9 @@ struct ElementwiseKernel {
       for (int i = 0; i < inputs; ++i) in_offset[i] += coordinate * p.in_strides[i][d];
     }
 
-    Tensor rX = make_tensor<T>(make_shape(Int<VEC>{}, Int<inputs>{}));                                // (VEC, INPUT)
-    Tensor rD = make_tensor<T>(Int<VEC>{});                                                           // (VEC)
-    Tensor gD = make_tensor(make_gmem_ptr(static_cast<T*>(p.out) + out_offset), Int<VEC>{});          // (VEC)
+    Tensor rX = make_tensor<T>(make_shape(Int<VEC>{}, Int<inputs>{}));                        // (VEC, INPUT)
+    Tensor rD = make_tensor<T>(Int<VEC>{});                                                   // (VEC)
+    Tensor gD = make_tensor(make_gmem_ptr(static_cast<T*>(p.out) + out_offset), Int<VEC>{});  // (VEC)
     bool whole = column + VEC <= p.row;
     if (functor.reads_inputs()) {
       CUTLASS_PRAGMA_UNROLL
@@ -127,15 +130,18 @@ struct ElementwiseKernel {
         int64_t step = p.in_strides[i][max_rank - 1];
         Tensor gX = make_tensor(make_gmem_ptr(from), Int<VEC>{});  // (VEC)
         Tensor rXi = rX(_, i);                                     // (VEC)
-        if (VEC > 1 && step == 0) fill(rXi, *from);
-        else if (whole) copy(Vector{}, gX, rXi);
+        if (VEC > 1 && step == 0)
+          fill(rXi, *from);
+        else if (whole)
+          copy(Vector{}, gX, rXi);
         else
           for (int v = 0; v < VEC; ++v)
             if (column + v < p.row) rXi(v) = gX(v);
       }
     }
     apply(functor, rX, rD);
-    if (whole) copy(Vector{}, rD, gD);
+    if (whole)
+      copy(Vector{}, rD, gD);
     else
       for (int v = 0; v < VEC; ++v)
         if (column + v < p.row) gD(v) = rD(v);
@@ -145,8 +151,8 @@ struct ElementwiseKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_ELEMENTWISE_ENTRY(NAME)                                                                               \
-  extern "C" __global__ void __launch_bounds__(ckl::ElementwiseConfig::threads)                                   \
-      ckl_elementwise_##NAME(__grid_constant__ ckl::ElementwiseParams const params) {                             \
-    ckl::device::ElementwiseKernel<ckl::parse_elementwise_config(#NAME)>::run(params);                            \
+#define CKL_ELEMENTWISE_ENTRY(NAME)                                                    \
+  extern "C" __global__ void __launch_bounds__(ckl::ElementwiseConfig::threads)        \
+      ckl_elementwise_##NAME(__grid_constant__ ckl::ElementwiseParams const params) {  \
+    ckl::device::ElementwiseKernel<ckl::parse_elementwise_config(#NAME)>::run(params); \
   }

@@ -8,11 +8,13 @@
 namespace ckl {
 
 std::string to_string(const GemmConfig& c) {
-  const char* schedule = c.schedule == Schedule::cooperative_m ? "_coopm" : c.schedule == Schedule::cooperative_n ? "_coopn" : "_ping";
+  const char* schedule = c.schedule == Schedule::cooperative_m   ? "_coopm"
+                         : c.schedule == Schedule::cooperative_n ? "_coopn"
+                                                                 : "_ping";
   auto number = [](int x) { return std::to_string(x); };
   return std::string(name(c.dtype)) + (c.a_major == Major::k ? "_t" : "_n") + (c.b_major == Major::k ? "n_" : "t_") +
-         number(c.tile_m) + "x" + number(c.tile_n) + "x" + number(c.tile_k) + "_" + number(c.cluster_m) + "x" + number(c.cluster_n) +
-         "_s" + number(c.stages) + schedule + (c.load == Load::gather ? "_gather" : "");
+         number(c.tile_m) + "x" + number(c.tile_n) + "x" + number(c.tile_k) + "_" + number(c.cluster_m) + "x" +
+         number(c.cluster_n) + "_s" + number(c.stages) + schedule + (c.load == Load::gather ? "_gather" : "");
 }
 
 double estimated_clocks(const GemmProblem& problem, const GemmConfig& c, const DeviceInfo& device) {
@@ -24,21 +26,25 @@ double estimated_clocks(const GemmProblem& problem, const GemmConfig& c, const D
 
   auto ceil_div = [](double x, double y) { return std::ceil(x / y); };
   double clusters = std::max(1.0, std::floor(device.sm_count / double(c.cluster_size())));
-  double cluster_tiles = ceil_div(problem.m, c.tile_m * c.cluster_m) * ceil_div(problem.n, c.tile_n * c.cluster_n) * problem.batch;
+  double cluster_tiles =
+      ceil_div(problem.m, c.tile_m * c.cluster_m) * ceil_div(problem.n, c.tile_n * c.cluster_n) * problem.batch;
   double waves = ceil_div(cluster_tiles, clusters);
   double k_tiles = ceil_div(problem.k, c.tile_k);
 
   double multiply = double(c.tile_m) * c.tile_n * c.tile_k / products;
   double rows_loaded = double(c.tile_m) / c.cluster_n + double(c.tile_n) / c.cluster_m;
-  double load = c.load == Load::tma ? rows_loaded * c.tile_k * c.element_bytes() / l2_bytes : rows_loaded * c.tile_k / gathered;
+  double load =
+      c.load == Load::tma ? rows_loaded * c.tile_k * c.element_bytes() / l2_bytes : rows_loaded * c.tile_k / gathered;
   double mainloop = k_tiles * std::max(multiply, load);
   int piece_n = c.piece_n(int(size_of(problem.d.dtype)));
   double store = store_piece * (c.warpgroup_m() / GemmConfig::piece_m) * (c.warpgroup_n() / piece_n);
-  if (c.schedule == Schedule::pingpong) return fill + waves * std::max(mainloop, store / 2) + store;  // stores hide, but for the last
+  if (c.schedule == Schedule::pingpong)
+    return fill + waves * std::max(mainloop, store / 2) + store;  // stores hide, but for the last
   return fill + waves * (mainloop + store);
 }
 
-std::vector<GemmConfig> rank_configs(const GemmProblem& problem, const DeviceInfo& device, const std::vector<GemmConfig>& shipped) {
+std::vector<GemmConfig> rank_configs(const GemmProblem& problem, const DeviceInfo& device,
+                                     const std::vector<GemmConfig>& shipped) {
   GemmTraits traits = traits_of(problem);
   std::vector<std::pair<double, GemmConfig>> ranked;
   for (const GemmConfig& c : shipped) {

@@ -98,14 +98,17 @@ constexpr const char* defect(const GemmConfig& config) {
   if (c.dtype != DType::bf16 && c.dtype != DType::f16) return "the element type must be bf16 or f16";
   if (c.tile_k != 64 && c.tile_k != 128) return "the K tile must be 64 or 128";
   if (c.warpgroup_m() < 64 || c.warpgroup_m() % 64) return "a consumer's rows must be a multiple of 64";
-  if (c.warpgroup_n() < 16 || c.warpgroup_n() > 256 || c.warpgroup_n() % 16) return "a consumer's columns must be a multiple of 16 up to 256";
+  if (c.warpgroup_n() < 16 || c.warpgroup_n() > 256 || c.warpgroup_n() % 16)
+    return "a consumer's columns must be a multiple of 16 up to 256";
   if (c.warpgroup_m() * c.warpgroup_n() > 128 * 192) return "a consumer's accumulators must fit 192 registers a thread";
   if (c.cluster_m < 1 || c.cluster_n < 1 || c.cluster_size() > 8) return "a cluster must have 1 to 8 CTAs";
   if (c.a_major == Major::mn && c.tile_m % 64) return "the tile of an M-major A must be a multiple of 64 rows";
   if (c.b_major == Major::mn && c.tile_n % 64) return "the tile of an N-major B must be a multiple of 64 columns";
   int a_extent = c.a_major == Major::k ? c.tile_m : c.tile_k, b_extent = c.b_major == Major::k ? c.tile_n : c.tile_k;
-  if (a_extent % (8 * c.cluster_n) || c.a_box_other() > 256) return "a CTA's share of A must be a multiple of 8 up to 256";
-  if (b_extent % (8 * c.cluster_m) || c.b_box_other() > 256) return "a CTA's share of B must be a multiple of 8 up to 256";
+  if (a_extent % (8 * c.cluster_n) || c.a_box_other() > 256)
+    return "a CTA's share of A must be a multiple of 8 up to 256";
+  if (b_extent % (8 * c.cluster_m) || c.b_box_other() > 256)
+    return "a CTA's share of B must be a multiple of 8 up to 256";
   if (c.load == Load::gather && c.cluster_size() != 1) return "a gathering producer cannot multicast";
   if (c.stages < 2) return "the pipeline needs 2 stages";
   if (c.shared_bytes() > 232448) return "shared memory exceeds 227 KiB";
@@ -142,21 +145,30 @@ struct NameReader {
 constexpr GemmConfig parse_gemm_config(std::string_view name) {
   GemmConfig c;
   detail::NameReader in{name};
-  if (in.accept("f16_")) c.dtype = DType::f16;
-  else in.expect("bf16_");
-  if (in.accept("n")) c.a_major = Major::mn;
-  else in.expect("t");
-  if (in.accept("t")) c.b_major = Major::mn;
-  else in.expect("n");
+  if (in.accept("f16_"))
+    c.dtype = DType::f16;
+  else
+    in.expect("bf16_");
+  if (in.accept("n"))
+    c.a_major = Major::mn;
+  else
+    in.expect("t");
+  if (in.accept("t"))
+    c.b_major = Major::mn;
+  else
+    in.expect("n");
   in.expect("_"), c.tile_m = in.number();
   in.expect("x"), c.tile_n = in.number();
   in.expect("x"), c.tile_k = in.number();
   in.expect("_"), c.cluster_m = in.number();
   in.expect("x"), c.cluster_n = in.number();
   in.expect("_s"), c.stages = in.number();
-  if (in.accept("_coopm")) c.schedule = Schedule::cooperative_m;
-  else if (in.accept("_coopn")) c.schedule = Schedule::cooperative_n;
-  else in.expect("_ping"), c.schedule = Schedule::pingpong;
+  if (in.accept("_coopm"))
+    c.schedule = Schedule::cooperative_m;
+  else if (in.accept("_coopn"))
+    c.schedule = Schedule::cooperative_n;
+  else
+    in.expect("_ping"), c.schedule = Schedule::pingpong;
   if (in.accept("_gather")) c.load = Load::gather;
   return in.ok && in.rest.empty() ? c : GemmConfig{};
 }

@@ -30,8 +30,8 @@ Tensor as_tensor(const GemmOperand& x, std::int64_t rows, std::int64_t columns, 
 
 void require_operand(const GemmOperand& x, std::int64_t rows, std::int64_t columns, const char* argument) {
   host::require_well_formed(as_tensor(x, rows, columns, nullptr), argument);
-  host::require(x.alignment == 1 || x.alignment == 2 || x.alignment == 4 || x.alignment == 8 || x.alignment == 16, argument,
-                ".alignment must be 1, 2, 4, 8 or 16 bytes, but is ", x.alignment);
+  host::require(x.alignment == 1 || x.alignment == 2 || x.alignment == 4 || x.alignment == 8 || x.alignment == 16,
+                argument, ".alignment must be 1, 2, 4, 8 or 16 bytes, but is ", x.alignment);
 }
 
 bool multiplies(const GemmProblem& p) { return p.m > 0 && p.n > 0 && p.k > 0 && p.alpha != 0.0f; }
@@ -42,8 +42,10 @@ void require_valid(const GemmProblem& p) {
   for (auto [value, argument] : {std::pair{p.m, "m"}, {p.n, "n"}, {p.k, "k"}})
     host::require(value >= 0, argument, " must be 0 or more, but is ", value);
   host::require_supported(p.batch == 1, "batch must be 1 in this version, but is ", p.batch);
-  host::require_supported(p.a.dtype == DType::bf16 || p.a.dtype == DType::f16, "a.dtype must be bf16 or f16, but is ", name(p.a.dtype));
-  host::require_supported(p.b.dtype == p.a.dtype, "b.dtype must be a's, ", name(p.a.dtype), ", but is ", name(p.b.dtype));
+  host::require_supported(p.a.dtype == DType::bf16 || p.a.dtype == DType::f16, "a.dtype must be bf16 or f16, but is ",
+                          name(p.a.dtype));
+  host::require_supported(p.b.dtype == p.a.dtype, "b.dtype must be a's, ", name(p.a.dtype), ", but is ",
+                          name(p.b.dtype));
   host::require_supported(p.d.dtype == DType::f32 || p.d.dtype == DType::f16 || p.d.dtype == DType::bf16,
                           "d.dtype must be f32, f16 or bf16, but is ", name(p.d.dtype));
   require_operand(p.a, p.m, p.k, "a");
@@ -52,13 +54,15 @@ void require_valid(const GemmProblem& p) {
   host::require_no_self_overlap(as_tensor(p.d, p.m, p.n, nullptr), "d");
   if (!reads_c(p)) return;
   require_operand(p.c, p.m, p.n, "c");
-  host::require_supported(p.c.dtype == p.d.dtype, "c.dtype must be d's, ", name(p.d.dtype), ", but is ", name(p.c.dtype));
+  host::require_supported(p.c.dtype == p.d.dtype, "c.dtype must be d's, ", name(p.d.dtype), ", but is ",
+                          name(p.c.dtype));
 }
 
 void require_pointer(const void* data, const GemmOperand& x, const char* argument) {
   host::require(data != nullptr, argument, " must not be null");
   int needed = std::max<int>(x.alignment, int(size_of(x.dtype)));
-  host::require(host::alignment_of(data) >= needed, argument, " must be a multiple of ", needed, " bytes, as its problem promised, but is ", data);
+  host::require(host::alignment_of(data) >= needed, argument, " must be a multiple of ", needed,
+                " bytes, as its problem promised, but is ", data);
 }
 
 /// Checks the pointers of one run.
@@ -130,16 +134,19 @@ GemmProblem gemm_problem(const GemmArguments& in) {
 
 std::string GemmProblem::to_string() const {
   GemmTraits traits = traits_of(*this);
-  auto strides = [](const GemmOperand& x) { return std::to_string(x.row_stride) + ":" + std::to_string(x.column_stride); };
-  std::string text = host::sentence("gemm m=", m, " n=", n, " k=", k, " ", name(a.dtype), "*", name(b.dtype), "->", name(d.dtype), " ",
-                                    traits.a_major == Major::k ? "t" : "n", traits.b_major == Major::k ? "n" : "t", " a=", strides(a),
-                                    " b=", strides(b), " d=", strides(d), " alpha=", alpha, " beta=", beta);
+  auto strides = [](const GemmOperand& x) {
+    return std::to_string(x.row_stride) + ":" + std::to_string(x.column_stride);
+  };
+  std::string text =
+      host::sentence("gemm m=", m, " n=", n, " k=", k, " ", name(a.dtype), "*", name(b.dtype), "->", name(d.dtype), " ",
+                     traits.a_major == Major::k ? "t" : "n", traits.b_major == Major::k ? "n" : "t", " a=", strides(a),
+                     " b=", strides(b), " d=", strides(d), " alpha=", alpha, " beta=", beta);
   return beta != 0.0f ? text + " c=" + strides(c) : text;
 }
 
 bool operator==(const GemmProblem& x, const GemmProblem& y) noexcept {
-  return x.m == y.m && x.n == y.n && x.k == y.k && x.batch == y.batch && x.a == y.a && x.b == y.b && x.d == y.d && x.alpha == y.alpha &&
-         x.beta == y.beta && (x.beta == 0.0f || x.c == y.c);
+  return x.m == y.m && x.n == y.n && x.k == y.k && x.batch == y.batch && x.a == y.a && x.b == y.b && x.d == y.d &&
+         x.alpha == y.alpha && x.beta == y.beta && (x.beta == 0.0f || x.c == y.c);
 }
 
 // ---- choose ------------------------------------------------------------------------------------------------------------
@@ -157,7 +164,8 @@ const std::vector<GemmConfig>& shipped_gemm_configs() {
 
 std::vector<std::string> candidates(const GemmProblem& canonical, const DeviceInfo& device) {
   std::vector<std::string> names;
-  for (const GemmConfig& config : rank_configs(canonical, device, shipped_gemm_configs())) names.push_back(to_string(config));
+  for (const GemmConfig& config : rank_configs(canonical, device, shipped_gemm_configs()))
+    names.push_back(to_string(config));
   return names;
 }
 
@@ -183,8 +191,9 @@ class ProductLauncher {
     host::require_supported(!names.empty(), "no shipped kernel serves ", problem.to_string());
     name_ = names.front();
     if (!wanted.empty()) {
-      host::require(std::find(names.begin(), names.end(), wanted) != names.end(), "config must be one that can serve the problem (the best is \"",
-                    names.front(), "\"), but is \"", wanted, "\"");
+      host::require(std::find(names.begin(), names.end(), wanted) != names.end(),
+                    "config must be one that can serve the problem (the best is \"", names.front(), "\"), but is \"",
+                    wanted, "\"");
       name_ = wanted;
     }
     GemmConfig config = parse_gemm_config(name_);
@@ -224,8 +233,10 @@ class ProductLauncher {
     params_.epilogue = {{nullptr, p.c.row_stride, p.c.column_stride, p.c.batch_stride}, p.alpha, p.beta};
     params_.tiles = tile_grid(p, config);
     if (loads_by_tma_) {
-      params_.a_map = operand_map(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride, config.box_contiguous(), config.a_box_other());
-      params_.b_map = operand_map(p.b, config.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride, config.box_contiguous(), config.b_box_other());
+      params_.a_map = operand_map(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride,
+                                  config.box_contiguous(), config.a_box_other());
+      params_.b_map = operand_map(p.b, config.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride,
+                                  config.box_contiguous(), config.b_box_other());
     }
     if (params_.d_by_tma) {
       int piece_n = config.piece_n(int(size_of(p.d.dtype)));
@@ -237,25 +248,29 @@ class ProductLauncher {
   /// tall as it is wide touches the fewest bytes.
   static TileGrid tile_grid(const GemmProblem& p, const GemmConfig& config) {
     auto ceil_div = [](std::int64_t x, std::int64_t y) { return (x + y - 1) / y; };
-    std::int64_t tiles_m = ceil_div(p.m, config.tile_m * config.cluster_m), tiles_n = ceil_div(p.n, config.tile_n * config.cluster_n);
+    std::int64_t tiles_m = ceil_div(p.m, config.tile_m * config.cluster_m),
+                 tiles_n = ceil_div(p.n, config.tile_n * config.cluster_n);
     constexpr std::int64_t max_tiles = std::numeric_limits<int>::max() / 4;
     host::require_supported(tiles_m < max_tiles && tiles_n < max_tiles && tiles_m * tiles_n * p.batch < max_tiles,
-                            "m and n must make fewer than ", max_tiles, " tiles of ", config.tile_m, "x", config.tile_n, ", but m is ", p.m, " and n is ", p.n);
+                            "m and n must make fewer than ", max_tiles, " tiles of ", config.tile_m, "x", config.tile_n,
+                            ", but m is ", p.m, " and n is ", p.n);
     constexpr int group_rows = 2048;  // of D
     int group = std::clamp(group_rows / (config.tile_m * config.cluster_m), 1, int(tiles_m));
     return {int(tiles_m), int(tiles_n), int(p.batch), group};
   }
 
   /// A descriptor that run() points at the data. Encoding wants an address, so it gets an aligned one.
-  static TensorMap matrix_map(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride, int box_contiguous, int box_other) {
+  static TensorMap matrix_map(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride,
+                              int box_contiguous, int box_other) {
     alignas(16) static const char somewhere[16] = {};
     auto per_16_bytes = std::int64_t(16 / size_of(dtype));
     // One matrix: the batch stride is never stepped, but must be a legal one.
-    return host::encode({dtype, contiguous, other, 1, other_stride, per_16_bytes, box_contiguous, box_other}, somewhere);
+    return host::encode({dtype, contiguous, other, 1, other_stride, per_16_bytes, box_contiguous, box_other},
+                        somewhere);
   }
 
-  static TensorMap operand_map(const GemmOperand& x, Major major, std::int64_t mn, std::int64_t k, std::int64_t mn_stride, std::int64_t k_stride,
-                               int box_contiguous, int box_other) {
+  static TensorMap operand_map(const GemmOperand& x, Major major, std::int64_t mn, std::int64_t k,
+                               std::int64_t mn_stride, std::int64_t k_stride, int box_contiguous, int box_other) {
     return major == Major::k ? matrix_map(x.dtype, k, mn, mn_stride, box_contiguous, box_other)
                              : matrix_map(x.dtype, mn, k, k_stride, box_contiguous, box_other);
   }
@@ -320,7 +335,8 @@ GemmPlan::GemmPlan(const GemmProblem& problem, int device, std::string_view conf
       made->config = made->scale->config();
     }
   }
-  if (host::log_plans()) host::log_line(problem.to_string() + " on device " + std::to_string(info.index) + ": " + made->config);
+  if (host::log_plans())
+    host::log_line(problem.to_string() + " on device " + std::to_string(info.index) + ": " + made->config);
   implementation_ = made;
 }
 

@@ -19,8 +19,7 @@
 
 namespace ckl::device {
 
-template <GemmConfig Config>
-struct GemmKernel {
+template <GemmConfig Config> struct GemmKernel {
   using MainloopT = Mainloop<Config>;
   using EpilogueT = Epilogue<Config>;
   using Pipeline = typename MainloopT::Pipeline;
@@ -66,13 +65,16 @@ struct GemmKernel {
     int thread = threadIdx.x % GemmConfig::warpgroup_threads;
 
     if (threadIdx.x == 0) {
-      Pipeline::initialize(shared.pipeline, Config.load == Load::tma ? 1 : GemmConfig::warpgroup_threads, Config.readers());
+      Pipeline::initialize(shared.pipeline, Config.load == Load::tma ? 1 : GemmConfig::warpgroup_threads,
+                           Config.readers());
       prefetch_maps(p);
     }
     Turns turns(shared.turns, {uint32_t(warpgroup - 1), GemmConfig::warpgroup_threads});
     cutlass::arch::fence_barrier_init();
-    if constexpr (Config.cluster_size() > 1) cluster_sync();
-    else block_sync();
+    if constexpr (Config.cluster_size() > 1)
+      cluster_sync();
+    else
+      block_sync();
 
     Work work(p);
     Pipeline pipeline(shared.pipeline);
@@ -115,7 +117,8 @@ struct GemmKernel {
     }
   }
 
-  CUTE_DEVICE static void consume(Work const& work, int consumer, int thread, Shared& shared, Pipeline& pipeline, Turns& turns) {
+  CUTE_DEVICE static void consume(Work const& work, int consumer, int thread, Shared& shared, Pipeline& pipeline,
+                                  Turns& turns) {
     GemmParams const& p = work.p;
     typename MainloopT::State at;
     int part_m = Config.schedule == Schedule::cooperative_m ? consumer : 0;
@@ -145,11 +148,14 @@ struct GemmKernel {
         using TD = decltype(element);
         EpilogueTarget<TD> target{p.d_map,
                                   {static_cast<TD*>(p.d.data) + tile.batch * p.d.batch, p.d.row, p.d.column},
-                                  {static_cast<TD const*>(p.epilogue.c.data) + tile.batch * p.epilogue.c.batch, p.epilogue.c.row, p.epilogue.c.column},
-                                  p.m, p.n,
+                                  {static_cast<TD const*>(p.epilogue.c.data) + tile.batch * p.epilogue.c.batch,
+                                   p.epilogue.c.row, p.epilogue.c.column},
+                                  p.m,
+                                  p.n,
                                   int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
                                   int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
-                                  tile.batch, p.d_by_tma};
+                                  tile.batch,
+                                  p.d_by_tma};
         EpilogueT::store(acc, LinearCombination(p.epilogue), target, thread, first_epilogue_barrier + consumer,
                          shared.epilogue[consumer], next_buffer);
       });
@@ -165,8 +171,8 @@ struct GemmKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_GEMM_ENTRY(NAME)                                                                                     \
-  extern "C" __global__ void __launch_bounds__(ckl::GemmConfig::threads, 1)                                      \
-      ckl_gemm_##NAME(__grid_constant__ ckl::GemmParams const params) {                                          \
-    ckl::device::GemmKernel<ckl::parse_gemm_config(#NAME)>::run(params);                                         \
+#define CKL_GEMM_ENTRY(NAME)                                                \
+  extern "C" __global__ void __launch_bounds__(ckl::GemmConfig::threads, 1) \
+      ckl_gemm_##NAME(__grid_constant__ ckl::GemmParams const params) {     \
+    ckl::device::GemmKernel<ckl::parse_gemm_config(#NAME)>::run(params);    \
   }

@@ -29,7 +29,8 @@ Major major_of(std::int64_t mn_stride, std::int64_t k_stride) {
   return std::llabs(k_stride) <= std::llabs(mn_stride) ? Major::k : Major::mn;
 }
 
-bool operand_loads_by_tma(const GemmOperand& x, Major major, std::int64_t mn, std::int64_t k, std::int64_t mn_stride, std::int64_t k_stride) {
+bool operand_loads_by_tma(const GemmOperand& x, Major major, std::int64_t mn, std::int64_t k, std::int64_t mn_stride,
+                          std::int64_t k_stride) {
   if (major == Major::k) return k_stride == 1 && host::tma_can_load(x.dtype, k, mn, mn_stride, x.alignment);
   return mn_stride == 1 && host::tma_can_load(x.dtype, mn, k, k_stride, x.alignment);
 }
@@ -57,7 +58,8 @@ GemmTraits traits_of(const GemmProblem& p) {
   traits.b_major = major_of(p.b.column_stride, p.b.row_stride);
   traits.loads_by_tma = operand_loads_by_tma(p.a, traits.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride) &&
                         operand_loads_by_tma(p.b, traits.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride);
-  traits.stores_by_tma = p.d.column_stride == 1 && host::tma_can_store(p.d.dtype, p.n, p.m, p.d.row_stride, p.d.alignment);
+  traits.stores_by_tma =
+      p.d.column_stride == 1 && host::tma_can_store(p.d.dtype, p.n, p.m, p.d.row_stride, p.d.alignment);
   return traits;
 }
 

@@ -19,8 +19,8 @@ CanonicalGemm canonical(const GemmProblem& problem);
 /// What of a canonical problem decides which kernels can serve it.
 struct GemmTraits {
   Major a_major, b_major;
-  bool loads_by_tma;  ///< TMA can move both A and B.
-  bool stores_by_tma; ///< TMA can move D.
+  bool loads_by_tma;   ///< TMA can move both A and B.
+  bool stores_by_tma;  ///< TMA can move D.
 };
 GemmTraits traits_of(const GemmProblem& canonical);
 
