@@ -52,6 +52,9 @@ void require_device(int device);
 int device_attribute(cudaDeviceAttr attribute);
 cudaDeviceProp device_properties();
 
+/// What cudaDriverGetVersion reports.
+int emulated_driver_version();
+
 /// SMs of each GPC, in a model that spreads the SM pairs evenly.
 int sms_of_gpc(int gpc);
 

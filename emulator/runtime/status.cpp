@@ -20,7 +20,10 @@ bool is_error(cudaError_t code) { return code != cudaSuccess && code != cudaErro
 
 }  // namespace
 
-cudaError_t fault() { return device_fault; }
+cudaError_t fault() {
+  options();  // malformed ones are a fault
+  return device_fault;
+}
 void set_fault(cudaError_t error) { device_fault = error; }
 
 cudaError_t last_error() { return thread_last_error; }
@@ -67,6 +70,9 @@ cudaError_t not_supported(const char* what) noexcept {
   say_once_not_supported(what);
   return status::finish(what, cudaErrorNotSupported, "not supported by the emulator");
 }
+
+/// For stubs.cpp, which cannot see CUDA's header: that declares what it defines with other parameters.
+int not_supported_stub(const char* name) noexcept { return not_supported(name); }
 
 void fail_not_supported(const std::string& what) {
   say_once_not_supported(what);
