@@ -85,8 +85,9 @@ class CKL_API GemmPlan {
   /// Launches the product on `stream`, without synchronizing. Works under stream capture.
   /// @param a,b,c,d    Device pointers with the alignment that the problem promised; c may be null when beta
   ///                   is 0, and may be exactly d when their strides are equal.
-  /// @param workspace  At least workspace_bytes() bytes, aligned to 256, for this call alone until it has
-  ///                   finished; may be null when that is 0.
+  /// @param workspace  At least workspace_bytes() bytes, aligned to 256, for this call alone until it has finished; may be
+  ///                   null when that is 0. Fill it with zeros once, before its first use; each run leaves it ready for
+  ///                   the next, of this plan or of another.
   /// @throws Error (invalid_argument) for a null, misaligned or overlapping pointer, or a stream of another device.
   void run(const void* a, const void* b, const void* c, void* d, void* workspace = nullptr,
            Stream stream = nullptr) const;

@@ -76,11 +76,11 @@ template <auto Config> struct Mainloop {
 
   // ---- Producer, TMA: one thread -------------------------------------------------------------------------------
 
-  /// Loads the tile's K tiles one after another. `tile` counts CTA tiles; `rank_m`, `rank_n` say where in the cluster
-  /// this CTA is.
+  /// Loads K tiles k_begin to k_end - 1 of the tile, one after another. `tile` counts CTA tiles; `rank_m`, `rank_n` say
+  /// where in the cluster this CTA is.
   CUTE_DEVICE static void load(TensorMap const& a_map, TensorMap const& b_map, int m, int n, int k, int batch,
-                               TileIndex tile, int rank_m, int rank_n, Storage& storage, Pipeline& pipeline,
-                               State& at) {
+                               TileIndex tile, int k_begin, int k_end, int rank_m, int rank_n, Storage& storage,
+                               Pipeline& pipeline, State& at) {
     typename OperandA::Tma tma_a;
     typename OperandB::Tma tma_b;
     Tensor mA = tma_a.get_tma_tensor(make_shape(m, k, batch));  // (M, K, L)
@@ -102,9 +102,8 @@ template <auto Config> struct Mainloop {
     for (int y = 0; y < CLUSTER_N; ++y) mask_a |= uint16_t(1) << (rank_m + CLUSTER_M * y);
     uint16_t mask_b = column << (CLUSTER_M * rank_n);
 
-    int k_tiles = size<3>(tAgA);
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int k_tile = 0; k_tile < k_tiles; ++k_tile, ++at) {
+    for (int k_tile = k_begin; k_tile < k_end; ++k_tile, ++at) {
       pipeline.wait_empty(at);
       uint64_t& full = pipeline.arrive_and_expect(at, stage_bytes);
       copy(tma_a.with(reinterpret_cast<TmaDescriptor const*>(&a_map), full, mask_a), tAgA(_, _, _, k_tile),
@@ -117,13 +116,12 @@ template <auto Config> struct Mainloop {
   // ---- Producer, gather: a warpgroup ---------------------------------------------------------------------------
 
   /// As load(), but copies element by element; what lies outside of the matrices is zero.
-  CUTE_DEVICE static void gather(GatherSource<T> const& a, GatherSource<T> const& b, TileIndex tile, int thread,
-                                 Storage& storage, Pipeline& pipeline, State& at) {
+  CUTE_DEVICE static void gather(GatherSource<T> const& a, GatherSource<T> const& b, TileIndex tile, int k_begin,
+                                 int k_end, int thread, Storage& storage, Pipeline& pipeline, State& at) {
     Tensor sA = smem_a(storage);  // (BLK_M, BLK_K, PIPE)
     Tensor sB = smem_b(storage);  // (BLK_N, BLK_K, PIPE)
-    int k_tiles = int((a.k + BLK_K - 1) / BLK_K);
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int k_tile = 0; k_tile < k_tiles; ++k_tile, ++at) {
+    for (int k_tile = k_begin; k_tile < k_end; ++k_tile, ++at) {
       pipeline.wait_empty(at);
       gather_tile<OperandA, BLK_M>(a, tile.m, k_tile, thread, sA(_, _, at.index()));
       gather_tile<OperandB, BLK_N>(b, tile.n, k_tile, thread, sB(_, _, at.index()));

@@ -15,6 +15,14 @@ int attribute(cudaDeviceAttr which, int device) {
   return value;
 }
 
+/// Throws unless `status`, of the first call that needs a driver and a device, is success.
+void require_usable(cudaError_t status) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  host::fail(ErrorCode::cuda, "no CUDA device can be used: ", cudaGetErrorString(status), " (",
+             cudaGetErrorName(status), ")");
+}
+
 DeviceInfo read_device_info(int device) {
   cudaDeviceProp properties{};
   host::check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
@@ -37,12 +45,7 @@ constexpr int max_devices = 64;
 const DeviceInfo& device_info(int device) {
   host::require(device >= 0, "device must be 0 or more, but is ", device);
   int count = 0;
-  cudaError_t status = cudaGetDeviceCount(&count);
-  if (status != cudaSuccess) {
-    cudaGetLastError();
-    host::fail(ErrorCode::cuda, "no CUDA device can be used: ", cudaGetErrorString(status), " (",
-               cudaGetErrorName(status), ")");
-  }
+  require_usable(cudaGetDeviceCount(&count));
   host::require(device < count && device < max_devices, "device must be below the number of CUDA devices, ", count,
                 ", but is ", device);
   static std::array<DeviceInfo, max_devices> infos;
@@ -64,7 +67,7 @@ namespace host {
 
 int current_device() {
   int device = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
+  require_usable(cudaGetDevice(&device));
   return device;
 }
 

@@ -2,6 +2,8 @@
 
 #include <cuda.h>
 
+#include <cstring>
+
 #include "host/require.hpp"
 
 namespace ckl::host {
@@ -42,7 +44,6 @@ CUtensorMapSwizzle swizzle(int row_bytes) {
   }
 }
 
-CUtensorMap* raw(TensorMap& map) { return reinterpret_cast<CUtensorMap*>(&map); }
 static_assert(sizeof(CUtensorMap) == sizeof(TensorMap) && alignof(TensorMap) >= alignof(CUtensorMap));
 
 }  // namespace
@@ -69,18 +70,20 @@ TensorMap encode(const TensorMapShape& shape, const void* data) {
   const cuuint64_t strides[] = {shape.other_stride * element, shape.batch_stride * element};
   const cuuint32_t box[] = {cuuint32_t(shape.box_contiguous), cuuint32_t(shape.box_other), 1};
   const cuuint32_t step[] = {1, 1, 1};
-  TensorMap map{};
-  check_driver(function(raw(map), data_type(shape.dtype), 3, const_cast<void*>(data), sizes, strides, box, step,
+  CUtensorMap encoded;  // not in place: gcc 12 without optimization does not align what is returned
+  check_driver(function(&encoded, data_type(shape.dtype), 3, const_cast<void*>(data), sizes, strides, box, step,
                         CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle(shape.box_contiguous * int(element)),
                         CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
                "cuTensorMapEncodeTiled");
+  TensorMap map;
+  std::memcpy(&map, &encoded, sizeof map);
   return map;
 }
 
 void replace_address(TensorMap& map, const void* data) {
   static const auto function =
       reinterpret_cast<decltype(&cuTensorMapReplaceAddress)>(driver_function("cuTensorMapReplaceAddress"));
-  check_driver(function(raw(map), const_cast<void*>(data)), "cuTensorMapReplaceAddress");
+  check_driver(function(reinterpret_cast<CUtensorMap*>(&map), const_cast<void*>(data)), "cuTensorMapReplaceAddress");
 }
 
 }  // namespace ckl::host

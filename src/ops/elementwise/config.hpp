@@ -45,26 +45,23 @@ struct ElementwiseConfig {
   constexpr int block_elements() const { return threads * vector() * (access == Access::flat ? unroll : 1); }
 };
 
-/// The config that `name` stands for; not valid if it is no config's name.
-constexpr ElementwiseConfig parse_elementwise_config(std::string_view name) {
-  ElementwiseConfig c;
+constexpr const char* name(ElementwiseOp op) { return op == ElementwiseOp::add ? "add" : "scale"; }
+constexpr const char* name(Access access) {
+  return access == Access::flat ? "flat" : access == Access::rows ? "rows" : "strided";
+}
+
+/// The config that `text` stands for; not valid if it is no config's name.
+constexpr ElementwiseConfig parse_elementwise_config(std::string_view text) {
+  auto spells = [text](std::string_view op, std::string_view dtype, std::string_view access) {
+    std::size_t first = op.size(), second = first + 1 + dtype.size();
+    return text.size() == second + 1 + access.size() && text.substr(0, first) == op && text[first] == '_' &&
+           text.substr(first + 1, dtype.size()) == dtype && text[second] == '_' && text.substr(second + 1) == access;
+  };
   for (ElementwiseOp op : {ElementwiseOp::add, ElementwiseOp::scale})
     for (DType dtype : {DType::f32, DType::f16, DType::bf16})
-      for (Access access : {Access::flat, Access::rows, Access::strided}) {
-        std::string_view parts[] = {op == ElementwiseOp::add ? "add" : "scale", ckl::name(dtype),
-                                    access == Access::flat   ? "flat"
-                                    : access == Access::rows ? "rows"
-                                                             : "strided"};
-        std::string_view rest = name;
-        bool matches = true;
-        for (std::string_view part : parts) {
-          matches = matches && rest.substr(0, part.size()) == part;
-          rest.remove_prefix(matches ? part.size() : 0);
-          if (matches && !rest.empty() && rest[0] == '_') rest.remove_prefix(1);
-        }
-        if (matches && rest.empty()) c = {op, dtype, access, true};
-      }
-  return c;
+      for (Access access : {Access::flat, Access::rows, Access::strided})
+        if (spells(name(op), name(dtype), name(access))) return {op, dtype, access, true};
+  return {};
 }
 
 /// The name of `config`; parse_elementwise_config() reads it back.

@@ -13,10 +13,7 @@
 namespace ckl {
 
 std::string to_string(const ElementwiseConfig& c) {
-  return std::string(c.op == ElementwiseOp::add ? "add_" : "scale_") + name(c.dtype) +
-         (c.access == Access::flat   ? "_flat"
-          : c.access == Access::rows ? "_rows"
-                                     : "_strided");
+  return std::string(name(c.op)) + "_" + name(c.dtype) + "_" + name(c.access);
 }
 
 namespace {

@@ -17,6 +17,27 @@ std::string to_string(const GemmConfig& c) {
          number(c.cluster_n) + "_s" + number(c.stages) + schedule + (c.load == Load::gather ? "_gather" : "");
 }
 
+std::string to_string(const GemmChoice& choice) { return to_string(choice.config) + (choice.cuts_tiles ? "_sk" : ""); }
+
+namespace {
+
+double ceil_div(double x, double y) { return std::ceil(x / y); }
+
+double cluster_tiles(const GemmProblem& problem, const GemmConfig& c) {
+  return ceil_div(problem.m, c.tile_m * c.cluster_m) * ceil_div(problem.n, c.tile_n * c.cluster_n) * problem.batch;
+}
+
+double clusters_at_a_time(const GemmConfig& c, const DeviceInfo& device) {
+  return std::max(1.0, std::floor(device.sm_count / double(c.cluster_size())));
+}
+
+/// Whether the last wave would leave clusters idle, and K is long enough to share.
+bool cutting_helps(const GemmProblem& problem, const GemmConfig& c, const DeviceInfo& device) {
+  return std::fmod(cluster_tiles(problem, c), clusters_at_a_time(c, device)) != 0 && problem.k > 2 * c.tile_k;
+}
+
+}  // namespace
+
 double estimated_clocks(const GemmProblem& problem, const GemmConfig& c, const DeviceInfo& device) {
   // Rates of one SM, per clock: dense 16-bit multiply-adds; bytes from L2 with all SMs asking; elements that a gathering
   // warpgroup copies. Fitted to a sweep of the menu over 19 problems on an H100.
@@ -24,11 +45,7 @@ double estimated_clocks(const GemmProblem& problem, const GemmConfig& c, const D
   // Clocks that come on top: filling the pipeline, once; storing a piece of the tile.
   constexpr double fill = 3000, store_piece = 400;
 
-  auto ceil_div = [](double x, double y) { return std::ceil(x / y); };
-  double clusters = std::max(1.0, std::floor(device.sm_count / double(c.cluster_size())));
-  double cluster_tiles =
-      ceil_div(problem.m, c.tile_m * c.cluster_m) * ceil_div(problem.n, c.tile_n * c.cluster_n) * problem.batch;
-  double waves = ceil_div(cluster_tiles, clusters);
+  double waves = ceil_div(cluster_tiles(problem, c), clusters_at_a_time(c, device));
   double k_tiles = ceil_div(problem.k, c.tile_k);
 
   double multiply = double(c.tile_m) * c.tile_n * c.tile_k / products;
@@ -43,19 +60,22 @@ double estimated_clocks(const GemmProblem& problem, const GemmConfig& c, const D
   return fill + waves * (mainloop + store);
 }
 
-std::vector<GemmConfig> rank_configs(const GemmProblem& problem, const DeviceInfo& device,
+std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInfo& device,
                                      const std::vector<GemmConfig>& shipped) {
   GemmTraits traits = traits_of(problem);
   std::vector<std::pair<double, GemmConfig>> ranked;
   for (const GemmConfig& c : shipped) {
     bool fits = c.dtype == problem.a.dtype && c.a_major == traits.a_major && c.b_major == traits.b_major &&
-                (c.load == Load::gather || traits.loads_by_tma) && std::size_t(c.shared_bytes()) <= device.shared_bytes;
+                (c.load == Load::gather || traits.loads_by_tma) &&
+                std::size_t(c.shared_bytes()) <= device.shared_bytes;
     if (fits) ranked.emplace_back(estimated_clocks(problem, c, device), c);
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
-  std::vector<GemmConfig> configs;
-  for (const auto& [clocks, config] : ranked) configs.push_back(config);
-  return configs;
+  std::vector<GemmChoice> choices;
+  for (const auto& [clocks, config] : ranked) choices.push_back({config, false});
+  for (const auto& [clocks, config] : ranked)
+    if (cutting_helps(problem, config, device)) choices.push_back({config, true});
+  return choices;
 }
 
 }  // namespace ckl

@@ -176,12 +176,39 @@ constexpr GemmConfig parse_gemm_config(std::string_view name) {
 /// The name of `config`; parse_gemm_config() reads it back.
 std::string to_string(const GemmConfig& config);
 
+/// A kernel entry, and how its grid divides the work. Named like the entry, with `_sk` where tiles are cut.
+struct GemmChoice {
+  GemmConfig config;
+  bool cuts_tiles = false;  ///< Tiles that do not fill a wave are cut along K (stream-K), which takes a workspace.
+
+  friend constexpr bool operator==(const GemmChoice&, const GemmChoice&) = default;
+};
+
+/// The name of `choice`; parse_gemm_choice() reads it back.
+std::string to_string(const GemmChoice& choice);
+
+/// The choice that `name` stands for; its config's `stages` is 0 if it is no choice's name.
+constexpr GemmChoice parse_gemm_choice(std::string_view name) {
+  constexpr std::string_view cut = "_sk";
+  bool cuts = name.size() > cut.size() && name.substr(name.size() - cut.size()) == cut;
+  return {parse_gemm_config(cuts ? name.substr(0, name.size() - cut.size()) : name), cuts};
+}
+
+/// How many of `tiles` are cut when `clusters` work at a time: those of the last, partial wave, with a whole wave before it
+/// where there is one, so that every run is long; none where the waves are full.
+constexpr int tiles_to_cut(int tiles, int clusters) {
+  int rest = tiles % clusters;
+  if (rest == 0 || tiles < clusters) return rest;
+  return clusters + rest;
+}
+
 /// A rough prediction of the time that `problem` takes with `config` on `device`, in SM clocks. It ranks configs;
 /// it does not promise a time.
 double estimated_clocks(const GemmProblem& problem, const GemmConfig& config, const DeviceInfo& device);
 
-/// The configs of `shipped` that can serve `problem`, best first. `problem` has a row-major D (see canonical()).
-std::vector<GemmConfig> rank_configs(const GemmProblem& problem, const DeviceInfo& device,
+/// What of the configs in `shipped` can serve `problem`, best first; those that cut tiles come last, since the model does
+/// not know their cost yet. `problem` has a row-major D (see canonical()).
+std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInfo& device,
                                      const std::vector<GemmConfig>& shipped);
 
 }  // namespace ckl

@@ -12,6 +12,7 @@
 #include "host/plan_cache.hpp"
 #include "host/require.hpp"
 #include "host/tensor_map.hpp"
+#include "host/workspace.hpp"
 #include "ops/elementwise/elementwise.hpp"
 #include "ops/gemm/config.hpp"
 #include "ops/gemm/params.hpp"
@@ -164,8 +165,8 @@ const std::vector<GemmConfig>& shipped_gemm_configs() {
 
 std::vector<std::string> candidates(const GemmProblem& canonical, const DeviceInfo& device) {
   std::vector<std::string> names;
-  for (const GemmConfig& config : rank_configs(canonical, device, shipped_gemm_configs()))
-    names.push_back(to_string(config));
+  for (const GemmChoice& choice : rank_choices(canonical, device, shipped_gemm_configs()))
+    names.push_back(to_string(choice));
   return names;
 }
 
@@ -196,16 +197,25 @@ class ProductLauncher {
                     wanted, "\"");
       name_ = wanted;
     }
-    GemmConfig config = parse_gemm_config(name_);
-    fill_params(p, config);
-    prepare_launch(config, device);
+    GemmChoice choice = parse_gemm_choice(name_);
+    fill_params(p, choice.config);
+    prepare_launch(choice, device);
   }
+
+  /// The workspace begins with a flag for each part of each CTA: two parts, one CTA an SM, room for 512 SMs.
+  static constexpr std::size_t flags_bytes = 4096;
 
   const std::string& name() const { return name_; }
 
-  void run(const void* a, const void* b, const void* c, void* d, Stream stream) const {
+  std::size_t workspace_bytes() const { return workspace_bytes_; }
+
+  void run(const void* a, const void* b, const void* c, void* d, void* workspace, Stream stream) const {
     if (transposed_) std::swap(a, b);
     GemmParams params = params_;
+    if (workspace_bytes_ > 0) {
+      params.fixup_flags = static_cast<int*>(workspace);
+      params.fixup_slots = reinterpret_cast<float*>(static_cast<char*>(workspace) + flags_bytes);
+    }
     params.a.data = const_cast<void*>(a);
     params.b.data = const_cast<void*>(b);
     params.d.data = d;
@@ -275,18 +285,27 @@ class ProductLauncher {
                              : matrix_map(x.dtype, mn, k, k_stride, box_contiguous, box_other);
   }
 
-  void prepare_launch(const GemmConfig& config, const DeviceInfo& device) {
-    launch_.kernel = host::find_kernel("gemm", name_);
+  void prepare_launch(const GemmChoice& choice, const DeviceInfo& device) {
+    const GemmConfig& config = choice.config;
+    launch_.kernel = host::find_kernel("gemm", to_string(config));
     launch_.threads = GemmConfig::threads;
     launch_.cluster = unsigned(config.cluster_size());
     launch_.shared_bytes = std::size_t(config.shared_bytes());
     host::prepare(launch_, device.index);
-    std::int64_t clusters = std::min<std::int64_t>(host::max_active_clusters(launch_, device), params_.tiles.count());
+    int tiles = int(params_.tiles.count()), clusters = host::max_active_clusters(launch_, device);
+    auto k_tiles = int((params_.k + config.tile_k - 1) / config.tile_k);
+    int cut = choice.cuts_tiles ? tiles_to_cut(tiles, clusters) : 0;
+    host::require_supported(std::int64_t(cut) * k_tiles <= std::numeric_limits<int>::max(), "config \"", name_,
+                            "\" cuts fewer than 2^31 K tiles, but this problem has ", cut, " times ", k_tiles);
+    if (cut == 0) clusters = std::min(clusters, tiles);
     launch_.grid = unsigned(clusters) * launch_.cluster;
+    params_.split = WorkSplit::of(clusters, tiles, cut, k_tiles);
+    if (cut > 0) workspace_bytes_ = flags_bytes + std::size_t(launch_.grid) * config.tile_m * config.tile_n * sizeof(float);
   }
 
   std::string name_;
   bool transposed_ = false, loads_by_tma_ = false;
+  std::size_t workspace_bytes_ = 0;
   GemmParams params_{};
   host::Launch launch_;
 };
@@ -342,20 +361,26 @@ GemmPlan::GemmPlan(const GemmProblem& problem, int device, std::string_view conf
 
 // ---- launch ------------------------------------------------------------------------------------------------------------
 
-void GemmPlan::run(const void* a, const void* b, const void* c, void* d, void* /*workspace*/, Stream stream) const {
+void GemmPlan::run(const void* a, const void* b, const void* c, void* d, void* workspace, Stream stream) const {
   const Implementation& plan = *implementation_;
   host::require_stream_of(stream, plan.device);
   require_pointers(plan.problem, a, b, c, d);
+  if (workspace_bytes() > 0) {
+    host::require(workspace != nullptr, "workspace must not be null, but of ", workspace_bytes(), " bytes");
+    host::require(reinterpret_cast<std::uintptr_t>(workspace) % 256 == 0, "workspace must be a multiple of 256 bytes, but is ", workspace);
+  }
   host::DeviceGuard guard(plan.device);
   if (plan.product) {
-    plan.product->run(a, b, c, d, stream);
+    plan.product->run(a, b, c, d, workspace, stream);
   } else if (plan.scale) {
     const void* in[max_elementwise_inputs] = {c, nullptr};
     plan.scale->run(in, d, stream);
   }
 }
 
-std::size_t GemmPlan::workspace_bytes() const noexcept { return 0; }
+std::size_t GemmPlan::workspace_bytes() const noexcept {
+  return implementation_->product ? implementation_->product->workspace_bytes() : 0;
+}
 const GemmProblem& GemmPlan::problem() const noexcept { return implementation_->problem; }
 const std::string& GemmPlan::config() const noexcept { return implementation_->config; }
 int GemmPlan::device() const noexcept { return implementation_->device; }
@@ -363,7 +388,9 @@ int GemmPlan::device() const noexcept { return implementation_->device; }
 void gemm(const GemmArguments& in, Stream stream) {
   static host::PlanCache<GemmPlan, GemmProblem> cache;
   GemmProblem problem = gemm_problem(in);
-  cache.get(problem, host::current_device())->run(in.a.data, in.b.data, in.c.data, in.d.data, nullptr, stream);
+  std::shared_ptr<const GemmPlan> plan = cache.get(problem, host::current_device());
+  host::StreamWorkspace workspace(plan->workspace_bytes(), ProductLauncher::flags_bytes, stream);
+  plan->run(in.a.data, in.b.data, in.c.data, in.d.data, workspace.data(), stream);
 }
 
 }  // namespace ckl

@@ -10,6 +10,7 @@
 
 #include "device/arch.cuh"
 #include "device/epilogue.cuh"
+#include "device/fixup.cuh"
 #include "device/mainloop.cuh"
 #include "ops/gemm/config.hpp"
 #include "ops/gemm/linear_combination.cuh"
@@ -22,6 +23,7 @@ namespace ckl::device {
 template <GemmConfig Config> struct GemmKernel {
   using MainloopT = Mainloop<Config>;
   using EpilogueT = Epilogue<Config>;
+  using FixupT = Fixup<Config>;
   using Pipeline = typename MainloopT::Pipeline;
   static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
   /// Ping-pong turns: step 0 is the mainloop, step 1 the epilogue; each is one consumer's at a time.
@@ -37,25 +39,25 @@ template <GemmConfig Config> struct GemmKernel {
   static_assert(sizeof(Shared) == Config.shared_bytes(), "config.hpp counts the bytes of Shared");
   static_assert(defect(Config) == nullptr, "the config cannot be compiled");
 
-  /// What a CTA is to do: the tiles of its cluster, and its place in the cluster.
+  /// What a CTA is to do: the segments of its cluster, and its place in the cluster.
   struct Work {
     GemmParams const& p;
-    int rank_m, rank_n, k_tiles;
+    int cluster, rank_m, rank_n;
 
     CUTE_DEVICE explicit Work(GemmParams const& params) : p(params) {
       int rank = Config.cluster_size() == 1 ? 0 : int(block_rank_in_cluster());
+      cluster = blockIdx.x / Config.cluster_size();
       rank_m = rank % Config.cluster_m;
       rank_n = rank / Config.cluster_m;
-      k_tiles = int((p.k + Config.tile_k - 1) / Config.tile_k);
     }
-    CUTE_DEVICE int first() const { return blockIdx.x / Config.cluster_size(); }
-    CUTE_DEVICE int step() const { return gridDim.x / Config.cluster_size(); }
-    CUTE_DEVICE int count() const { return int(p.tiles.count()); }
+    CUTE_DEVICE SegmentWalk segments() const { return SegmentWalk(p.split, cluster); }
     /// This CTA's tile of the cluster's tile `index`, in CTA tiles.
     CUTE_DEVICE TileIndex tile(int index) const {
       TileIndex t = tile_at(p.tiles, index);
       return {t.m * Config.cluster_m + rank_m, t.n * Config.cluster_n + rank_n, t.batch};
     }
+    /// The CTA at this CTA's place in cluster `other`.
+    CUTE_DEVICE int counterpart(int other) const { return int(blockIdx.x) + (other - cluster) * Config.cluster_size(); }
   };
 
   CUTE_DEVICE static void run(GemmParams const& p) {
@@ -99,20 +101,22 @@ template <GemmConfig Config> struct GemmKernel {
   CUTE_DEVICE static void produce(Work const& work, int thread, Shared& shared, Pipeline& pipeline) {
     GemmParams const& p = work.p;
     auto at = Pipeline::producer_start();
+    SegmentWalk segments = work.segments();
+    Segment segment;
     if constexpr (Config.load == Load::tma) {
       if (thread == 0) {
-        for (int index = work.first(); index < work.count(); index += work.step())
-          MainloopT::load(p.a_map, p.b_map, int(p.m), int(p.n), int(p.k), p.tiles.batch, work.tile(index), work.rank_m,
-                          work.rank_n, shared.mainloop, pipeline, at);
+        while (segments.next(segment))
+          MainloopT::load(p.a_map, p.b_map, int(p.m), int(p.n), int(p.k), p.tiles.batch, work.tile(segment.tile),
+                          segment.k_begin, segment.k_end, work.rank_m, work.rank_n, shared.mainloop, pipeline, at);
         pipeline.drain(at);
       }
     } else {
       using T = typename MainloopT::T;
-      for (int index = work.first(); index < work.count(); index += work.step()) {
-        TileIndex tile = work.tile(index);
+      while (segments.next(segment)) {
+        TileIndex tile = work.tile(segment.tile);
         GatherSource<T> a{static_cast<T const*>(p.a.data) + tile.batch * p.a.batch, p.m, p.k, p.a.row, p.a.column};
         GatherSource<T> b{static_cast<T const*>(p.b.data) + tile.batch * p.b.batch, p.n, p.k, p.b.row, p.b.column};
-        MainloopT::gather(a, b, tile, thread, shared.mainloop, pipeline, at);
+        MainloopT::gather(a, b, tile, segment.k_begin, segment.k_end, thread, shared.mainloop, pipeline, at);
       }
     }
   }
@@ -123,27 +127,33 @@ template <GemmConfig Config> struct GemmKernel {
     typename MainloopT::State at;
     int part_m = Config.schedule == Schedule::cooperative_m ? consumer : 0;
     int part_n = Config.schedule == Schedule::cooperative_n ? consumer : 0;
-    int index = work.first(), step = work.step(), skipped = 0;
-    if constexpr (pingpong) {  // consumer 1 begins with the second tile; both then take every other one
-      if (consumer == 1) {
-        index += step;
-        at.advance(work.k_tiles);
-      }
-      step *= GemmConfig::consumers;
-      skipped = work.k_tiles * (GemmConfig::consumers - 1);
-    }
-
+    int part = pingpong ? 0 : consumer;
+    int barrier = first_epilogue_barrier + consumer;
+    FixupWorkspace workspace{p.fixup_flags, p.fixup_slots};
+    SegmentWalk segments = work.segments();
+    Segment segment;
     int next_buffer = 0;
-    for (; index < work.count(); index += step) {
-      TileIndex tile = work.tile(index);
+    for (int number = 0; segments.next(segment); ++number) {
+      if constexpr (pingpong) {  // the consumers take turns
+        if (number % GemmConfig::consumers != consumer) {
+          at.advance(segment.k_end - segment.k_begin);
+          continue;
+        }
+      }
+      TileIndex tile = work.tile(segment.tile);
       auto acc = MainloopT::make_accumulators();  // (MMA, MMA_M, MMA_N)
       if constexpr (pingpong) turns.wait();
-      MainloopT::multiply(acc, work.k_tiles, part_m, part_n, thread, shared.mainloop, pipeline, at);
+      MainloopT::multiply(acc, segment.k_end - segment.k_begin, part_m, part_n, thread, shared.mainloop, pipeline, at);
       if constexpr (pingpong) {
         turns.arrive();
-        at.advance(skipped);
         turns.wait();
       }
+      if (segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
+        FixupT::hand_over(acc, workspace, int(blockIdx.x), part, thread, barrier);
+        if constexpr (pingpong) turns.arrive();
+        continue;
+      }
+      if (segment.k_begin > 0) add_other_parts(acc, work, segment, part, thread, barrier, workspace);
       with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
         using TD = decltype(element);
         EpilogueTarget<TD> target{p.d_map,
@@ -156,8 +166,8 @@ template <GemmConfig Config> struct GemmKernel {
                                   int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
                                   tile.batch,
                                   p.d_by_tma};
-        EpilogueT::store(acc, LinearCombination(p.epilogue), target, thread, first_epilogue_barrier + consumer,
-                         shared.epilogue[consumer], next_buffer);
+        EpilogueT::store(acc, LinearCombination(p.epilogue), target, thread, barrier, shared.epilogue[consumer],
+                         next_buffer);
       });
       if constexpr (pingpong) {
         EpilogueT::drain(thread);
@@ -165,6 +175,18 @@ template <GemmConfig Config> struct GemmKernel {
       }
     }
     EpilogueT::drain(thread);
+  }
+
+  /// Adds what the clusters before this one have computed of the segment's tile: always in the same order.
+  template <class Accumulators>
+  CUTE_DEVICE static void add_other_parts(Accumulators& acc, Work const& work, Segment const& segment, int part,
+                                          int thread, int barrier, FixupWorkspace const& workspace) {
+    WorkSplit const& split = work.p.split;
+    int tile_begin = segment.tile * split.k_tiles;
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int other = work.cluster - 1; split.run_begin(other + 1) > tile_begin; --other)
+      if (split.run_begin(other + 1) > split.run_begin(other))
+        FixupT::add(acc, workspace, work.counterpart(other), part, thread, barrier);
   }
 };
 

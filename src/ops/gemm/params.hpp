@@ -7,6 +7,7 @@
 #include "ckl/tensor.hpp"
 #include "device/tensor_map.hpp"
 #include "device/tile_grid.hpp"
+#include "device/work_split.hpp"
 
 namespace ckl {
 
@@ -28,6 +29,9 @@ struct GemmParams {
   MatrixParams a, b, d;           ///< For element-wise access; b is the transposed factor, (n, k).
   std::int64_t m, n, k;
   TileGrid tiles;
+  WorkSplit split;
+  int* fixup_flags;     ///< Workspace, where tiles are cut: see device/fixup.cuh.
+  float* fixup_slots;
   DType d_dtype;
   bool d_by_tma;
   LinearCombinationParams epilogue;

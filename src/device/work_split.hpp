@@ -1,0 +1,63 @@
+#pragma once
+
+// Who computes what: the K tiles of all output tiles, divided among the clusters of a persistent grid. Host and kernel
+// share it.
+
+#include "device/host_device.hpp"
+
+namespace ckl {
+
+/// A run of K tiles of one output tile, computed by one cluster.
+struct Segment {
+  int tile, k_begin, k_end;
+};
+
+/// The first `split_tiles` tiles are laid end to end and cut into `clusters` equal runs of K tiles ("stream-K"), so that no
+/// cluster is idle while others finish; the other tiles go whole, round robin. Of a tile that is cut, the cluster with its
+/// last K tile adds up what the others hand over and stores the tile.
+struct WorkSplit {
+  int clusters, tiles, split_tiles, k_tiles;
+  int run, longer_runs;  ///< K tiles of a run, and how many of the first runs have one more.
+
+  /// On the host. All cut tiles together have fewer than 2^31 K tiles.
+  static constexpr WorkSplit of(int clusters, int tiles, int split_tiles, int k_tiles) {
+    int total = split_tiles * k_tiles;
+    return {clusters, tiles, split_tiles, k_tiles, total / clusters, total % clusters};
+  }
+
+  /// Where cluster's run begins, in K tiles from the beginning of tile 0.
+  CKL_HOST_DEVICE constexpr int run_begin(int cluster) const {
+    return cluster * run + (cluster < longer_runs ? cluster : longer_runs);
+  }
+};
+
+/// The segments of one cluster, in the order that it computes them: its run backwards, so that what others wait for comes
+/// first; then its whole tiles. Whoever waits, waits for a cluster of a smaller number, which was launched before it.
+class SegmentWalk {
+ public:
+  CKL_HOST_DEVICE constexpr SegmentWalk(const WorkSplit& split, int cluster)
+      : split_(split), begin_(split.run_begin(cluster)), at_(split.run_begin(cluster + 1)),
+        whole_(split.split_tiles + cluster) {}
+
+  /// Gives the next segment; false when there is none.
+  CKL_HOST_DEVICE constexpr bool next(Segment& segment) {
+    if (at_ > begin_) {
+      int tile = (at_ - 1) / split_.k_tiles;
+      int tile_begin = tile * split_.k_tiles;
+      int from = begin_ > tile_begin ? begin_ : tile_begin;
+      segment = {tile, from - tile_begin, at_ - tile_begin};
+      at_ = from;
+      return true;
+    }
+    if (whole_ >= split_.tiles) return false;
+    segment = {whole_, 0, split_.k_tiles};
+    whole_ += split_.clusters;
+    return true;
+  }
+
+ private:
+  const WorkSplit& split_;
+  int begin_, at_, whole_;
+};
+
+}  // namespace ckl
