@@ -32,10 +32,11 @@ int run_on_reference(const Operator& op, const ProblemOptions& options) {
 void print(const Row& row) {
   fmt::print("  {:<15}", row.impl);
   if (row.error)
-    fmt::print("{}, error {:.2e} (allowed {:.2e})", row.verified ? "right" : "WRONG", *row.error, row.error_bound.value_or(0));
+    fmt::print("{}, error {:.2e} (allowed {:.2e})", row.verified ? "right" : "WRONG", *row.error,
+               row.error_bound.value_or(0));
   if (row.time_us)
-    fmt::print(", {:.2f} us [{:.2f}, {:.2f}] {}, {}", row.time_us->median, row.time_us->p10, row.time_us->p90, row.regime,
-               rate_text(row));
+    fmt::print(", {:.2f} us [{:.2f}, {:.2f}] {}, {}", row.time_us->median, row.time_us->p10, row.time_us->p90,
+               row.regime, rate_text(row));
   if (row.ceiling_pct) fmt::print(", {:.1f} % of the measured ceiling", *row.ceiling_pct);
   if (row.host_us) fmt::print(", host {:.2f} us", *row.host_us);
   if (!row.note.empty()) fmt::print("{}{}", row.error ? ": " : "", row.note);
@@ -78,10 +79,12 @@ void add_run(CLI::App& app, int& exit_code) {
   options->problem.add_to(*verb);
   verb->add_option("--regime", options->regime, "cold, sustained or both")->capture_default_str();
   verb->add_option("--impl", options->implementations, "Only these, e.g. ckl,cublaslt_top1")->delimiter(',');
-  verb->add_flag("!--no-timing", options->timing, "Verify only: each implementation runs once (on a small default problem)");
-  verb->footer("Examples:\n  ckl run gemm --problem 4096x2112x7168 --dtype bf16 --layout tn\n"
-               "  ckl run add --problem 268435456 --dtype f32\n  ckl run gemm --device emulator\n"
-               "  ckl run gemm --device reference --problem 300x200x100");
+  verb->add_flag("!--no-timing", options->timing,
+                 "Verify only: each implementation runs once (on a small default problem)");
+  verb->footer(
+      "Examples:\n  ckl run gemm --problem 4096x2112x7168 --dtype bf16 --layout tn\n"
+      "  ckl run add --problem 268435456 --dtype f32\n  ckl run gemm --device emulator\n"
+      "  ckl run gemm --device reference --problem 300x200x100");
   verb->callback([options, &exit_code] {
     exit_code = 1;
     try {

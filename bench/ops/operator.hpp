@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,8 +25,8 @@ struct Session {
 
   Gpu gpu;
   Kernels kernels;
-  bool timing = true;       ///< False: implementations run once, verified, without any measurement.
-  std::string config;       ///< Forced on the library's implementation; empty: it chooses.
+  bool timing = true;  ///< False: implementations run once, verified, without any measurement.
+  std::string config;  ///< Forced on the library's implementation; empty: it chooses.
 };
 
 /// One way to compute a workload.
@@ -73,6 +74,10 @@ class Workload {
   std::vector<Implementation> implementations;
   std::vector<Absent> absent;
 };
+
+/// Lets a provider add its implementations, called `names`. If it fails, that becomes the note of its rows, and the
+/// others are measured all the same.
+void attempt(Workload& workload, const std::vector<std::string>& names, const std::function<void()>& provide);
 
 /// An operator as the bench sees it.
 class Operator {

@@ -57,9 +57,16 @@ std::string Row::key() const {
 }
 
 Json to_json(const Row& row) {
-  Json json = {{"op", row.op},         {"suite", row.suite},         {"problem", row.problem}, {"dtype", row.dtype},
-               {"dtype_out", row.dtype_out}, {"layout", row.layout}, {"regime", row.regime},   {"impl", row.impl},
-               {"config", row.config}, {"verified", row.verified}};
+  Json json = {{"op", row.op},
+               {"suite", row.suite},
+               {"problem", row.problem},
+               {"dtype", row.dtype},
+               {"dtype_out", row.dtype_out},
+               {"layout", row.layout},
+               {"regime", row.regime},
+               {"impl", row.impl},
+               {"config", row.config},
+               {"verified", row.verified}};
   put(json, "error", row.error);
   put(json, "error_bound", row.error_bound);
   if (row.time_us) json["time_us"] = to_json(*row.time_us);
