@@ -81,8 +81,9 @@ int bench(const BenchOptions& options) {
   enter_emulator_if_asked(options.problem);
   Session session(options.problem.emulator() ? 0 : options.problem.index());
   session.config = options.problem.config;
+  session.only = options.implementations;
 
-  Judge judge(session, {regimes, options.quick ? Effort::quick : Effort::full, options.implementations});
+  Judge judge(session, {regimes, options.quick ? Effort::quick : Effort::full});
   Environment environment(session.gpu);
   Document document;
   document.environment = environment.to_json(judge.ceilings());

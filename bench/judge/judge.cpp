@@ -4,8 +4,10 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "judge/datasheet.hpp"
+#include "ops/parse.hpp"
 #include "providers/providers.hpp"
 
 namespace ckl::bench {
@@ -48,15 +50,16 @@ void allow_for_vendor(std::vector<Row*>& ours, double vendor_error) {
 
 }  // namespace
 
-bool Judge::wanted(const std::string& name) const {
-  const std::vector<std::string>& names = request_.implementations;
-  return names.empty() || std::find(names.begin(), names.end(), name) != names.end();
-}
-
 std::vector<Row> Judge::judge(const Operator& op, const Case& one) {
   try {
     const std::unique_ptr<Workload> workload = op.prepare(one, session_);
-    return judge_workload(op, one, *workload);
+    std::vector<Row> rows = judge_workload(op, one, *workload);
+    if (rows.empty())
+      throw UsageError(fmt::format("--impl: must name an implementation of {}, such as ckl, got `{}`", op.name(),
+                                   fmt::join(session_.only, ",")));
+    return rows;
+  } catch (const UsageError&) {
+    throw;
   } catch (const std::exception& error) {
     cudaGetLastError();  // an error that was reported must not fail the next call as well
     require_usable_gpu();
@@ -78,7 +81,7 @@ std::vector<Row> Judge::judge_workload(const Operator& op, const Case& one, Work
       rows.push_back(contestant.row);
     }
     for (const Absent& absent : workload.absent) {
-      if (!wanted(absent.name)) continue;
+      if (!session_.wants(absent.name)) continue;
       rows.push_back(row_of(one, absent.name));
       rows.back().regime = name(regime);
       rows.back().note = absent.reason;
@@ -90,7 +93,7 @@ std::vector<Row> Judge::judge_workload(const Operator& op, const Case& one, Work
 std::vector<Judge::Contestant> Judge::verify(const Case& one, Workload& workload) const {
   std::vector<Contestant> contestants;
   for (const Implementation& implementation : workload.implementations) {
-    if (!wanted(implementation.name)) continue;
+    if (!session_.wants(implementation.name)) continue;
     const Verdict verdict = workload.verify(implementation);
     Contestant contestant{implementation, row_of(one, implementation.name)};
     contestant.row.config = implementation.config;

@@ -162,7 +162,7 @@ class AddOperator final : public Operator {
       small.problem["sizes"] = one.problem["sizes"].size() < 2 ? Json{3333} : Json{33, 101};
       check_gpu_check_once(workload->problem, small, session);
     }
-    attempt(*workload, {"ckl"}, [&] { provide_ckl(*workload); });
+    attempt(*workload, session, {"ckl"}, [&] { provide_ckl(*workload); });
     return workload;
   }
 

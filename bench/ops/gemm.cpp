@@ -14,8 +14,8 @@ namespace {
 
 /// Everybody who computes a GEMM.
 void provide(GemmWorkload& workload) {
-  attempt(workload, {"ckl"}, [&] { provide_ckl(workload); });
-  attempt(workload, {"cublaslt_top1", "cublaslt_best"}, [&] { provide_cublaslt(workload); });
+  attempt(workload, workload.session, {"ckl"}, [&] { provide_ckl(workload); });
+  attempt(workload, workload.session, {"cublaslt_top1", "cublaslt_best"}, [&] { provide_cublaslt(workload); });
 }
 
 constexpr std::size_t alignment = 256;  // what cudaMalloc gives, kept for every operand

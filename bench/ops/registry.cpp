@@ -31,7 +31,9 @@ const Operator& find_operator(const std::string& name) {
   throw UsageError(fmt::format("op: must name one operator, got `{}`", name));
 }
 
-void attempt(Workload& workload, const std::vector<std::string>& names, const std::function<void()>& provide) {
+void attempt(Workload& workload, const Session& session, const std::vector<std::string>& names,
+             const std::function<void()>& provide) {
+  if (std::none_of(names.begin(), names.end(), [&](const std::string& name) { return session.wants(name); })) return;
   try {
     provide();
   } catch (const std::exception& error) {
