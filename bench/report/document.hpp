@@ -64,6 +64,7 @@ struct Summary {
   std::size_t rows = 0;       ///< Of ours that were compared with it.
   double geometric_mean = 0;  ///< Of the ratios' medians.
   double minimum = 0;
+  std::size_t failed = 0;      ///< Of ours that failed or are wrong: they count as rows below the target.
   double share_at_target = 0;  ///< Of rows at `target` or more.
 };
 

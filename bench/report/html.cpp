@@ -1,6 +1,7 @@
 #include "report/html.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 

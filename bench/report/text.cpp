@@ -58,9 +58,10 @@ std::vector<std::string> summary_lines(const std::vector<Row>& rows) {
   std::vector<std::string> lines;
   for (const auto& [op, regime] : op_regimes(rows))
     for (const Summary& s : summarize(rows, op, regime))
-      lines.push_back(
-          fmt::format("{} {} against {}: geometric mean {:.3f}, minimum {:.3f}, {:.0f} % of {} rows at {:.2f} or more",
-                      op, regime, s.against, s.geometric_mean, s.minimum, 100 * s.share_at_target, s.rows, target));
+      lines.push_back(fmt::format(
+          "{} {} against {}: geometric mean {:.3f}, minimum {:.3f}, {:.0f} % of {} rows at {:.2f} or more{}", op,
+          regime, s.against, s.geometric_mean, s.minimum, 100 * s.share_at_target, s.rows + s.failed, target,
+          s.failed ? fmt::format("; {} of them failed and have no ratio", s.failed) : ""));
   return lines;
 }
 

@@ -71,6 +71,15 @@ TEST(Summary, CountsRowsAtTheTarget) {
   EXPECT_TRUE(summarize(rows, "gemm", "sustained").empty());
 }
 
+TEST(Summary, CountsFailedRowsAsMisses) {
+  std::vector<Row> rows = {row("ckl", 10), row("ckl", 10)};
+  rows[0].ratio["cublaslt_top1"] = {1, 1, 1};
+  rows[1].verified = false;
+  const Summary summary = summarize(rows, "gemm", "cold").front();
+  EXPECT_EQ(summary.failed, 1u);
+  EXPECT_DOUBLE_EQ(summary.share_at_target, 0.5);
+}
+
 TEST(Markdown, HasOneLineForEachProblem) {
   const std::string text = markdown(document());
   EXPECT_NE(text.find("| 64x128x256 | bf16 tn | 10.00 | 4.2 TFLOP/s |  | 9.00 | 0.900 [0.890, 0.910] |"),
