@@ -39,7 +39,8 @@ std::vector<SuiteCase> cases_of(const BenchOptions& options) {
   const std::vector<const Operator*> ops = find_operators(options.problem.op);
   if (!options.suite.empty()) {
     if (!options.problem.problem.empty())
-      throw UsageError(fmt::format("--problem: cannot be given together with --suite, got `{}`", options.problem.problem.front()));
+      throw UsageError(
+          fmt::format("--problem: cannot be given together with --suite, got `{}`", options.problem.problem.front()));
     std::vector<SuiteCase> cases = read_suite(find_suite(options.suite), ops);
     const auto unwanted = [&](const SuiteCase& one) {  // the other options choose among the suite's rows
       const auto keeps = [](const std::vector<std::string>& values, const std::string& value) {
@@ -49,7 +50,9 @@ std::vector<SuiteCase> cases_of(const BenchOptions& options) {
              !keeps(options.problem.layout, one.one.layout);
     };
     std::erase_if(cases, unwanted);
-    if (cases.empty()) throw UsageError(fmt::format("--suite: has no row for {} with these options, got `{}`", options.problem.op, options.suite));
+    if (cases.empty())
+      throw UsageError(
+          fmt::format("--suite: has no row for {} with these options, got `{}`", options.problem.op, options.suite));
     return cases;
   }
   std::vector<SuiteCase> cases;
@@ -78,8 +81,9 @@ int bench(const BenchOptions& options) {
   enter_emulator_if_asked(options.problem);
   Session session(options.problem.emulator() ? 0 : options.problem.index());
   session.config = options.problem.config;
+  session.only = options.implementations;
 
-  Judge judge(session, {regimes, options.quick ? Effort::quick : Effort::full, options.implementations});
+  Judge judge(session, {regimes, options.quick ? Effort::quick : Effort::full});
   Environment environment(session.gpu);
   Document document;
   document.environment = environment.to_json(judge.ceilings());
@@ -118,7 +122,8 @@ void add_bench(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("bench", "Measure a suite or any problems, each result verified");
   auto options = std::make_shared<BenchOptions>();
   options->problem.add_to(*verb);
-  verb->add_option("--suite", options->suite, "Name or file of a suite (YAML), e.g. foundation; --dtype and --layout choose among its rows");
+  verb->add_option("--suite", options->suite,
+                   "Name or file of a suite (YAML), e.g. foundation; --dtype and --layout choose among its rows");
   verb->add_option("--regime", options->regime,
                    "cold: operands outside the L2, rests between samples; sustained: back to back, power-limited; both")
       ->capture_default_str();
@@ -127,7 +132,8 @@ void add_bench(CLI::App& app, int& exit_code) {
   verb->add_option("--csv", options->csv, "The same as CSV");
   verb->add_flag("--quick", options->quick, "Fewer samples: a third of the time, a wider spread");
   verb->footer(
-      "op is an operator, or all. Every result is compared with double precision before it is timed. A row's ratio is the\n"
+      "op is an operator, or all. Every result is compared with double precision before it is timed. A row's ratio is "
+      "the\n"
       "other's time over ours, taken side by side (A B B A): above 1 we are faster.\n\n"
       "Examples:\n  ckl bench all --suite foundation --json h200.json\n"
       "  ckl bench gemm --problem 4096x4096x4096,8192x8192x8192 --dtype bf16,f16 --layout tn,nn\n"

@@ -7,11 +7,13 @@
 namespace ckl::bench {
 
 void add_emulate(CLI::App& app, int& exit_code) {
-  CLI::App* verb = app.add_subcommand("emulate", "Run any CUDA program with the emulator in the place of the CUDA runtime");
+  CLI::App* verb =
+      app.add_subcommand("emulate", "Run any CUDA program with the emulator in the place of the CUDA runtime");
   auto command = std::make_shared<std::vector<std::string>>();
   verb->add_option("program", *command, "The program and its arguments, after --")->required();
-  verb->footer("The program must be linked against the shared CUDA runtime and embed PTX for compute_90a.\n\n"
-               "Example:\n  ckl emulate -- ./my_program --its-option 3");
+  verb->footer(
+      "The program must be linked against the shared CUDA runtime and embed PTX for compute_90a.\n\n"
+      "Example:\n  ckl emulate -- ./my_program --its-option 3");
   verb->callback([command, &exit_code] {
     exit_code = 2;
     put_emulator_first(emulator_folder());

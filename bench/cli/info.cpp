@@ -21,7 +21,8 @@ void print_gpus() {
   int count = 0;
   const cudaError_t code = cudaGetDeviceCount(&count);
   if (code != cudaSuccess || count == 0) {
-    fmt::print("GPU            none can be used: {}\n", code == cudaSuccess ? "there is none" : cudaGetErrorString(code));
+    fmt::print("GPU            none can be used: {}\n",
+               code == cudaSuccess ? "there is none" : cudaGetErrorString(code));
     return;
   }
   for (int index = 0; index < count; ++index) {
@@ -36,7 +37,8 @@ void print_software() {
   int runtime = 0, driver = 0;
   cudaRuntimeGetVersion(&runtime);
   cudaDriverGetVersion(&driver);
-  fmt::print("Driver         {}, for CUDA {}\n", or_none(driver_version()), driver ? cuda_version_text(driver) : "none");
+  fmt::print("Driver         {}, for CUDA {}\n", or_none(driver_version()),
+             driver ? cuda_version_text(driver) : "none");
   fmt::print("CUDA runtime   {} in {}\n", cuda_version_text(runtime), cuda_runtime_folder());
   fmt::print("cuBLASLt       {}\n", or_none(cublaslt_version()));
   fmt::print("cuDNN          {}\n", or_none(cudnn_version()));

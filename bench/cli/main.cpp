@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <exception>
+#include <string>
 
 #include "cli/verbs.hpp"
 #include "ckl/version.hpp"
@@ -21,6 +22,17 @@ constexpr const char* examples = R"(Examples:
 A problem of a GEMM is MxNxK; layouts are cuBLAS's letters: tn = A row-major and B column-major.
 Exit code: 0 all is right; 1 a result is wrong, missing or slower; 2 an argument is wrong.)";
 
+/// What is wrong with the verb, which CLI11 would only miss; empty if nothing is.
+std::string complaint_about_verb(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return "";
+  std::string verbs;
+  for (const CLI::App* verb : app.get_subcommands({})) {
+    if (verb->get_name() == argv[1]) return "";
+    verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
+  }
+  return "verb: must be one of " + verbs + ", got `" + argv[1] + "`";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -31,9 +43,14 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("ckl ") + ckl::version());
 
   int exit_code = 0;
-  for (const auto add : {add_info, add_run, add_bench, add_report, add_candidates, add_profile, add_sanitize, add_emulate})
+  for (const auto add :
+       {add_info, add_run, add_bench, add_report, add_candidates, add_profile, add_sanitize, add_emulate})
     add(app, exit_code);
 
+  if (const std::string complaint = complaint_about_verb(app, argc, argv); !complaint.empty()) {
+    std::fprintf(stderr, "ckl: %s\n", complaint.c_str());
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help or --version

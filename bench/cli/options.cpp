@@ -31,7 +31,8 @@ void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
   list("--alpha", alpha, "Scale of a gemm's product [1]");
   list("--beta", beta, "Scale of a gemm's addend [0]");
   verb.add_option("--config", config, "Config of the library to force; `ckl candidates` lists them");
-  if (with_device) verb.add_option("--device", device, "CUDA index, emulator, or reference (run only)")->capture_default_str();
+  if (with_device)
+    verb.add_option("--device", device, "CUDA index, emulator, or reference (run only)")->capture_default_str();
 }
 
 namespace {
@@ -54,7 +55,8 @@ Choices ProblemOptions::choices(const Operator& of, bool small) const {
 Case ProblemOptions::only_case(const Operator& of, bool small) const {
   const std::vector<Settings> settings = combinations(choices(of, small));
   if (settings.size() != 1)
-    throw UsageError(fmt::format("--problem: must describe one problem here, got {}; `ckl bench` takes several", settings.size()));
+    throw UsageError(
+        fmt::format("--problem: must describe one problem here, got {}; `ckl bench` takes several", settings.size()));
   return of.parse(settings.front());
 }
 
@@ -81,8 +83,8 @@ std::string emulator_folder() {
   const fs::path program = fs::path(self_path()).parent_path();
   for (const fs::path& folder : {program / "../emulator", program / "../lib/ckl/emulator"})
     if (fs::exists(folder / "libcudart.so.13")) return fs::canonical(folder).string();
-  throw UsageError(fmt::format("--device emulator: needs emulator/libcudart.so.13 beside the folder of {}; build the emulator",
-                               self_path()));
+  throw UsageError(fmt::format(
+      "--device emulator: needs emulator/libcudart.so.13 beside the folder of {}; build the emulator", self_path()));
 }
 
 void put_emulator_first(const std::string& folder) {
@@ -114,7 +116,8 @@ void enter_emulator_if_asked(const ProblemOptions& options) {
   if (!options.emulator()) return;
   if (fs::path(cuda_runtime_folder()).filename() == "emulator") return;
   if (std::getenv("CKL_ENTERED_EMULATOR"))
-    throw std::runtime_error("the emulator's libcudart.so.13 is there, but the loader took another: " + cuda_runtime_folder());
+    throw std::runtime_error("the emulator's libcudart.so.13 is there, but the loader took another: " +
+                             cuda_runtime_folder());
   put_emulator_first(emulator_folder());
   setenv("CKL_ENTERED_EMULATOR", "1", 1);
   const std::vector<std::string> words = own_arguments();

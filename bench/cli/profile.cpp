@@ -49,8 +49,10 @@ ProblemOptions settled(ProblemOptions options) {
 }
 
 void print_line(const char* label, double value, const char* unit) {
-  if (value >= 0) fmt::print("  {:<22}{:.1f} {}\n", label, value, unit);
-  else fmt::print("  {:<22}not counted\n", label);
+  if (value >= 0)
+    fmt::print("  {:<22}{:.1f} {}\n", label, value, unit);
+  else
+    fmt::print("  {:<22}not counted\n", label);
 }
 
 void print(const Profile& profile) {
@@ -75,18 +77,21 @@ int profile(const ProblemOptions& options) {
   if (ncu.empty()) throw std::runtime_error("Nsight Compute (ncu) was not found; install it or put it on the PATH");
 
   TemporaryFile log;
-  std::vector<std::string> command = {ncu, "--set", "full", "--clock-control", "none", "--kernel-name", "regex:^ckl_",
-                                      "--launch-count", "1", "--csv", "--page", "raw", "--log-file", log.path(), self_path(), "run"};
+  std::vector<std::string> command = {
+      ncu,     "--set",  "full", "--clock-control", "none",     "--kernel-name", "regex:^ckl_", "--launch-count", "1",
+      "--csv", "--page", "raw",  "--log-file",      log.path(), self_path(),     "run"};
   for (const std::string& word : problem.arguments()) command.push_back(word);
   command.insert(command.end(), {"--impl", "ckl", "--no-timing"});
   int status = 0;
   const std::string output = run_and_read(command, status);
   const std::string text = log.text();
   if (text.find("ERR_NVGPUCTRPERM") != std::string::npos)
-    throw std::runtime_error("the GPU's counters may be read by administrators only on this machine "
-                             "(see https://developer.nvidia.com/ERR_NVGPUCTRPERM)");
+    throw std::runtime_error(
+        "the GPU's counters may be read by administrators only on this machine "
+        "(see https://developer.nvidia.com/ERR_NVGPUCTRPERM)");
   const std::vector<Counters> kernels = parse_ncu_csv(text);
-  if (kernels.empty()) throw std::runtime_error(fmt::format("ncu profiled no kernel (exit code {}):\n{}{}", status, output, text));
+  if (kernels.empty())
+    throw std::runtime_error(fmt::format("ncu profiled no kernel (exit code {}):\n{}{}", status, output, text));
   fmt::print("{}", output);
   for (const Counters& counters : kernels) print(profile_of(counters));
   return status;
@@ -95,11 +100,13 @@ int profile(const ProblemOptions& options) {
 }  // namespace
 
 void add_profile(CLI::App& app, int& exit_code) {
-  CLI::App* verb = app.add_subcommand("profile", "Show what bounds the library's kernel on one problem, with Nsight Compute");
+  CLI::App* verb =
+      app.add_subcommand("profile", "Show what bounds the library's kernel on one problem, with Nsight Compute");
   auto options = std::make_shared<ProblemOptions>();
   options->add_to(*verb);
-  verb->footer("The clocks are left as they are. Lines of a kernel are named where it was compiled with CKL_LINEINFO.\n\n"
-               "Example:\n  ckl profile gemm --problem 8192x8192x8192 --dtype bf16");
+  verb->footer(
+      "The clocks are left as they are. Lines of a kernel are named where it was compiled with CKL_LINEINFO.\n\n"
+      "Example:\n  ckl profile gemm --problem 8192x8192x8192 --dtype bf16");
   verb->callback([options, &exit_code] {
     exit_code = 1;
     try {

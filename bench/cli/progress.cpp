@@ -14,7 +14,8 @@ void Progress::show(std::size_t done, const std::string& what) {
   if (!terminal_ || total_ == 0) return;
   constexpr std::size_t width = 24;
   const std::size_t filled = width * done / total_;
-  fmt::print(stderr, "\r\033[K[{}{}] {}/{} {}", std::string(filled, '='), std::string(width - filled, ' '), done, total_, what);
+  fmt::print(stderr, "\r\033[K[{}{}] {}/{} {}", std::string(filled, '='), std::string(width - filled, ' '), done,
+             total_, what);
   std::fflush(stderr);
 }
 

@@ -32,10 +32,11 @@ int run_on_reference(const Operator& op, const ProblemOptions& options) {
 void print(const Row& row) {
   fmt::print("  {:<15}", row.impl);
   if (row.error)
-    fmt::print("{}, error {:.2e} (allowed {:.2e})", row.verified ? "right" : "WRONG", *row.error, row.error_bound.value_or(0));
+    fmt::print("{}, error {:.2e} (allowed {:.2e})", row.verified ? "right" : "WRONG", *row.error,
+               row.error_bound.value_or(0));
   if (row.time_us)
-    fmt::print(", {:.2f} us [{:.2f}, {:.2f}] {}, {}", row.time_us->median, row.time_us->p10, row.time_us->p90, row.regime,
-               rate_text(row));
+    fmt::print(", {:.2f} us [{:.2f}, {:.2f}] {}, {}", row.time_us->median, row.time_us->p10, row.time_us->p90,
+               row.regime, rate_text(row));
   if (row.ceiling_pct) fmt::print(", {:.1f} % of the measured ceiling", *row.ceiling_pct);
   if (row.host_us) fmt::print(", host {:.2f} us", *row.host_us);
   if (!row.note.empty()) fmt::print("{}{}", row.error ? ": " : "", row.note);
@@ -54,10 +55,11 @@ int run(const RunOptions& options) {
   Session session(options.problem.emulator() ? 0 : options.problem.index());
   session.config = options.problem.config;
   session.timing = options.timing;
+  session.only = options.implementations;
 
   fmt::print("{} on {}\n", one.to_string(), session.gpu.name);
   std::fflush(stdout);
-  Judge judge(session, {regimes, Effort::full, options.implementations});
+  Judge judge(session, {regimes, Effort::full});
   bool ours_right = false, wrong = false;
   for (const Row& row : judge.judge(op, one)) {
     print(row);
@@ -65,9 +67,7 @@ int run(const RunOptions& options) {
     wrong |= !row.verified && (row.impl == "ckl" || row.error);
   }
   if (session.gpu.emulated) fmt::print("  Under the emulator nothing is timed: its times mean nothing.\n");
-  const bool ours_wanted = options.implementations.empty() ||
-                           std::count(options.implementations.begin(), options.implementations.end(), "ckl") > 0;
-  return wrong || (ours_wanted && !ours_right) ? 1 : 0;
+  return wrong || (session.wants("ckl") && !ours_right) ? 1 : 0;
 }
 
 }  // namespace
@@ -78,10 +78,12 @@ void add_run(CLI::App& app, int& exit_code) {
   options->problem.add_to(*verb);
   verb->add_option("--regime", options->regime, "cold, sustained or both")->capture_default_str();
   verb->add_option("--impl", options->implementations, "Only these, e.g. ckl,cublaslt_top1")->delimiter(',');
-  verb->add_flag("!--no-timing", options->timing, "Verify only: each implementation runs once (on a small default problem)");
-  verb->footer("Examples:\n  ckl run gemm --problem 4096x2112x7168 --dtype bf16 --layout tn\n"
-               "  ckl run add --problem 268435456 --dtype f32\n  ckl run gemm --device emulator\n"
-               "  ckl run gemm --device reference --problem 300x200x100");
+  verb->add_flag("!--no-timing", options->timing,
+                 "Verify only: each implementation runs once (on a small default problem)");
+  verb->footer(
+      "Examples:\n  ckl run gemm --problem 4096x2112x7168 --dtype bf16 --layout tn\n"
+      "  ckl run add --problem 268435456 --dtype f32\n  ckl run gemm --device emulator\n"
+      "  ckl run gemm --device reference --problem 300x200x100");
   verb->callback([options, &exit_code] {
     exit_code = 1;
     try {

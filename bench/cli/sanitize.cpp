@@ -37,7 +37,10 @@ int sanitize(const SanitizeOptions& options) {
     std::vector<std::string> command = {sanitizer, "--tool", tool, "--error-exitcode", "99"};
     for (const std::string& word : checked_run(options.problem)) command.push_back(word);
     const int status = run_and_show(command);
-    fmt::print("{}: {}\n", tool, status == 0 ? "nothing found" : status == 99 ? "FOUND ERRORS, above" : "FAILED, above");
+    fmt::print("{}: {}\n", tool,
+               status == 0    ? "nothing found"
+               : status == 99 ? "FOUND ERRORS, above"
+                              : "FAILED, above");
     worst = status == 0 ? worst : 1;
   }
   return worst;
@@ -52,8 +55,9 @@ void add_sanitize(CLI::App& app, int& exit_code) {
   verb->add_option("--tool", options->tools, "Some of memcheck, racecheck, synccheck, initcheck")
       ->delimiter(',')
       ->check(CLI::IsMember({"memcheck", "racecheck", "synccheck", "initcheck"}));
-  verb->footer("Without --problem a small one is taken. Under the emulator its own checks take the place of the tools.\n\n"
-               "Example:\n  ckl sanitize gemm --problem 300x520x200 --tool memcheck,racecheck");
+  verb->footer(
+      "Without --problem a small one is taken. Under the emulator its own checks take the place of the tools.\n\n"
+      "Example:\n  ckl sanitize gemm --problem 300x520x200 --tool memcheck,racecheck");
   verb->callback([options, &exit_code] {
     exit_code = 1;
     try {

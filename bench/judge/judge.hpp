@@ -14,7 +14,6 @@ namespace ckl::bench {
 struct Request {
   std::vector<Regime> regimes = {Regime::cold};
   Effort effort = Effort::full;
-  std::vector<std::string> implementations;  ///< Names; empty: all.
 };
 
 /// Turns cases into rows: verifies everybody, then times those who are right.
@@ -34,10 +33,10 @@ class Judge {
 
   std::vector<Row> judge_workload(const Operator& op, const Case& one, Workload& workload);
   std::vector<Contestant> verify(const Case& one, Workload& workload) const;
-  void time(const Operator& op, const Case& one, Workload& workload, Regime regime, std::vector<Contestant>& contestants);
+  void time(const Operator& op, const Case& one, Workload& workload, Regime regime,
+            std::vector<Contestant>& contestants);
   void rate(const Operator& op, const Case& one, const Work& work, Regime regime, std::vector<Contestant>& contestants);
   double peak_tflops(const Operator& op, const Case& one, Regime regime);
-  bool wanted(const std::string& name) const;
 
   const Session& session_;
   const Request request_;

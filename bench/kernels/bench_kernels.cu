@@ -47,8 +47,7 @@ __device__ float2 normal_pair(std::uint64_t bits) {
   return {radius * cosine, radius * sine};
 }
 
-template <class T>
-__device__ void fill(const FillParams& p) {
+template <class T> __device__ void fill(const FillParams& p) {
   T* out = static_cast<T*>(p.out);
   for (std::int64_t pair = first_index(); 2 * pair < p.count; pair += grid_threads()) {
     const float2 values = normal_pair(mix(mix(p.seed) + std::uint64_t(pair)));
@@ -61,17 +60,16 @@ __device__ void fill(const FillParams& p) {
 
 /// One tile of an operand in shared memory: as double for the product, and its absolute values as float, since the
 /// scale of the error needs no more precision. Padded against bank conflicts, by an amount that keeps pairs aligned.
-template <int Extent>
-struct Tile {
+template <int Extent> struct Tile {
   double value[kOracleTileK][Extent + 2];
   float magnitude[kOracleTileK][Extent + 4];
 };
 
 /// Loads `Extent` rows from `row0` and the k-slice from `k0` of `matrix`, whose "rows" are the dimension that is not k;
 /// zeros beyond the matrix. Neighbouring threads take neighbouring addresses.
-template <class T, int Extent>
-__device__ void load_tile(Tile<Extent>& tile, const T* data, std::int64_t row_stride, std::int64_t k_stride, std::int64_t row0,
-                          std::int64_t rows, std::int64_t k0, std::int64_t k_end) {
+template <class T, int Extent> __device__ void load_tile(Tile<Extent>& tile, const T* data, std::int64_t row_stride,
+                                                         std::int64_t k_stride, std::int64_t row0, std::int64_t rows,
+                                                         std::int64_t k0, std::int64_t k_end) {
   const bool k_fastest = k_stride == 1;
   for (int i = threadIdx.x; i < Extent * kOracleTileK; i += kBenchThreads) {
     const int row = k_fastest ? i / kOracleTileK : i % Extent;
@@ -87,8 +85,7 @@ constexpr int kRows = 8;  // of a thread
 constexpr int kCols = 4;
 static_assert(kOracleTileM / kRows * (kOracleTileN / kCols) == kBenchThreads);
 
-template <class TIn, class TOut>
-__device__ void oracle(const OracleParams& p) {
+template <class TIn, class TOut> __device__ void oracle(const OracleParams& p) {
   __shared__ Tile<kOracleTileM> a_tile;
   __shared__ Tile<kOracleTileN> b_tile;
   const std::int64_t tiles_n = (p.n + kOracleTileN - 1) / kOracleTileN;
@@ -127,7 +124,8 @@ __device__ void oracle(const OracleParams& p) {
     for (int j = 0; j < kCols; ++j) {
       const std::int64_t m = row0 + row + i, n = col0 + col + j;
       if (m >= p.m || n >= p.n) continue;
-      const double addend = p.beta == 0 ? 0.0 : p.beta * double(to_float(c[m * p.c.row_stride + n * p.c.column_stride]));
+      const double addend =
+          p.beta == 0 ? 0.0 : p.beta * double(to_float(c[m * p.c.row_stride + n * p.c.column_stride]));
       p.expected[m * p.n + n] = p.alpha * sum[i][j] + addend;
       p.scale[m * p.n + n] = float(fabs(p.alpha) * double(magnitude[i][j]) + fabs(addend));
     }
@@ -136,8 +134,7 @@ __device__ void oracle(const OracleParams& p) {
 // ---- Comparisons -----------------------------------------------------------------------------------------
 
 /// Half the distance between neighbouring numbers of type T at magnitude `x`.
-template <class T>
-__device__ double half_ulp(double x) {
+template <class T> __device__ double half_ulp(double x) {
   const int exponent = max(x == 0 ? Format<T>::min_exponent : ilogb(x), Format<T>::min_exponent);
   return scalbn(1.0, exponent - Format<T>::fraction_bits - 1);
 }
@@ -155,8 +152,7 @@ __device__ void report(Findings* findings, double error, unsigned long long wron
   if (wrong > 0) atomicAdd(&findings->wrong, wrong);
 }
 
-template <class T>
-__device__ void compare(const CompareParams& p) {
+template <class T> __device__ void compare(const CompareParams& p) {
   const T* d = static_cast<const T*>(p.d.data);
   double worst = 0;
   unsigned long long wrong = 0;
@@ -174,8 +170,7 @@ __device__ void compare(const CompareParams& p) {
   report(p.findings, worst, wrong);
 }
 
-template <class T>
-__device__ void check_add(const CheckAddParams& p) {
+template <class T> __device__ void check_add(const CheckAddParams& p) {
   double worst = 0;
   unsigned long long wrong = 0;
   for (std::int64_t i = first_index(); i < p.count; i += grid_threads()) {
@@ -199,7 +194,8 @@ __device__ void check_add(const CheckAddParams& p) {
 
 }  // namespace
 
-#define ENTRY(name, Params) extern "C" __global__ void __launch_bounds__(kBenchThreads) name(const __grid_constant__ Params p)
+#define ENTRY(name, Params) \
+  extern "C" __global__ void __launch_bounds__(kBenchThreads) name(const __grid_constant__ Params p)
 
 ENTRY(bench_fill_f32, FillParams) { fill<float>(p); }
 ENTRY(bench_fill_f16, FillParams) { fill<__half>(p); }

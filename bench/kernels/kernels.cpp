@@ -40,9 +40,8 @@ cudaKernel_t Kernels::kernel(const std::string& entry) const {
   return found;
 }
 
-template <class Params>
-void Kernels::launch(const std::string& entry, const Params& params, std::int64_t blocks, int threads,
-                     cudaStream_t stream) const {
+template <class Params> void Kernels::launch(const std::string& entry, const Params& params, std::int64_t blocks,
+                                             int threads, cudaStream_t stream) const {
   if (blocks == 0) return;
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(unsigned(blocks));
@@ -53,8 +52,7 @@ void Kernels::launch(const std::string& entry, const Params& params, std::int64_
   check(cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel(entry)), arguments), entry.c_str());
 }
 
-template <class Params>
-Findings Kernels::find(const std::string& entry, Params& params) const {
+template <class Params> Findings Kernels::find(const std::string& entry, Params& params) const {
   Findings findings{};
   params.findings = static_cast<Findings*>(findings_.data());
   check(cudaMemcpy(findings_.data(), &findings, sizeof(findings), cudaMemcpyHostToDevice), "cudaMemcpy");

@@ -36,10 +36,9 @@ class Kernels {
   Findings check_add(DType dtype, CheckAddParams params) const;
 
  private:
-  template <class Params>
-  void launch(const std::string& entry, const Params& params, std::int64_t blocks, int threads, cudaStream_t stream) const;
-  template <class Params>
-  Findings find(const std::string& entry, Params& params) const;
+  template <class Params> void launch(const std::string& entry, const Params& params, std::int64_t blocks, int threads,
+                                      cudaStream_t stream) const;
+  template <class Params> Findings find(const std::string& entry, Params& params) const;
 
   const Gpu gpu_;
   cudaKernel_t kernel(const std::string& entry) const;

@@ -37,7 +37,9 @@ std::int64_t distinct(const AddProblem& p, const ElementwiseOperand& operand) {
   return count;
 }
 
-std::size_t bytes_of(const AddProblem& p, const ElementwiseOperand& x) { return std::size_t(span(p, x)) * size_of(x.dtype); }
+std::size_t bytes_of(const AddProblem& p, const ElementwiseOperand& x) {
+  return std::size_t(span(p, x)) * size_of(x.dtype);
+}
 
 ElementwiseOperand contiguous(const AddProblem& p, DType dtype) {
   ElementwiseOperand operand;
@@ -60,7 +62,8 @@ void broadcast_rows(AddProblem& p) {
 void widen_rows(AddProblem& p) {
   const std::int64_t columns = p.sizes[p.rank - 1];
   for (ElementwiseOperand* operand : {&p.a, &p.b})
-    for (int dim = 0; dim + 1 < p.rank; ++dim) operand->strides[dim] = operand->strides[dim] / columns * (columns + columns / 2);
+    for (int dim = 0; dim + 1 < p.rank; ++dim)
+      operand->strides[dim] = operand->strides[dim] / columns * (columns + columns / 2);
 }
 
 /// A is column-major.
@@ -159,7 +162,7 @@ class AddOperator final : public Operator {
       small.problem["sizes"] = one.problem["sizes"].size() < 2 ? Json{3333} : Json{33, 101};
       check_gpu_check_once(workload->problem, small, session);
     }
-    provide_ckl(*workload);
+    attempt(*workload, session, {"ckl"}, [&] { provide_ckl(*workload); });
     return workload;
   }
 
@@ -192,7 +195,8 @@ AddWorkload::AddWorkload(const AddProblem& p, const Session& s) : problem(p), se
 }
 
 Work AddWorkload::work() const {
-  const std::int64_t elements = distinct(problem, problem.a) + distinct(problem, problem.b) + distinct(problem, problem.d);
+  const std::int64_t elements =
+      distinct(problem, problem.a) + distinct(problem, problem.b) + distinct(problem, problem.d);
   return {0, double(elements) * double(size_of(problem.d.dtype))};
 }
 

@@ -33,9 +33,12 @@ std::string sizes_text(const Json& problem) {
     text += value.is_string() ? value.get<std::string>() : value.dump();
   };
   for (const auto& [key, value] : problem.items()) {
-    if (value.is_array()) std::for_each(value.begin(), value.end(), append);
-    else if (key == "alpha" || key == "beta") text += " " + key + "=" + value.dump();
-    else append(value);
+    if (value.is_array())
+      std::for_each(value.begin(), value.end(), append);
+    else if (key == "alpha" || key == "beta")
+      text += " " + key + "=" + value.dump();
+    else
+      append(value);
   }
   return text;
 }

@@ -14,8 +14,8 @@ namespace {
 
 /// Everybody who computes a GEMM.
 void provide(GemmWorkload& workload) {
-  provide_ckl(workload);
-  provide_cublaslt(workload);
+  attempt(workload, workload.session, {"ckl"}, [&] { provide_ckl(workload); });
+  attempt(workload, workload.session, {"cublaslt_top1", "cublaslt_best"}, [&] { provide_cublaslt(workload); });
 }
 
 constexpr std::size_t alignment = 256;  // what cudaMalloc gives, kept for every operand
@@ -121,8 +121,8 @@ GemmWorkload::~GemmWorkload() = default;
 Work GemmWorkload::work() const {
   const double c_bytes = problem.beta != 0 ? double(bytes_of(problem.c, problem.m, problem.n)) : 0;
   return {2.0 * double(problem.m) * double(problem.n) * double(problem.k),
-          double(bytes_of(problem.a, problem.m, problem.k)) + double(bytes_of(problem.b, problem.k, problem.n)) + c_bytes +
-              double(bytes_of(problem.d, problem.m, problem.n))};
+          double(bytes_of(problem.a, problem.m, problem.k)) + double(bytes_of(problem.b, problem.k, problem.n)) +
+              c_bytes + double(bytes_of(problem.d, problem.m, problem.n))};
 }
 
 Verdict GemmWorkload::verify(const Implementation& implementation) {

@@ -46,23 +46,26 @@ MatrixView view(const GemmOperand& operand, const void* data) {
 
 void gpu_result(const GemmProblem& p, const GemmOperands& operands, const Kernels& kernels, double* expected,
                 float* scale) {
-  const OracleParams params{view(p.a, operands.a), view(p.b, operands.b), view(p.c, operands.c), expected, scale,
-                            p.m, p.n, p.k, double(p.alpha), double(p.beta)};
+  const OracleParams params{
+      view(p.a, operands.a), view(p.b, operands.b), view(p.c, operands.c), expected, scale, p.m, p.n, p.k,
+      double(p.alpha),       double(p.beta)};
   kernels.oracle(p.a.dtype, p.d.dtype, params);
 }
 
 Findings compare_on_gpu(const GemmProblem& p, const void* d, const Buffer& expected, const Buffer& scale,
                         const Kernels& kernels) {
-  return kernels.compare(p.d.dtype, {view(p.d, d), static_cast<const double*>(expected.data()),
-                                     static_cast<const float*>(scale.data()), p.m, p.n,
-                                     reference::gemm_tolerance(p.k), nullptr});
+  return kernels.compare(
+      p.d.dtype, {view(p.d, d), static_cast<const double*>(expected.data()), static_cast<const float*>(scale.data()),
+                  p.m, p.n, reference::gemm_tolerance(p.k), nullptr});
 }
 
 /// The same kind of problem in a size that the CPU computes at once and that fits no tile.
 GemmProblem small_like(GemmProblem p) {
   const auto shrink = [](GemmOperand& operand, std::int64_t rows, std::int64_t columns) {
-    if (operand.column_stride == 1) operand.row_stride = columns;
-    else operand.row_stride = 1, operand.column_stride = rows;
+    if (operand.column_stride == 1)
+      operand.row_stride = columns;
+    else
+      operand.row_stride = 1, operand.column_stride = rows;
   };
   p.m = 150, p.n = 100, p.k = 70;
   shrink(p.a, p.m, p.k);
@@ -128,8 +131,10 @@ void check_gpu_oracle_once(const GemmProblem& p, const Session& session) {
 }  // namespace
 
 GemmOracle::GemmOracle(const GemmProblem& problem, const GemmOperands& operands, const Session& session)
-    : problem_(problem), session_(session),
-      on_gpu_(!session.gpu.emulated && double(problem.m) * double(problem.n) * double(problem.k) > host_oracle_products) {
+    : problem_(problem),
+      session_(session),
+      on_gpu_(!session.gpu.emulated &&
+              double(problem.m) * double(problem.n) * double(problem.k) > host_oracle_products) {
   if (!on_gpu_) {
     reference_result(problem, operands, host_expected_, host_scale_);
     return;
@@ -154,7 +159,8 @@ Verdict GemmOracle::judge_on_host(const void* d) const {
 Verdict GemmOracle::judge_on_gpu(const void* d) const {
   const Findings findings = compare_on_gpu(problem_, d, expected_, scale_, session_.kernels);
   Verdict verdict{findings.wrong == 0, max_error(findings), reference::gemm_bound(problem_), ""};
-  if (!verdict.right) verdict.what = fmt::format("{} of {} elements are wrong", findings.wrong, problem_.m * problem_.n);
+  if (!verdict.right)
+    verdict.what = fmt::format("{} of {} elements are wrong", findings.wrong, problem_.m * problem_.n);
   return verdict;
 }
 

@@ -4,8 +4,10 @@
 /// What the bench asks of an operator. Adding one is a file in ops/ that implements Operator and Workload, a line in
 /// registry.cpp, and the providers (ours, the vendors') that serve it.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,8 +26,14 @@ struct Session {
 
   Gpu gpu;
   Kernels kernels;
-  bool timing = true;       ///< False: implementations run once, verified, without any measurement.
-  std::string config;       ///< Forced on the library's implementation; empty: it chooses.
+  /// Whether the implementation called `name` takes part.
+  bool wants(const std::string& name) const {
+    return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
+  }
+
+  bool timing = true;             ///< False: implementations run once, verified, without any measurement.
+  std::string config;             ///< Forced on the library's implementation; empty: it chooses.
+  std::vector<std::string> only;  ///< Names of the implementations that take part; empty: all.
 };
 
 /// One way to compute a workload.
@@ -73,6 +81,11 @@ class Workload {
   std::vector<Implementation> implementations;
   std::vector<Absent> absent;
 };
+
+/// Lets a provider add its implementations, called `names`. If it fails, that becomes the note of its rows, and the
+/// others are measured all the same. Not even asked if none of its implementations is wanted.
+void attempt(Workload& workload, const Session& session, const std::vector<std::string>& names,
+             const std::function<void()>& provide);
 
 /// An operator as the bench sees it.
 class Operator {

@@ -19,7 +19,8 @@ std::vector<std::int64_t> parse_sizes(const std::string& key, const std::string&
     std::int64_t size = 0;
     const auto [next, code] = std::from_chars(at, end, size);
     if (code != std::errc() || size < 0)
-      throw fail(count == 3 ? "three sizes MxNxK such as 4096x2112x7168" : "sizes of at least 0 joined by x, such as 4096x1024");
+      throw fail(count == 3 ? "three sizes MxNxK such as 4096x2112x7168"
+                            : "sizes of at least 0 joined by x, such as 4096x1024");
     sizes.push_back(size);
     if (next == end) break;
     if (*next != 'x') throw fail("sizes joined by x");

@@ -31,6 +31,18 @@ const Operator& find_operator(const std::string& name) {
   throw UsageError(fmt::format("op: must name one operator, got `{}`", name));
 }
 
+void attempt(Workload& workload, const Session& session, const std::vector<std::string>& names,
+             const std::function<void()>& provide) {
+  if (std::none_of(names.begin(), names.end(), [&](const std::string& name) { return session.wants(name); })) return;
+  try {
+    provide();
+  } catch (const std::exception& error) {
+    cudaGetLastError();  // an error that was reported must not fail the next call as well
+    check(cudaDeviceSynchronize(), "the GPU");
+    for (const std::string& name : names) workload.absent.push_back({name, fmt::format("failed: {}", error.what())});
+  }
+}
+
 std::size_t rotation_sets(const Session& session, double bytes) {
   if (session.gpu.emulated || !session.timing) return 1;
   constexpr double most = 1 << 15;  // graphs of more nodes take longer to make than the row may

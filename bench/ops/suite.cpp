@@ -75,7 +75,8 @@ std::string find_suite(const std::string& name_or_path) {
   const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path();
   for (const fs::path& folder : {program / "suites", program / "../share/ckl/suites"})
     if (fs::exists(folder / (name_or_path + ".yaml"))) return folder / (name_or_path + ".yaml");
-  throw UsageError(fmt::format("--suite: must be a file or the name of a suite such as foundation, got `{}`", name_or_path));
+  throw UsageError(
+      fmt::format("--suite: must be a file or the name of a suite such as foundation, got `{}`", name_or_path));
 }
 
 }  // namespace ckl::bench

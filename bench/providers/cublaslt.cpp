@@ -46,7 +46,8 @@ const CublasLt& cublaslt() {
 }
 
 void check(cublasStatus_t status, const char* call) {
-  if (status != CUBLAS_STATUS_SUCCESS) throw std::runtime_error(fmt::format("{} failed with status {}", call, int(status)));
+  if (status != CUBLAS_STATUS_SUCCESS)
+    throw std::runtime_error(fmt::format("{} failed with status {}", call, int(status)));
 }
 
 cublasLtHandle_t handle() {
@@ -165,11 +166,13 @@ std::vector<cublasLtMatmulHeuristicResult_t> Matmul::algorithms() const {
 
   std::vector<cublasLtMatmulHeuristicResult_t> found(heuristics);
   int count = 0;
-  const cublasStatus_t status = lt.MatmulAlgoGetHeuristic(handle(), matmul_, first_, second_, result_, result_, preference,
-                                                          heuristics, found.data(), &count);
+  const cublasStatus_t status = lt.MatmulAlgoGetHeuristic(handle(), matmul_, first_, second_, result_, result_,
+                                                          preference, heuristics, found.data(), &count);
   lt.MatmulPreferenceDestroy(preference);
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED) count = 0;
-  else check(status, "cublasLtMatmulAlgoGetHeuristic");
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED)
+    count = 0;
+  else
+    check(status, "cublasLtMatmulAlgoGetHeuristic");
   found.resize(std::size_t(count));
   std::erase_if(found, [](const auto& result) { return result.state != CUBLAS_STATUS_SUCCESS; });
   return found;
@@ -177,9 +180,10 @@ std::vector<cublasLtMatmulHeuristicResult_t> Matmul::algorithms() const {
 
 void Matmul::run(const cublasLtMatmulAlgo_t& algorithm, std::size_t set, cudaStream_t stream) const {
   const GemmOperands& x = operands_[set];
-  check(cublaslt().Matmul(handle(), matmul_, &problem_.alpha, x.b, first_, x.a, second_, &problem_.beta, x.c ? x.c : x.d,
-                          result_, x.d, result_, &algorithm, workspace_.data(), workspace_bytes, stream),
-        "cublasLtMatmul");
+  check(
+      cublaslt().Matmul(handle(), matmul_, &problem_.alpha, x.b, first_, x.a, second_, &problem_.beta, x.c ? x.c : x.d,
+                        result_, x.d, result_, &algorithm, workspace_.data(), workspace_bytes, stream),
+      "cublasLtMatmul");
 }
 
 std::int32_t config_value(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute,
@@ -192,11 +196,11 @@ std::int32_t config_value(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulA
 
 /// The algorithm in the vendor's own numbers.
 std::string describe(const cublasLtMatmulAlgo_t& algorithm, std::size_t rank) {
-  return fmt::format("#{} algo {} tile {} stages {} cluster {} splitk {}", rank + 1,
-                     config_value(algorithm, CUBLASLT_ALGO_CONFIG_ID), config_value(algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID),
-                     config_value(algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID),
-                     config_value(algorithm, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID, sizeof(std::uint16_t)),
-                     config_value(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM));
+  return fmt::format(
+      "#{} algo {} tile {} stages {} cluster {} splitk {}", rank + 1, config_value(algorithm, CUBLASLT_ALGO_CONFIG_ID),
+      config_value(algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID), config_value(algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID),
+      config_value(algorithm, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID, sizeof(std::uint16_t)),
+      config_value(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM));
 }
 
 void absent(GemmWorkload& workload, const std::string& reason) {
@@ -215,8 +219,9 @@ void provide_cublaslt(GemmWorkload& workload) {
   std::vector<Implementation> ranked;
   for (const cublasLtMatmulHeuristicResult_t& result : matmul->algorithms()) {
     const cublasLtMatmulAlgo_t algorithm = result.algo;
-    ranked.push_back({"cublaslt_top1", describe(algorithm, ranked.size()),
-                      [matmul, algorithm](std::size_t set, cudaStream_t stream) { matmul->run(algorithm, set, stream); }});
+    ranked.push_back(
+        {"cublaslt_top1", describe(algorithm, ranked.size()),
+         [matmul, algorithm](std::size_t set, cudaStream_t stream) { matmul->run(algorithm, set, stream); }});
   }
   if (ranked.empty()) return absent(workload, "cuBLASLt has no algorithm for this problem");
 

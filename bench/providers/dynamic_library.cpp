@@ -25,8 +25,7 @@ std::string first_line(const char* command) {
 
 std::vector<fs::path> python_folders() {
   std::vector<fs::path> folders;
-  const fs::path site =
-      first_line("python3 -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))' 2>/dev/null");
+  const fs::path site = first_line("python3 -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))' 2>/dev/null");
   std::error_code error;
   for (const fs::directory_entry& package : fs::directory_iterator(site / "nvidia", error))
     folders.push_back(package.path() / "lib");

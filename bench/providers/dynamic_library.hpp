@@ -15,10 +15,7 @@ class DynamicLibrary {
   explicit operator bool() const { return handle_ != nullptr; }
 
   /// The function called `name`; null if the library has none.
-  template <class Function>
-  Function* get(const char* name) const {
-    return reinterpret_cast<Function*>(symbol(name));
-  }
+  template <class Function> Function* get(const char* name) const { return reinterpret_cast<Function*>(symbol(name)); }
 
  private:
   void* symbol(const char* name) const;

@@ -82,8 +82,10 @@ std::vector<RowChange> compare(const Document& before, const Document& after) {
   for (const Row& row : after.rows) {
     if (row.impl != "ckl") continue;
     const auto old = old_rows.find(row.key());
-    if (old != old_rows.end()) changes.push_back(compare(*old->second, row));
-    else changes.push_back({row, row.verified ? Change::added : Change::wrong, "", {}, {}});
+    if (old != old_rows.end())
+      changes.push_back(compare(*old->second, row));
+    else
+      changes.push_back({row, row.verified ? Change::added : Change::wrong, "", {}, {}});
   }
   for (const Row& row : before.rows)
     if (row.impl == "ckl" && !new_rows.count(row.key())) changes.push_back({row, Change::missing, "", {}, {}});
@@ -99,7 +101,8 @@ std::vector<std::string> comparison_lines(const std::vector<RowChange>& changes)
                                    problem_text(change.row), type_text(change.row), change.row.regime);
     if (!change.yardstick.empty())
       line += fmt::format("{}: {} -> {}", change.yardstick, ratio_text(change.before), ratio_text(change.after));
-    else if (!change.row.note.empty()) line += change.row.note;
+    else if (!change.row.note.empty())
+      line += change.row.note;
     lines.push_back(line);
   }
   std::string total = fmt::format("{} rows:", changes.size());

@@ -8,12 +8,12 @@
 namespace ckl::bench {
 
 enum class Change {
-  same,      ///< Within the spread of either measurement.
+  same,  ///< Within the spread of either measurement.
   faster,
-  slower,    ///< A regression.
-  wrong,     ///< It was right before: a regression.
-  missing,   ///< It was measured before and is not any more: a regression.
-  added,     ///< It was not measured before.
+  slower,   ///< A regression.
+  wrong,    ///< It was right before: a regression.
+  missing,  ///< It was measured before and is not any more: a regression.
+  added,    ///< It was not measured before.
 };
 
 const char* name(Change change);
@@ -23,7 +23,8 @@ bool is_regression(Change change);
 struct RowChange {
   Row row;  ///< The new one; the old one where it is missing.
   Change change = Change::same;
-  std::string yardstick;  ///< What was compared: the ratio to this opponent, or "time" where both have no opponent in common.
+  std::string
+      yardstick;  ///< What was compared: the ratio to this opponent, or "time" where both have no opponent in common.
   Spread before, after;
 };
 

@@ -57,9 +57,16 @@ std::string Row::key() const {
 }
 
 Json to_json(const Row& row) {
-  Json json = {{"op", row.op},         {"suite", row.suite},         {"problem", row.problem}, {"dtype", row.dtype},
-               {"dtype_out", row.dtype_out}, {"layout", row.layout}, {"regime", row.regime},   {"impl", row.impl},
-               {"config", row.config}, {"verified", row.verified}};
+  Json json = {{"op", row.op},
+               {"suite", row.suite},
+               {"problem", row.problem},
+               {"dtype", row.dtype},
+               {"dtype_out", row.dtype_out},
+               {"layout", row.layout},
+               {"regime", row.regime},
+               {"impl", row.impl},
+               {"config", row.config},
+               {"verified", row.verified}};
   put(json, "error", row.error);
   put(json, "error_bound", row.error_bound);
   if (row.time_us) json["time_us"] = to_json(*row.time_us);
@@ -116,15 +123,18 @@ void write_file(const std::string& path, const std::string& text) {
 
 std::vector<Summary> summarize(const std::vector<Row>& rows, const std::string& op, const std::string& regime) {
   std::map<std::string, std::vector<double>> ratios;
-  for (const Row& row : rows)
-    if (row.op == op && row.regime == regime)
-      for (const auto& [name, spread] : row.ratio) ratios[name].push_back(spread.median);
+  std::size_t failed = 0;
+  for (const Row& row : rows) {
+    if (row.op != op || row.regime != regime) continue;
+    if (row.impl == "ckl" && !row.verified) ++failed;
+    for (const auto& [name, spread] : row.ratio) ratios[name].push_back(spread.median);
+  }
 
   std::vector<Summary> summaries;
   for (const auto& [name, values] : ratios) {
     const auto reached = std::count_if(values.begin(), values.end(), [](double ratio) { return ratio >= target; });
     summaries.push_back({name, values.size(), geometric_mean(values), *std::min_element(values.begin(), values.end()),
-                         double(reached) / double(values.size())});
+                         failed, double(reached) / double(values.size() + failed)});
   }
   return summaries;
 }

@@ -25,16 +25,16 @@ struct Row {
   std::string impl;
   std::string config;
   bool verified = false;
-  std::optional<double> error;           ///< In the operator's metric.
-  std::optional<double> error_bound;     ///< What it may be.
-  std::optional<Spread> time_us;         ///< Of one call; absent where nothing was timed.
-  std::optional<double> host_us;         ///< Host time of one call.
-  std::optional<double> tflops;          ///< Where arithmetic counts.
-  std::optional<double> gbps;            ///< Where bytes count.
-  std::optional<double> ceiling_pct;     ///< Of the ceiling measured in the same run.
-  std::optional<double> datasheet_pct;   ///< Of the datasheet's.
-  std::map<std::string, Spread> ratio;   ///< Time of others over ours, by name; on our rows.
-  std::string note;                      ///< Why it was not measured, or what is wrong.
+  std::optional<double> error;          ///< In the operator's metric.
+  std::optional<double> error_bound;    ///< What it may be.
+  std::optional<Spread> time_us;        ///< Of one call; absent where nothing was timed.
+  std::optional<double> host_us;        ///< Host time of one call.
+  std::optional<double> tflops;         ///< Where arithmetic counts.
+  std::optional<double> gbps;           ///< Where bytes count.
+  std::optional<double> ceiling_pct;    ///< Of the ceiling measured in the same run.
+  std::optional<double> datasheet_pct;  ///< Of the datasheet's.
+  std::map<std::string, Spread> ratio;  ///< Time of others over ours, by name; on our rows.
+  std::string note;                     ///< Why it was not measured, or what is wrong.
 
   /// What makes it the same line in another document.
   std::string key() const;
@@ -60,10 +60,11 @@ void write_file(const std::string& path, const std::string& text);
 
 /// What a suite amounts to against one other implementation.
 struct Summary {
-  std::string against;         ///< E.g. "cublaslt_top1".
-  std::size_t rows = 0;        ///< Of ours that were compared with it.
-  double geometric_mean = 0;   ///< Of the ratios' medians.
+  std::string against;        ///< E.g. "cublaslt_top1".
+  std::size_t rows = 0;       ///< Of ours that were compared with it.
+  double geometric_mean = 0;  ///< Of the ratios' medians.
   double minimum = 0;
+  std::size_t failed = 0;      ///< Of ours that failed or are wrong: they count as rows below the target.
   double share_at_target = 0;  ///< Of rows at `target` or more.
 };
 

@@ -15,9 +15,14 @@ std::string text_of(const Json& environment, const char* key) {
 
 std::string environment_line(const Json& environment) {
   std::string line = text_of(environment, "gpu");
-  for (const auto& [key, label] : {std::pair{"driver", "driver"}, {"cuda", "CUDA"}, {"cublas", "cuBLAS"}, {"cudnn", "cuDNN"},
-                                   {"commit", "commit"}, {"date", "measured"}})
-    if (const std::string value = text_of(environment, key); !value.empty()) line += fmt::format(", {} {}", label, value);
+  for (const auto& [key, label] : {std::pair{"driver", "driver"},
+                                   {"cuda", "CUDA"},
+                                   {"cublas", "cuBLAS"},
+                                   {"cudnn", "cuDNN"},
+                                   {"commit", "commit"},
+                                   {"date", "measured"}})
+    if (const std::string value = text_of(environment, key); !value.empty())
+      line += fmt::format(", {} {}", label, value);
   return line;
 }
 
@@ -29,9 +34,10 @@ std::string time_cell(const Row* row) {
 
 std::string line_of(const ProblemRows& one, const std::vector<std::string>& names) {
   const Row& any = one.any();
-  std::string line = fmt::format("| {} | {} | {} | {} | {} |", problem_text(any), type_text(any), time_cell(one.ours),
-                                 one.ours ? rate_text(*one.ours) : "",
-                                 one.ours && one.ours->ceiling_pct ? fmt::format("{:.1f}", *one.ours->ceiling_pct) : "");
+  std::string line =
+      fmt::format("| {} | {} | {} | {} | {} |", problem_text(any), type_text(any), time_cell(one.ours),
+                  one.ours ? rate_text(*one.ours) : "",
+                  one.ours && one.ours->ceiling_pct ? fmt::format("{:.1f}", *one.ours->ceiling_pct) : "");
   for (const std::string& name : names) {
     const auto other = one.others.find(name);
     const bool compared = one.ours && one.ours->ratio.count(name);

@@ -28,8 +28,10 @@ inline std::vector<ProblemRows> group(const std::vector<Row>& rows, const std::s
     const auto [place, fresh] = places.emplace(nameless.suite + nameless.key(), groups.size());
     if (fresh) groups.emplace_back();
     ProblemRows& group = groups[place->second];
-    if (row.impl == "ckl") group.ours = &row;
-    else group.others[row.impl] = &row;
+    if (row.impl == "ckl")
+      group.ours = &row;
+    else
+      group.others[row.impl] = &row;
   }
   return groups;
 }

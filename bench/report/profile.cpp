@@ -62,7 +62,8 @@ std::vector<std::pair<std::string, double>> stalls_of(const Counters& counters) 
   const std::string begin = "smsp__average_warps_issue_stalled_", end = "_per_issue_active.ratio";
   std::vector<std::pair<std::string, double>> stalls;
   for (const auto& [name, value] : counters)
-    if (name.rfind(begin, 0) == 0 && name.size() > end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0)
+    if (name.rfind(begin, 0) == 0 && name.size() > end.size() &&
+        name.compare(name.size() - end.size(), end.size(), end) == 0)
       stalls.emplace_back(name.substr(begin.size(), name.size() - begin.size() - end.size()), number(value));
   std::sort(stalls.begin(), stalls.end(), [](const auto& x, const auto& y) { return x.second > y.second; });
   return stalls;
@@ -77,8 +78,10 @@ std::vector<Counters> parse_ncu_csv(const std::string& text) {
   for (std::string line; std::getline(lines, line);) {
     if (line.empty() || line[0] != '"') continue;  // messages of the profiler and of the program
     const std::vector<std::string> fields = quoted_fields(line);
-    if (names.empty()) names = fields;
-    else if (units.empty()) units = fields;
+    if (names.empty())
+      names = fields;
+    else if (units.empty())
+      units = fields;
     else {
       Counters counters;
       for (std::size_t i = 0; i < std::min({names.size(), units.size(), fields.size()}); ++i) {
@@ -96,7 +99,8 @@ Profile profile_of(const Counters& counters) {
   const auto kernel = counters.find("Kernel Name");
   if (kernel != counters.end()) profile.kernel = kernel->second;
   profile.microseconds = microseconds_of(counters);
-  profile.tensor_pct = std::max(largest_pct(counters, "sm__pipe_tensor"), largest_pct(counters, "sm__inst_executed_pipe_tensor"));
+  profile.tensor_pct =
+      std::max(largest_pct(counters, "sm__pipe_tensor"), largest_pct(counters, "sm__inst_executed_pipe_tensor"));
   profile.dram_pct = std::max(value_of(counters, "gpu__dram_throughput.avg.pct_of_peak_sustained_elapsed"),
                               value_of(counters, "dram__throughput.avg.pct_of_peak_sustained_elapsed"));
   profile.l2_pct = value_of(counters, "lts__throughput.avg.pct_of_peak_sustained_elapsed");
@@ -108,14 +112,17 @@ Profile profile_of(const Counters& counters) {
 std::string bottleneck(const Profile& p) {
   constexpr double busy = 75;  // beyond this a unit is what the kernel waits for
   if (p.tensor_pct >= busy && p.tensor_pct >= p.dram_pct)
-    return fmt::format("The tensor pipe is busy {:.0f} % of the time: the kernel is bound by arithmetic.", p.tensor_pct);
+    return fmt::format("The tensor pipe is busy {:.0f} % of the time: the kernel is bound by arithmetic.",
+                       p.tensor_pct);
   if (p.dram_pct >= busy)
     return fmt::format("Device memory works at {:.0f} % of its throughput: the kernel is bound by memory.", p.dram_pct);
-  if (p.l2_pct >= busy) return fmt::format("The L2 works at {:.0f} % of its throughput: the kernel is bound by the L2.", p.l2_pct);
+  if (p.l2_pct >= busy)
+    return fmt::format("The L2 works at {:.0f} % of its throughput: the kernel is bound by the L2.", p.l2_pct);
   if (p.stalls.empty()) return "No unit is near its limit, and no stall reasons were counted.";
-  return fmt::format("No unit is near its limit (tensor pipe {:.0f} %, device memory {:.0f} %): the kernel is bound by latency, "
-                     "most of all by `{}`.",
-                     std::max(p.tensor_pct, 0.0), std::max(p.dram_pct, 0.0), p.stalls.front().first);
+  return fmt::format(
+      "No unit is near its limit (tensor pipe {:.0f} %, device memory {:.0f} %): the kernel is bound by latency, "
+      "most of all by `{}`.",
+      std::max(p.tensor_pct, 0.0), std::max(p.dram_pct, 0.0), p.stalls.front().first);
 }
 
 }  // namespace ckl::bench

@@ -21,7 +21,8 @@ struct Profile {
   double dram_pct = -1;    ///< Of the device memory's throughput.
   double l2_pct = -1;      ///< Of the L2's throughput.
   double l2_hit_pct = -1;
-  std::vector<std::pair<std::string, double>> stalls;  ///< Warps waiting per issued instruction, the most frequent reason first.
+  std::vector<std::pair<std::string, double>>
+      stalls;  ///< Warps waiting per issued instruction, the most frequent reason first.
 };
 
 Profile profile_of(const Counters& counters);

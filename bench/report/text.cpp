@@ -16,7 +16,8 @@ constexpr const char* columns = "{:<5} {:<22} {:<13} {:<9} {:<14} {:>10} {:>15} 
 /// What stands at the end of a line: the ratios of ours, the config of others, or why there is no time.
 std::string remarks(const Row& row) {
   std::string text = row.verified && !row.time_us && row.note.empty() ? "verified" : row.note;
-  for (const auto& [name, spread] : row.ratio) text += fmt::format("{}{} {}", text.empty() ? "" : "  ", name, ratio_text(spread));
+  for (const auto& [name, spread] : row.ratio)
+    text += fmt::format("{}{} {}", text.empty() ? "" : "  ", name, ratio_text(spread));
   return row.config.empty() ? text : fmt::format("{}{}({})", text, text.empty() ? "" : "  ", row.config);
 }
 
@@ -41,23 +42,26 @@ std::string type_text(const Row& row) {
 }
 
 std::string table_header() {
-  return fmt::format(fmt::runtime(columns), "op", "problem", "type", "regime", "implementation", "time us", "rate", "ceil%",
-                     "sheet%", "host us", "error", "vendor time / ours, median [p10, p90] (config)");
+  return fmt::format(fmt::runtime(columns), "op", "problem", "type", "regime", "implementation", "time us", "rate",
+                     "ceil%", "sheet%", "host us", "error", "vendor time / ours, median [p10, p90] (config)");
 }
 
 std::string table_line(const Row& row) {
   return fmt::format(fmt::runtime(columns), row.op, problem_text(row), type_text(row), row.regime, row.impl,
-                     row.time_us ? fmt::format("{:.2f}", row.time_us->median) : "-", rate_text(row).empty() ? "-" : rate_text(row),
-                     optional_number(row.ceiling_pct, "{:.1f}"), optional_number(row.datasheet_pct, "{:.1f}"),
-                     optional_number(row.host_us, "{:.2f}"), optional_number(row.error, "{:.2e}"), remarks(row));
+                     row.time_us ? fmt::format("{:.2f}", row.time_us->median) : "-",
+                     rate_text(row).empty() ? "-" : rate_text(row), optional_number(row.ceiling_pct, "{:.1f}"),
+                     optional_number(row.datasheet_pct, "{:.1f}"), optional_number(row.host_us, "{:.2f}"),
+                     optional_number(row.error, "{:.2e}"), remarks(row));
 }
 
 std::vector<std::string> summary_lines(const std::vector<Row>& rows) {
   std::vector<std::string> lines;
   for (const auto& [op, regime] : op_regimes(rows))
     for (const Summary& s : summarize(rows, op, regime))
-      lines.push_back(fmt::format("{} {} against {}: geometric mean {:.3f}, minimum {:.3f}, {:.0f} % of {} rows at {:.2f} or more",
-                                  op, regime, s.against, s.geometric_mean, s.minimum, 100 * s.share_at_target, s.rows, target));
+      lines.push_back(fmt::format(
+          "{} {} against {}: geometric mean {:.3f}, minimum {:.3f}, {:.0f} % of {} rows at {:.2f} or more{}", op,
+          regime, s.against, s.geometric_mean, s.minimum, 100 * s.share_at_target, s.rows + s.failed, target,
+          s.failed ? fmt::format("; {} of them failed and have no ratio", s.failed) : ""));
   return lines;
 }
 

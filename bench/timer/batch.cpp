@@ -16,8 +16,7 @@ constexpr double graph_us = 1000;
 std::size_t ceil_ratio(double x, double y) { return std::size_t(std::max(1.0, std::ceil(x / y))); }
 
 /// The graph that `enqueue` describes.
-template <class Enqueue>
-cudaGraphExec_t capture(cudaStream_t stream, const Enqueue& enqueue) {
+template <class Enqueue> cudaGraphExec_t capture(cudaStream_t stream, const Enqueue& enqueue) {
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   cudaGraph_t graph = nullptr;
   try {
@@ -58,8 +57,13 @@ Batch Batch::of_graph(const Launch& launch, std::size_t sets, double call_us, do
 }
 
 Batch::Batch(Batch&& other) noexcept
-    : launch_(std::move(other.launch_)), sets_(other.sets_), next_set_(other.next_set_), calls_(other.calls_),
-      repeats_(other.repeats_), graph_(std::exchange(other.graph_, nullptr)), duration_us_(other.duration_us_),
+    : launch_(std::move(other.launch_)),
+      sets_(other.sets_),
+      next_set_(other.next_set_),
+      calls_(other.calls_),
+      repeats_(other.repeats_),
+      graph_(std::exchange(other.graph_, nullptr)),
+      duration_us_(other.duration_us_),
       enqueue_us_(other.enqueue_us_) {}
 
 Batch::~Batch() {

@@ -24,8 +24,8 @@ Buffer::Buffer(std::size_t bytes) : bytes_(bytes) {
   const cudaError_t code = cudaMalloc(&data_, bytes == 0 ? 1 : bytes);
   if (code == cudaSuccess) return;
   cudaGetLastError();  // an allocation that failed must not fail the next call as well
-  throw std::runtime_error(fmt::format("{:.2f} GB of device memory could not be had: {}", double(bytes) / 1e9,
-                                       cudaGetErrorString(code)));
+  throw std::runtime_error(
+      fmt::format("{:.2f} GB of device memory could not be had: {}", double(bytes) / 1e9, cudaGetErrorString(code)));
 }
 
 std::string cuda_runtime_folder() {
@@ -56,7 +56,8 @@ Gpu open_gpu(int index) {
     throw std::runtime_error(fmt::format(
         "no GPU can be used here: {}; `--device emulator` runs the same kernels on the CPU", cudaGetErrorString(code)));
   if (index >= count)
-    throw std::runtime_error(fmt::format("--device: must be an index below the number of GPUs, {}, got {}", count, index));
+    throw std::runtime_error(
+        fmt::format("--device: must be an index below the number of GPUs, {}, got {}", count, index));
   check(cudaSetDevice(index), "cudaSetDevice");
 
   cudaDeviceProp properties{};

@@ -30,7 +30,9 @@ class Stream {
 class Event {
  public:
   Event() { check(cudaEventCreate(&event_), "cudaEventCreate"); }
-  ~Event() { if (event_) cudaEventDestroy(event_); }
+  ~Event() {
+    if (event_) cudaEventDestroy(event_);
+  }
   Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
   Event& operator=(Event&&) = delete;
 
@@ -49,8 +51,11 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::size_t bytes);
-  ~Buffer() { if (data_) cudaFree(data_); }
-  Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  ~Buffer() {
+    if (data_) cudaFree(data_);
+  }
+  Buffer(Buffer&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);

@@ -31,7 +31,8 @@ struct Plan {
 };
 
 Plan plan_of(Regime regime, Effort effort) {
-  if (regime == Regime::sustained) return effort == Effort::full ? Plan{20e3, 800e3, 300e3, 5, 10} : Plan{15e3, 300e3, 200e3, 3, 5};
+  if (regime == Regime::sustained)
+    return effort == Effort::full ? Plan{20e3, 800e3, 300e3, 5, 10} : Plan{15e3, 300e3, 200e3, 3, 5};
   switch (effort) {
     case Effort::selection: return {300, 60e3, 0, 3, 5};
     case Effort::quick: return {500, 120e3, 0, 4, 10};
@@ -125,7 +126,8 @@ void sample_sustained(std::vector<Batch>& batches, int rounds, double warm_us, c
     }
   stream.synchronize();
   for (std::size_t s = 0; s < sampled.size(); ++s)
-    samples[sampled[s]].all_us.push_back(marks[s + 1].microseconds_since(marks[s]) / double(batches[sampled[s]].calls()));
+    samples[sampled[s]].all_us.push_back(marks[s + 1].microseconds_since(marks[s]) /
+                                         double(batches[sampled[s]].calls()));
 }
 
 /// Mean of the two samples of each round: A B B A cancels linear drift only when both halves are joined.
@@ -158,8 +160,10 @@ std::vector<Samples> time_interleaved(const std::vector<Launch>& launches, std::
   const int rounds = rounds_within(plan, batches);
 
   std::vector<Samples> samples(launches.size());
-  if (regime == Regime::cold) sample_cold(batches, rounds, stream, kernels, samples);
-  else sample_sustained(batches, rounds, plan.warm_us, stream, samples);
+  if (regime == Regime::cold)
+    sample_cold(batches, rounds, stream, kernels, samples);
+  else
+    sample_sustained(batches, rounds, plan.warm_us, stream, samples);
 
   for (std::size_t i = 0; i < launches.size(); ++i) {
     samples[i].round_us = join_rounds(samples[i].all_us);

@@ -117,6 +117,7 @@ std::size_t read_entry(std::span<const std::byte> bytes, Fatbin& fatbin) {
   if (header.header_bytes < sizeof(EntryHeader) || header.header_bytes > bytes.size() ||
       header.padded_bytes > bytes.size() - header.header_bytes)
     throw FatbinError("an entry of the fat binary reaches beyond its end");
+  if (header.arch > 10000) throw FatbinError(fmt::format("the fat binary names architecture {}, which none is", header.arch));
   auto payload = bytes.subspan(header.header_bytes, header.padded_bytes);
   const int arch = int(header.arch);
   const char suffix = suffix_of(header.flags);

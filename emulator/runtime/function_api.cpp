@@ -171,7 +171,8 @@ CKL_EMU_API cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, const void
     const int size = threads_of(effective_cluster(launch));
     const int limit = launch.kernel->non_portable_cluster ? limits::max_cluster_size : limits::portable_cluster_size;
     require(size >= 1 && size <= limit, cudaErrorInvalidClusterSize, "a cluster must have 1 to {} blocks, but has {}", limit, size);
-    *clusters = resident_clusters(*launch.kernel, threads_of(config->blockDim), config->dynamicSmemBytes, size);
+    // Without a cluster there are none: an H100 answers 0 to a configuration that has no cluster attribute.
+    *clusters = size == 1 && !launch.cluster.x ? 0 : resident_clusters(*launch.kernel, threads_of(config->blockDim), config->dynamicSmemBytes, size);
   });
 }
 

@@ -97,8 +97,8 @@ def gemm(*cases):
 LOOP = gemm("exact_tile", "k_many_stages", "tile_and_one", "many_tiles")
 GATHER = gemm("a_odd_leading", "b_odd_leading", "in_place_odd")
 
-# Those of a kernel's mistakes that only a race would show are sure to be caught under the emulator, which checks the order of
-# all accesses; a GPU may happen to give the right result.
+# Those of a kernel's mistakes that only a race would show are sure to be caught under the emulator, where an access out of order
+# is an error like any other; a GPU may happen to give the right result.
 DEVICE = [
     # Host code that launches.
     mistake("gather-swaps-b", "src/ops/gemm/gemm.cpp", "params_.b = {nullptr, p.b.column_stride, p.b.row_stride,",

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Runs the ckl command where no GPU is needed.   test_cli.py CKL DATA"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CKL = DATA = None
+
+
+def run(*arguments, **options):
+    return subprocess.run([CKL, *arguments], capture_output=True, text=True, timeout=120, **options)
+
+
+class Help(unittest.TestCase):
+    def test_every_verb_teaches(self):
+        top = run("--help")
+        self.assertEqual(top.returncode, 0)
+        self.assertIn("Examples:", top.stdout)
+        for verb in ["run", "bench", "report", "candidates", "profile", "sanitize", "emulate"]:
+            self.assertIn(verb, top.stdout)
+            page = run(verb, "--help")
+            self.assertEqual(page.returncode, 0, verb)
+            self.assertIn("Example", page.stdout, verb)
+
+    def test_version(self):
+        self.assertRegex(run("--version").stdout, r"^ckl \d+\.\d+\.\d+$")
+
+
+class BadArguments(unittest.TestCase):
+    def expect(self, arguments, *words):
+        """Exit code 2, and one sentence that holds all words."""
+        result = run(*arguments)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def test_each_names_argument_requirement_and_value(self):
+        self.expect([], "subcommand")
+        self.expect(["frobnicate"], "frobnicate")
+        self.expect(["bench"], "op")
+        self.expect(["bench", "frob"], "op", "must be one of", "frob")
+        self.expect(["run", "all"], "op", "one operator", "all")
+        self.expect(["run", "gemm", "--problem", "4x5"], "--problem", "must be", "4x5")
+        self.expect(["run", "gemm", "--problem", "1x1x1,2x2x2"], "--problem", "one problem")
+        self.expect(["run", "gemm", "--dtype", "f64"], "--dtype", "bf16", "f64")
+        self.expect(["run", "gemm", "--layout", "xx"], "--layout", "tn", "xx")
+        self.expect(["run", "gemm", "--device", "-1"], "--device", "-1")
+        self.expect(["run", "gemm", "--regime", "warm"], "--regime", "cold", "warm")
+        self.expect(["bench", "gemm", "--suite", "nowhere"], "--suite", "nowhere")
+        self.expect(["bench", "gemm", "--device", "reference"], "--device", "reference")
+        self.expect(["bench", "gemm", "--suite", "foundation", "--problem", "1x1x1"], "--problem", "--suite")
+        self.expect(["profile", "gemm", "--device", "emulator"], "--device", "GPU", "emulator")
+        self.expect(["sanitize", "gemm", "--tool", "frobcheck"], "--tool", "frobcheck")
+        self.expect(["report", "nowhere.json"], "nowhere.json")
+        self.expect(["report"], "files")
+
+
+class Reference(unittest.TestCase):
+    def test_computes_without_a_gpu(self):
+        for op, problem in [("gemm", "60x50x40"), ("add", "33x70")]:
+            result = run("run", op, "--device", "reference", "--problem", problem)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(problem, result.stdout)
+            self.assertIn("double precision", result.stdout)
+
+
+class Report(unittest.TestCase):
+    sample = property(lambda self: str(DATA / "sample.json"))
+
+    def test_tables(self):
+        self.assertIn("geometric mean", run("report", self.sample).stdout)
+        self.assertIn("| problem |", run("report", self.sample, "--markdown").stdout)
+        self.assertIn("time_us_median", run("report", self.sample, "--csv").stdout)
+
+    def test_page(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = pathlib.Path(folder, "page.html")
+            self.assertEqual(run("report", self.sample, "--html", str(page)).returncode, 0)
+            self.assertIn("<svg", page.read_text())
+            self.assertEqual(os.listdir(folder), ["page.html"])
+
+    def test_against_itself_nothing_changed(self):
+        result = run("report", self.sample, "--against", self.sample)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertNotIn("SLOWER", result.stdout)
+
+    def test_a_regression_fails(self):
+        slower = json.loads(pathlib.Path(self.sample).read_text())
+        for row in slower["rows"]:
+            for ratio in row.get("ratio", {}).values():
+                for key in ratio:
+                    ratio[key] *= 0.8
+        with tempfile.TemporaryDirectory() as folder:
+            new = pathlib.Path(folder, "new.json")
+            new.write_text(json.dumps(slower))
+            result = run("report", str(new), "--against", self.sample)
+            self.assertEqual(result.returncode, 1, result.stdout)
+            self.assertIn("SLOWER", result.stdout)
+
+    def test_other_json_is_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            other = pathlib.Path(folder, "other.json")
+            for text, word in [("{", "not JSON"), ("{}", "schema"), ('{"schema": 1}', "schema")]:
+                other.write_text(text)
+                result = run("report", str(other))
+                self.assertEqual(result.returncode, 2)
+                self.assertIn(word, result.stderr)
+
+
+class Pipe(unittest.TestCase):
+    def test_no_progress_bar(self):
+        """Without a terminal neither stream holds a carriage return or an escape, whether there is a GPU or not."""
+        result = run("bench", "add", "--problem", "1048576", "--quick")
+        self.assertNotIn("\r", result.stdout + result.stderr)
+        self.assertNotIn("\033", result.stdout + result.stderr)
+
+
+class Emulate(unittest.TestCase):
+    def test_passes_the_exit_code_on(self):
+        emulator = pathlib.Path(CKL).parent / "../emulator/libcudart.so.13"
+        result = run("emulate", "--", "sh", "-c", "exit 7")
+        if emulator.exists():
+            self.assertEqual(result.returncode, 7)
+        else:
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("build the emulator", result.stderr)
+
+
+if __name__ == "__main__":
+    CKL, DATA = sys.argv[1], pathlib.Path(sys.argv[2])
+    unittest.main(argv=sys.argv[:1])
