@@ -12,6 +12,7 @@ void provide_ckl(GemmWorkload& workload) {
   const Session& session = workload.session;
   const auto plan = std::make_shared<const GemmPlan>(workload.problem, session.gpu.index, session.config);
   const auto workspace = std::make_shared<const Buffer>(plan->workspace_bytes());
+  if (workspace->bytes() > 0) check(cudaMemset(workspace->data(), 0, workspace->bytes()), "cudaMemset");
   const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
     const GemmOperands& x = operands[set];
     plan->run(x.a, x.b, x.c, x.d, workspace->data(), stream);

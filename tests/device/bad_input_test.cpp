@@ -101,7 +101,7 @@ TEST_F(BadInput, DevicesThatAreNotThere) {
 // What run() is given is checked against what the plan was promised.
 TEST_F(BadInput, PointersOfAGemmRun) {
   const GemmPlan plan(gemm_problem(gemm_arguments()));
-  DeviceBuffer workspace(plan.workspace_bytes());
+  Workspace workspace(plan.workspace_bytes());
   const auto run = [&](const void* a, const void* b, const void* c, void* d) {
     plan.run(a, b, c, d, workspace.device());
   };

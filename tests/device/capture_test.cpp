@@ -82,7 +82,7 @@ TEST_F(Capture, PlansAreReplayedOnNewInputs) {
     Chain chain(problem);
     const GemmPlan gemm_plan(chain.gemm.problem());
     const AddPlan add_plan(add_problem(chain.gemm.d().tensor(), chain.gemm.d().tensor(), chain.sum.tensor()));
-    DeviceBuffer workspace(gemm_plan.workspace_bytes());
+    Workspace workspace(gemm_plan.workspace_bytes());
     Graph graph([&](cudaStream_t stream) {
       gemm_plan.run(chain.gemm.a().device(), chain.gemm.b().device(), nullptr, chain.gemm.d().device(),
                     workspace.device(), stream);

@@ -52,7 +52,7 @@ TEST_F(GemmBehaviour, BetaZeroNeverReadsC) {
     // D itself may be handed over as C, poisoned as it is.
     data.reset();
     const GemmPlan plan(data.problem());
-    DeviceBuffer workspace(plan.workspace_bytes());
+    Workspace workspace(plan.workspace_bytes());
     plan.run(data.a().device(), data.b().device(), data.d().device(), data.d().device(), workspace.device());
     data.check();
   }
@@ -109,6 +109,30 @@ TEST_F(GemmBehaviour, RunsAreBitIdentical) {
   }
 }
 
+// Cut tiles pass through the workspace: each run leaves it ready for the next, and sums in the same order.
+TEST_F(GemmBehaviour, CutTilesLeaveTheWorkspaceReady) {
+  const GemmCase gemm = dense_gemm("cut", "a few tiles and a long K, so that several clusters share a tile", 200, 264, 1000);
+  GemmData data(gemm);
+  data.expect();
+  int cut = 0;
+  for (const std::string& config : gemm_candidates(data.problem(), device_info(0))) {
+    const GemmPlan plan(data.problem(), -1, config);
+    if (plan.workspace_bytes() == 0) continue;
+    SCOPED_TRACE(config);
+    ++cut;
+    Workspace workspace(plan.workspace_bytes());
+    std::vector<std::byte> first;
+    for (int run = 0; run < (short_list() ? 3 : 100); ++run) {
+      data.reset();
+      plan.run(data.a().device(), data.b().device(), nullptr, data.d().device(), workspace.device());
+      if (run == 0) first = data.d().download();
+      ASSERT_EQ(data.d().download(), first) << "run " << run;
+    }
+    data.check();
+  }
+  EXPECT_GT(cut, 0);
+}
+
 TEST_F(GemmBehaviour, OnePlanServesManyThreadsAtOnce) {
   for (GemmCase gemm : both_paths()) {
     SCOPED_TRACE(gemm.name);
@@ -124,7 +148,7 @@ TEST_F(GemmBehaviour, OnePlanServesManyThreadsAtOnce) {
     std::vector<std::vector<std::byte>> results(thread_count);
     on_threads(thread_count, [&](int i) {
       const ScopedStream stream;
-      DeviceBuffer workspace(plan.workspace_bytes());
+      Workspace workspace(plan.workspace_bytes());
       for (int run = 0; run < (short_list() ? 3 : 50); ++run)
         plan.run(data[i]->a().device(), data[i]->b().device(), data[i]->c_device(), data[i]->d().device(),
                  workspace.device(), stream);

@@ -9,6 +9,7 @@
 #include "ckl/gemm.hpp"
 #include "operand_buffer.hpp"
 #include "reference/reference.hpp"
+#include "workspace.hpp"
 
 namespace ckl::test {
 
@@ -51,7 +52,7 @@ class GemmData {
 
   /// Launches `plan` with a workspace of exactly the size that it asks for, and checks that it stays within it.
   void run(const GemmPlan& plan, cudaStream_t stream = nullptr) {
-    DeviceBuffer workspace(plan.workspace_bytes());
+    Workspace workspace(plan.workspace_bytes());
     plan.run(a_.device(), b_.device(), c_device(), d_.device(), plan.workspace_bytes() ? workspace.device() : nullptr,
              stream);
     const std::vector<std::byte> used = workspace.download();

@@ -30,6 +30,9 @@ GemmCase gemm_of(DType in, bool a_by_rows, bool b_by_rows, std::int64_t m, std::
   return gemm;
 }
 
+/// The config of a choice's name.
+GemmConfig config_of(const std::string& name) { return parse_gemm_choice(name).config; }
+
 /// The names of all configs that some problem can be served by.
 std::set<std::string> reachable_configs() {
   std::set<std::string> names;
@@ -37,7 +40,7 @@ std::set<std::string> reachable_configs() {
     for (const bool a_by_rows : {true, false})
       for (const bool b_by_rows : {true, false}) {
         GemmCase gemm = gemm_of(in, a_by_rows, b_by_rows, 512, 512, 512);
-        for (const std::string& config : gemm_candidates(problem_of(gemm), h100())) names.insert(config);
+        for (const std::string& name : gemm_candidates(problem_of(gemm), h100())) names.insert(to_string(config_of(name)));
       }
   return names;
 }
@@ -153,6 +156,26 @@ TEST(GemmConfigs, DefectsAreFound) {
 
 // ---- the choice ----------------------------------------------------------------------------------------
 
+TEST(GemmChoice, NamesParseBack) {
+  int cut = 0;
+  const GemmProblem problem = problem_of(gemm_of(DType::bf16, true, false, 1000, 2000, 3000));
+  for (const std::string& name : gemm_candidates(problem, h100())) {
+    EXPECT_EQ(to_string(parse_gemm_choice(name)), name);
+    cut += parse_gemm_choice(name).cuts_tiles;
+  }
+  EXPECT_GT(cut, 0);
+  EXPECT_EQ(parse_gemm_choice("_sk").config.stages, 0);
+}
+
+// Tiles are cut only where a whole-tile grid would leave clusters idle in its last wave.
+TEST(GemmChoice, CutsTilesOfPartialWavesOnly) {
+  EXPECT_EQ(tiles_to_cut(132, 66), 0);
+  EXPECT_EQ(tiles_to_cut(10, 66), 10);
+  EXPECT_EQ(tiles_to_cut(140, 66), 66 + 8);
+  const GemmProblem short_k = problem_of(gemm_of(DType::bf16, true, false, 1000, 1000, 64));
+  for (const std::string& name : gemm_candidates(short_k, h100())) EXPECT_FALSE(parse_gemm_choice(name).cuts_tiles) << name;
+}
+
 TEST(GemmChoice, IsAPureFunction) {
   const GemmProblem problem = problem_of(gemm_of(DType::bf16, true, false, 4096, 2112, 7168));
   const std::vector<std::string> names = gemm_candidates(problem, h100());
@@ -168,12 +191,12 @@ TEST(GemmChoice, MatchesTypeAndLayout) {
         const std::vector<std::string> names = gemm_candidates(problem_of(gemm), h100());
         ASSERT_FALSE(names.empty());
         for (const std::string& name : names) {
-          const GemmConfig config = parse_gemm_config(name);
+          const GemmConfig config = config_of(name);
           EXPECT_EQ(config.dtype, in) << name;
           EXPECT_EQ(config.a_major, a_by_rows ? Major::k : Major::mn) << name;
           EXPECT_EQ(config.b_major, b_by_rows ? Major::mn : Major::k) << name;
         }
-        EXPECT_EQ(parse_gemm_config(names.front()).load, Load::tma) << "aligned operands are TMA's";
+        EXPECT_EQ(config_of(names.front()).load, Load::tma) << "aligned operands are TMA's";
       }
 }
 
@@ -185,7 +208,7 @@ TEST(GemmChoice, TransposesTheProblemForAColumnMajorD) {
       GemmCase gemm = gemm_of(DType::bf16, a_by_rows, b_by_rows, 1024, 1024, 1024);
       gemm.d = gemm.c = column_major(gemm.m);
       for (const std::string& name : gemm_candidates(problem_of(gemm), h100())) {
-        const GemmConfig config = parse_gemm_config(name);
+        const GemmConfig config = config_of(name);
         EXPECT_EQ(config.a_major, b_by_rows ? Major::mn : Major::k) << name;
         EXPECT_EQ(config.b_major, a_by_rows ? Major::k : Major::mn) << name;
       }
@@ -195,7 +218,7 @@ TEST(GemmChoice, TransposesTheProblemForAColumnMajorD) {
 bool all_gather(const GemmCase& gemm) {
   const std::vector<std::string> names = gemm_candidates(problem_of(gemm), h100());
   return !names.empty() && std::all_of(names.begin(), names.end(), [](const std::string& name) {
-    return parse_gemm_config(name).load == Load::gather;
+    return config_of(name).load == Load::gather;
   });
 }
 
@@ -258,7 +281,7 @@ TEST(GemmChoice, LeavesOutWhatDoesNotFitTheDevice) {
   const std::vector<std::string> fitting = gemm_candidates(problem, small);
   EXPECT_FALSE(fitting.empty());
   EXPECT_LT(fitting.size(), gemm_candidates(problem, h100()).size());
-  for (const std::string& name : fitting) EXPECT_LE(parse_gemm_config(name).shared_bytes(), 180000) << name;
+  for (const std::string& name : fitting) EXPECT_LE(config_of(name).shared_bytes(), 180000) << name;
 }
 
 // With few rows and columns a large tile would leave most multiprocessors idle; with many, a small one would load too
@@ -266,7 +289,7 @@ TEST(GemmChoice, LeavesOutWhatDoesNotFitTheDevice) {
 TEST(GemmChoice, TakesSmallTilesForSmallProblemsAndLargeOnesForLarge) {
   const auto area = [&](std::int64_t size) {
     const GemmCase gemm = gemm_of(DType::bf16, true, false, size, size, 4096);
-    const GemmConfig config = parse_gemm_config(gemm_candidates(problem_of(gemm), h100()).front());
+    const GemmConfig config = config_of(gemm_candidates(problem_of(gemm), h100()).front());
     return config.tile_m * config.tile_n;
   };
   EXPECT_LT(area(512), area(8192));

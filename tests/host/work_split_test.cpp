@@ -1,0 +1,43 @@
+#include "device/work_split.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace ckl {
+namespace {
+
+// Every K tile of every tile is computed exactly once, whatever is cut.
+TEST(WorkSplit, CoversEveryKTileOnce) {
+  for (int clusters : {1, 2, 7, 66, 132})
+    for (int tiles : {1, 5, 66, 67, 200})
+      for (int split_tiles : {0, 1, 5, 66})
+        for (int k_tiles : {1, 2, 13, 128}) {
+          if (split_tiles > tiles) continue;
+          SCOPED_TRACE(testing::Message() << clusters << " clusters, " << split_tiles << " of " << tiles << " tiles cut, "
+                                          << k_tiles << " K tiles");
+          const WorkSplit split = WorkSplit::of(clusters, tiles, split_tiles, k_tiles);
+          std::vector<int> computed(tiles * k_tiles, 0), finished(tiles, 0);
+          for (int cluster = 0; cluster < clusters; ++cluster) {
+            SegmentWalk walk(split, cluster);
+            Segment segment;
+            int handed_over = 0;
+            for (int number = 0; walk.next(segment); ++number) {
+              ASSERT_LT(segment.k_begin, segment.k_end);
+              for (int k = segment.k_begin; k < segment.k_end; ++k) ++computed[segment.tile * k_tiles + k];
+              if (segment.k_end == k_tiles) {
+                ++finished[segment.tile];
+              } else {
+                ++handed_over;
+                EXPECT_EQ(number, 0) << "what another cluster waits for comes first";
+              }
+            }
+            EXPECT_LE(handed_over, 1) << "a CTA has one slot";
+          }
+          EXPECT_EQ(computed, std::vector<int>(tiles * k_tiles, 1));
+          EXPECT_EQ(finished, std::vector<int>(tiles, 1));
+        }
+}
+
+}  // namespace
+}  // namespace ckl
