@@ -61,6 +61,16 @@ cudaGraph_t end_capture(cudaStream_t handle) {
   fail(cudaErrorStreamCaptureUnjoined, "work of another stream was captured that the origin stream does not wait for");
 }
 
+bool blocks_legacy_stream(const Capture& capture) { return !(capture.origin->flags & cudaStreamNonBlocking); }
+
+/// The legacy default stream depends on every blocking stream, so it cannot even be asked about while one captures.
+void require_not_implicit(const CUstream_st& stream) {
+  if (!stream.is_legacy) return;
+  for (const auto& capture : context().captures)
+    require(!blocks_legacy_stream(*capture), cudaErrorStreamCaptureImplicit,
+            "the legacy default stream would depend on a capturing stream");
+}
+
 cudaStreamCaptureStatus capture_status(const CUstream_st& stream) {
   if (!stream.capture) return cudaStreamCaptureStatusNone;
   return stream.capture->invalidated ? cudaStreamCaptureStatusInvalidated : cudaStreamCaptureStatusActive;
@@ -123,11 +133,12 @@ void forbid_waiting_for_capture(CUstream_st& stream) {
 }
 
 void forbid_legacy_stream_during_capture(const CUstream_st& stream) {
-  if (!stream.is_legacy) return;
-  for (const auto& capture : context().captures) {
-    if (capture->origin->flags & cudaStreamNonBlocking) continue;
-    invalidate(*capture);
-    fail(cudaErrorStreamCaptureImplicit, "the legacy default stream would depend on a capturing stream");
+  try {
+    require_not_implicit(stream);
+  } catch (const ApiError&) {
+    for (const auto& capture : context().captures)
+      if (blocks_legacy_stream(*capture)) invalidate(*capture);
+    throw;
   }
 }
 
@@ -157,8 +168,7 @@ CKL_EMU_API cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCap
   return api("cudaStreamIsCapturing", [&] {
     require_value(status, "pCaptureStatus must not be null");
     CUstream_st& stream = resolve_stream(handle);
-    *status = cudaStreamCaptureStatusNone;
-    forbid_legacy_stream_during_capture(stream);
+    require_not_implicit(stream);
     *status = capture_status(stream);
   });
 }
@@ -169,6 +179,7 @@ CKL_EMU_API cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, cudaStream
   return api("cudaStreamGetCaptureInfo", [&] {
     require_value(status, "captureStatus_out must not be null");
     CUstream_st& stream = resolve_stream(handle);
+    require_not_implicit(stream);
     *status = capture_status(stream);
     if (*status != cudaStreamCaptureStatusActive) return;
     if (id) *id = stream.capture->id;

@@ -27,10 +27,12 @@ void require_device(int device) {
   require(device == 0, cudaErrorInvalidDevice, "the emulator has one device, 0, but device is {}", device);
 }
 
+int gpc_count() { return (options().sm_count + limits::max_sms_per_gpc - 1) / limits::max_sms_per_gpc; }
+
 int sms_of_gpc(int gpc) {
-  const int sms = options().sm_count, pairs = sms / 2;
-  const int own_pairs = pairs / limits::gpc_count + (gpc < pairs % limits::gpc_count ? 1 : 0);
-  return own_pairs * 2 + (gpc == limits::gpc_count - 1 ? sms % 2 : 0);  // an odd SM count leaves one over
+  const int sms = options().sm_count, pairs = sms / 2, gpcs = gpc_count();
+  const int own_pairs = pairs / gpcs + (gpc < pairs % gpcs ? 1 : 0);
+  return own_pairs * 2 + (gpc == gpcs - 1 ? sms % 2 : 0);  // an odd SM count leaves one over
 }
 
 int device_attribute(cudaDeviceAttr attribute) {

@@ -42,7 +42,7 @@ constexpr int shared_unit = 128;
 constexpr int constant_bytes = 64 * 1024;
 constexpr int portable_cluster_size = 8;
 constexpr int max_cluster_size = 16;
-constexpr int gpc_count = 8;  // SMs of a cluster lie in one GPC, and come in pairs
+constexpr int max_sms_per_gpc = 18;  // the SMs of a cluster lie in one GPC; they come in pairs
 constexpr int stream_priority_least = 0, stream_priority_greatest = -5;
 }  // namespace limits
 
@@ -55,7 +55,8 @@ cudaDeviceProp device_properties();
 /// What cudaDriverGetVersion reports.
 int emulated_driver_version();
 
-/// SMs of each GPC, in a model that spreads the SM pairs evenly.
+/// The number of GPCs, and the SMs of each, in a model that spreads the SM pairs evenly over as few as can be.
+int gpc_count();
 int sms_of_gpc(int gpc);
 
 }  // namespace emu

@@ -73,14 +73,6 @@ KernelOperation launch_of(const void* function, const cudaLaunchConfig_t& config
 
 int threads_of(dim3 block) { return int(block.x * block.y * block.z); }
 
-/// Clusters of `size` blocks that are resident at once: the blocks of one lie in one GPC.
-int resident_clusters(CUkern_st& kernel, int threads, std::size_t dynamic_shared, int size) {
-  const int per_sm = max_blocks_per_sm(kernel, threads, dynamic_shared);
-  int clusters = 0;
-  for (int gpc = 0; gpc < limits::gpc_count; ++gpc) clusters += sms_of_gpc(gpc) * per_sm / size;
-  return clusters;
-}
-
 }  // namespace
 
 CKL_EMU_API cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* function) {
@@ -172,7 +164,7 @@ CKL_EMU_API cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, const void
     const int limit = launch.kernel->non_portable_cluster ? limits::max_cluster_size : limits::portable_cluster_size;
     require(size >= 1 && size <= limit, cudaErrorInvalidClusterSize, "a cluster must have 1 to {} blocks, but has {}", limit, size);
     // Without a cluster there are none: an H100 answers 0 to a configuration that has no cluster attribute.
-    *clusters = size == 1 && !launch.cluster.x ? 0 : resident_clusters(*launch.kernel, threads_of(config->blockDim), config->dynamicSmemBytes, size);
+    *clusters = size == 1 && !launch.cluster.x ? 0 : max_clusters(*launch.kernel, threads_of(config->blockDim), config->dynamicSmemBytes, size);
   });
 }
 
@@ -183,6 +175,6 @@ CKL_EMU_API cudaError_t cudaOccupancyMaxPotentialClusterSize(int* size, const vo
     *size = 0;
     const int limit = launch.kernel->non_portable_cluster ? limits::max_cluster_size : limits::portable_cluster_size;
     for (int candidate = 1; candidate <= limit; candidate *= 2)
-      if (resident_clusters(*launch.kernel, threads_of(config->blockDim), config->dynamicSmemBytes, candidate) > 0) *size = candidate;
+      if (max_clusters(*launch.kernel, threads_of(config->blockDim), config->dynamicSmemBytes, candidate) > 0) *size = candidate;
   });
 }

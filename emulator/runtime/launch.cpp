@@ -18,13 +18,7 @@ std::string text(dim3 size) { return fmt::format("{}x{}x{}", size.x, size.y, siz
 std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
 int clusters_of(const KernelOperation& launch) {
-  const dim3 cluster = effective_cluster(launch);
-  const auto size = int(volume(cluster));
-  const int per_sm = max_blocks_per_sm(*launch.kernel, int(volume(launch.block)), launch.dynamic_shared);
-  // The blocks of a cluster lie in one GPC, and may share an SM.
-  int clusters = 0;
-  for (int gpc = 0; gpc < limits::gpc_count; ++gpc) clusters += sms_of_gpc(gpc) * per_sm / size;
-  return clusters;
+  return max_clusters(*launch.kernel, int(volume(launch.block)), launch.dynamic_shared, int(volume(effective_cluster(launch))));
 }
 
 void validate_cluster(const KernelOperation& launch, const KernelFacts& facts) {
@@ -122,6 +116,13 @@ int max_blocks_per_sm(CUkern_st& kernel, int threads, std::size_t dynamic_shared
   const auto registers = int(round_up(std::uint64_t(facts.registers) * limits::warp_size, limits::register_unit_per_warp)) * warps;
   return std::min({limits::blocks_per_sm, limits::threads_per_sm / (warps * limits::warp_size), limits::shared_per_sm / shared,
                    limits::registers_per_sm / std::max(registers, 1)});
+}
+
+int max_clusters(CUkern_st& kernel, int threads, std::size_t dynamic_shared, int size) {
+  const int per_sm = max_blocks_per_sm(kernel, threads, dynamic_shared);
+  int clusters = 0;
+  for (int gpc = 0; gpc < gpc_count(); ++gpc) clusters += sms_of_gpc(gpc) * per_sm / size;
+  return clusters;
 }
 
 }  // namespace emu

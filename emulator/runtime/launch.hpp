@@ -38,5 +38,7 @@ void run_launch(const KernelOperation& launch);
 
 /// Blocks of `threads` threads that fit one SM at a time.
 int max_blocks_per_sm(CUkern_st& kernel, int threads, std::size_t dynamic_shared);
+/// Clusters of `size` such blocks that fit the device at a time: the blocks of one lie in one GPC, and may share an SM.
+int max_clusters(CUkern_st& kernel, int threads, std::size_t dynamic_shared, int size);
 
 }  // namespace emu

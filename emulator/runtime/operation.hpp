@@ -26,7 +26,7 @@ struct Region {
 struct KernelOperation {
   CUkern_st* kernel = nullptr;
   dim3 grid, block;
-  dim3 cluster;  // {0, 0, 0}: what the kernel itself requires, or none
+  dim3 cluster{0, 0, 0};  // so: what the kernel itself requires, or none
   std::size_t dynamic_shared = 0;
   bool cooperative = false;
   bool programmatic = false;  // may start before the work in front of it has ended

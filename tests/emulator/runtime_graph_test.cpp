@@ -175,6 +175,10 @@ TEST_F(Graphs, LegacyStreamDependsOnBlockingCaptures) {
   ASSERT_OK(end());
   EXPECT_OK(cudaGraphDestroy(graph));
   ASSERT_OK(cudaStreamBeginCapture(blocking, cudaStreamCaptureModeRelaxed));
+  cudaStreamCaptureStatus status{};
+  EXPECT_EQ(cudaErrorStreamCaptureImplicit, cudaStreamIsCapturing(cudaStreamLegacy, &status));  // asking does no harm
+  EXPECT_OK(cudaStreamIsCapturing(blocking, &status));
+  EXPECT_EQ(status, cudaStreamCaptureStatusActive);
   EXPECT_EQ(cudaErrorStreamCaptureImplicit, cudaMemsetAsync(memory, 0, 4, cudaStreamLegacy));
   EXPECT_EQ(cudaErrorStreamCaptureInvalidated, cudaStreamEndCapture(blocking, &graph));
   EXPECT_EQ(cudaErrorStreamCaptureUnsupported, cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeGlobal));
