@@ -56,7 +56,8 @@ static_assert(sizeof(EntryHeader) == 64);
 constexpr std::uint64_t max_ptx_bytes = std::uint64_t(1) << 30;
 
 std::string decompress(std::span<const std::byte> payload, const EntryHeader& header) {
-  if (header.compressed_bytes > payload.size()) throw FatbinError("the fat binary's compressed PTX reaches beyond its entry");
+  if (header.compressed_bytes > payload.size())
+    throw FatbinError("the fat binary's compressed PTX reaches beyond its entry");
   if (header.raw_bytes > max_ptx_bytes) throw FatbinError("the fat binary announces more than 1 GiB of PTX");
   // The frame knows its size too: memory is taken only for what both agree on.
   const unsigned long long announced = ZSTD_getFrameContentSize(payload.data(), header.compressed_bytes);
@@ -65,7 +66,8 @@ std::string decompress(std::span<const std::byte> payload, const EntryHeader& he
     throw FatbinError("the fat binary's header and its zstd frame disagree about the size of the PTX");
   std::string text(header.raw_bytes, '\0');
   const std::size_t size = ZSTD_decompress(text.data(), text.size(), payload.data(), header.compressed_bytes);
-  if (ZSTD_isError(size)) throw FatbinError(fmt::format("the fat binary's PTX cannot be decompressed: {}", ZSTD_getErrorName(size)));
+  if (ZSTD_isError(size))
+    throw FatbinError(fmt::format("the fat binary's PTX cannot be decompressed: {}", ZSTD_getErrorName(size)));
   text.resize(size);
   return text;
 }
@@ -117,7 +119,8 @@ std::size_t read_entry(std::span<const std::byte> bytes, Fatbin& fatbin) {
   if (header.header_bytes < sizeof(EntryHeader) || header.header_bytes > bytes.size() ||
       header.padded_bytes > bytes.size() - header.header_bytes)
     throw FatbinError("an entry of the fat binary reaches beyond its end");
-  if (header.arch > 10000) throw FatbinError(fmt::format("the fat binary names architecture {}, which none is", header.arch));
+  if (header.arch > 10000)
+    throw FatbinError(fmt::format("the fat binary names architecture {}, which none is", header.arch));
   auto payload = bytes.subspan(header.header_bytes, header.padded_bytes);
   const int arch = int(header.arch);
   const char suffix = suffix_of(header.flags);
@@ -150,7 +153,8 @@ std::string Fatbin::why_no_ptx() const {
   std::vector<std::string> held = machine_code;
   for (const PtxImage& image : ptx) held.push_back("PTX for " + arch_name("compute", image.arch, image.suffix));
   return fmt::format(
-      "the fat binary holds no PTX that compute capability 9.0 can run, but {}; the emulator executes PTX: compile with "
+      "the fat binary holds no PTX that compute capability 9.0 can run, but {}; the emulator executes PTX: compile "
+      "with "
       "-gencode arch=compute_90a,code=[sm_90a,compute_90a] (code=sm_90a alone embeds none)",
       held.empty() ? "nothing at all" : fmt::format("{}", fmt::join(held, ", ")));
 }
@@ -186,7 +190,8 @@ Fatbin read_fatbin(const void* image) {
 Fatbin read_fatbin_wrapper(const void* wrapper) {
   Wrapper fields;
   std::memcpy(&fields, wrapper, sizeof fields);
-  if (fields.magic != wrapper_magic || !fields.data) throw FatbinError("the program registered something else than a fat binary");
+  if (fields.magic != wrapper_magic || !fields.data)
+    throw FatbinError("the program registered something else than a fat binary");
   return read_fatbin(fields.data);
 }
 

@@ -24,9 +24,10 @@ bool all_joined(const Capture& capture) {
   return std::all_of(capture.nodes.begin(), capture.nodes.end(), [&](auto* node) { return reached.contains(node); });
 }
 
-void begin_capture(cudaStream_t handle, CUgraph_st* graph, std::vector<CUgraphNode_st*> dependencies, cudaStreamCaptureMode mode) {
-  require_value(mode >= cudaStreamCaptureModeGlobal && mode <= cudaStreamCaptureModeRelaxed, "mode {} is not a cudaStreamCaptureMode",
-                int(mode));
+void begin_capture(cudaStream_t handle, CUgraph_st* graph, std::vector<CUgraphNode_st*> dependencies,
+                   cudaStreamCaptureMode mode) {
+  require_value(mode >= cudaStreamCaptureModeGlobal && mode <= cudaStreamCaptureModeRelaxed,
+                "mode {} is not a cudaStreamCaptureMode", int(mode));
   CUstream_st& stream = resolve_stream(handle);
   require(!stream.is_legacy, cudaErrorStreamCaptureUnsupported, "the legacy default stream cannot be captured");
   if (stream.capture) {
@@ -81,7 +82,8 @@ cudaStreamCaptureStatus capture_status(const CUstream_st& stream) {
 void invalidate(Capture& capture) { capture.invalidated = true; }
 
 void require_valid(const CUstream_st& stream) {
-  require(!stream.capture->invalidated, cudaErrorStreamCaptureInvalidated, "the capture was invalidated by an earlier error");
+  require(!stream.capture->invalidated, cudaErrorStreamCaptureInvalidated,
+          "the capture was invalidated by an earlier error");
 }
 
 void join(CUstream_st& stream, const std::shared_ptr<Capture>& capture) {
@@ -116,8 +118,9 @@ void forbid_unsafe_call_during_capture() {
   if (thread_capture_mode == cudaStreamCaptureModeRelaxed) return;
   for (const auto& capture : context().captures) {
     const bool mine = capture->thread == std::this_thread::get_id();
-    const bool forbids = (mine && capture->mode != cudaStreamCaptureModeRelaxed) ||
-                         (thread_capture_mode == cudaStreamCaptureModeGlobal && capture->mode == cudaStreamCaptureModeGlobal);
+    const bool forbids =
+        (mine && capture->mode != cudaStreamCaptureModeRelaxed) ||
+        (thread_capture_mode == cudaStreamCaptureModeGlobal && capture->mode == cudaStreamCaptureModeGlobal);
     if (!forbids) continue;
     invalidate(*capture);
     fail(cudaErrorStreamCaptureUnsupported, "this call is not permitted while a stream is capturing");
@@ -150,10 +153,13 @@ CKL_EMU_API cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCa
   return api("cudaStreamBeginCapture", [&] { begin_capture(stream, nullptr, {}, mode); });
 }
 
-CKL_EMU_API cudaError_t cudaStreamBeginCaptureToGraph(cudaStream_t stream, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                                      const cudaGraphEdgeData* edges, std::size_t count, cudaStreamCaptureMode mode) {
-  return api("cudaStreamBeginCaptureToGraph",
-             [&] { begin_capture(stream, &get_graph(graph), read_dependencies(graph, dependencies, edges, count), mode); });
+CKL_EMU_API cudaError_t cudaStreamBeginCaptureToGraph(cudaStream_t stream, cudaGraph_t graph,
+                                                      const cudaGraphNode_t* dependencies,
+                                                      const cudaGraphEdgeData* edges, std::size_t count,
+                                                      cudaStreamCaptureMode mode) {
+  return api("cudaStreamBeginCaptureToGraph", [&] {
+    begin_capture(stream, &get_graph(graph), read_dependencies(graph, dependencies, edges, count), mode);
+  });
 }
 
 CKL_EMU_API cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
@@ -173,9 +179,10 @@ CKL_EMU_API cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCap
   });
 }
 
-CKL_EMU_API cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, cudaStreamCaptureStatus* status, unsigned long long* id,
-                                                 cudaGraph_t* graph, const cudaGraphNode_t** dependencies,
-                                                 const cudaGraphEdgeData** edges, std::size_t* count) {
+CKL_EMU_API cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, cudaStreamCaptureStatus* status,
+                                                 unsigned long long* id, cudaGraph_t* graph,
+                                                 const cudaGraphNode_t** dependencies, const cudaGraphEdgeData** edges,
+                                                 std::size_t* count) {
   return api("cudaStreamGetCaptureInfo", [&] {
     require_value(status, "captureStatus_out must not be null");
     CUstream_st& stream = resolve_stream(handle);
@@ -191,7 +198,8 @@ CKL_EMU_API cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, cudaStream
 }
 
 CKL_EMU_API cudaError_t cudaStreamUpdateCaptureDependencies(cudaStream_t handle, cudaGraphNode_t* dependencies,
-                                                            const cudaGraphEdgeData* edges, std::size_t count, unsigned flags) {
+                                                            const cudaGraphEdgeData* edges, std::size_t count,
+                                                            unsigned flags) {
   return api("cudaStreamUpdateCaptureDependencies", [&] {
     CUstream_st& stream = resolve_stream(handle);
     require(stream.capture != nullptr, cudaErrorIllegalState, "the stream is not capturing");
@@ -205,10 +213,13 @@ CKL_EMU_API cudaError_t cudaStreamUpdateCaptureDependencies(cudaStream_t handle,
 }
 
 CKL_EMU_API cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
-  return api("cudaThreadExchangeStreamCaptureMode", [&] {
-    require_value(mode, "mode must not be null");
-    require_value(*mode >= cudaStreamCaptureModeGlobal && *mode <= cudaStreamCaptureModeRelaxed, "mode {} is not a cudaStreamCaptureMode",
-                  int(*mode));
-    std::swap(*mode, thread_capture_mode);
-  }, ApiKind::harmless);
+  return api(
+      "cudaThreadExchangeStreamCaptureMode",
+      [&] {
+        require_value(mode, "mode must not be null");
+        require_value(*mode >= cudaStreamCaptureModeGlobal && *mode <= cudaStreamCaptureModeRelaxed,
+                      "mode {} is not a cudaStreamCaptureMode", int(*mode));
+        std::swap(*mode, thread_capture_mode);
+      },
+      ApiKind::harmless);
 }

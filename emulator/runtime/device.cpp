@@ -128,10 +128,11 @@ int device_attribute(cudaDeviceAttr attribute) {
     default: break;
   }
   // Sizes of textures and surfaces: there are none.
-  const bool texture = (attribute >= cudaDevAttrMaxTexture1DWidth && attribute <= cudaDevAttrMaxTexture2DLayeredLayers) ||
-                       (attribute >= cudaDevAttrMaxTexture1DLayeredWidth && attribute <= cudaDevAttrMaxTexture3DDepthAlt) ||
-                       (attribute >= cudaDevAttrMaxTextureCubemapWidth && attribute <= cudaDevAttrMaxTexture2DMipmappedHeight) ||
-                       attribute == cudaDevAttrMaxTexture1DMipmappedWidth;
+  const bool texture =
+      (attribute >= cudaDevAttrMaxTexture1DWidth && attribute <= cudaDevAttrMaxTexture2DLayeredLayers) ||
+      (attribute >= cudaDevAttrMaxTexture1DLayeredWidth && attribute <= cudaDevAttrMaxTexture3DDepthAlt) ||
+      (attribute >= cudaDevAttrMaxTextureCubemapWidth && attribute <= cudaDevAttrMaxTexture2DMipmappedHeight) ||
+      attribute == cudaDevAttrMaxTexture1DMipmappedWidth;
   require_value(texture, "{} is not a cudaDeviceAttr", int(attribute));
   return 0;
 }

@@ -34,10 +34,13 @@ CKL_EMU_API cudaError_t cudaGetDeviceCount(int* count) {
 }
 
 CKL_EMU_API cudaError_t cudaGetDevice(int* device) {
-  return api("cudaGetDevice", [&] {
-    require_value(device, "device must not be null");
-    *device = 0;
-  }, ApiKind::harmless);
+  return api(
+      "cudaGetDevice",
+      [&] {
+        require_value(device, "device must not be null");
+        *device = 0;
+      },
+      ApiKind::harmless);
 }
 
 CKL_EMU_API cudaError_t cudaSetDevice(int device) {
@@ -93,16 +96,19 @@ CKL_EMU_API cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attrib
 }
 
 CKL_EMU_API cudaError_t cudaDeviceReset() {
-  return api("cudaDeviceReset", [&] {
-    forbid_unsafe_call_during_capture();
-    Context& c = context();
-    c.graph_execs.clear();
-    c.graphs.clear();
-    c.streams.clear();
-    c.events.clear();
-    c.memory.release_all();
-    status::set_fault(cudaSuccess);
-  }, ApiKind::harmless);
+  return api(
+      "cudaDeviceReset",
+      [&] {
+        forbid_unsafe_call_during_capture();
+        Context& c = context();
+        c.graph_execs.clear();
+        c.graphs.clear();
+        c.streams.clear();
+        c.events.clear();
+        c.memory.release_all();
+        status::set_fault(cudaSuccess);
+      },
+      ApiKind::harmless);
 }
 
 CKL_EMU_API cudaError_t cudaDeviceSetLimit(cudaLimit limit, std::size_t value) {
@@ -154,7 +160,8 @@ CKL_EMU_API cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greate
 CKL_EMU_API cudaError_t cudaDeviceGetPCIBusId(char* text, int length, int device) {
   return api("cudaDeviceGetPCIBusId", [&] {
     require_device(device);
-    require_value(text && length > int(std::strlen(pci_bus_id)), "the text needs room for {} characters", std::strlen(pci_bus_id) + 1);
+    require_value(text && length > int(std::strlen(pci_bus_id)), "the text needs room for {} characters",
+                  std::strlen(pci_bus_id) + 1);
     std::strcpy(text, pci_bus_id);
   });
 }
@@ -187,17 +194,23 @@ CKL_EMU_API cudaError_t cudaDeviceDisablePeerAccess(int peer) {
 }
 
 CKL_EMU_API cudaError_t cudaDriverGetVersion(int* version) {
-  return api("cudaDriverGetVersion", [&] {
-    require_value(version, "driverVersion must not be null");
-    *version = driver_version;
-  }, ApiKind::harmless);
+  return api(
+      "cudaDriverGetVersion",
+      [&] {
+        require_value(version, "driverVersion must not be null");
+        *version = driver_version;
+      },
+      ApiKind::harmless);
 }
 
 CKL_EMU_API cudaError_t cudaRuntimeGetVersion(int* version) {
-  return api("cudaRuntimeGetVersion", [&] {
-    require_value(version, "runtimeVersion must not be null");
-    *version = CUDART_VERSION;
-  }, ApiKind::harmless);
+  return api(
+      "cudaRuntimeGetVersion",
+      [&] {
+        require_value(version, "runtimeVersion must not be null");
+        *version = CUDART_VERSION;
+      },
+      ApiKind::harmless);
 }
 
 CKL_EMU_API cudaError_t cudaGetLastError() { return status::take_last_error(); }
@@ -210,4 +223,6 @@ CKL_EMU_API cudaError_t cudaProfilerStop() {
   return api("cudaProfilerStop", [] {});
 }
 
-CKL_EMU_API cudaChannelFormatDesc cudaCreateChannelDesc(int x, int y, int z, int w, cudaChannelFormatKind kind) { return {x, y, z, w, kind}; }
+CKL_EMU_API cudaChannelFormatDesc cudaCreateChannelDesc(int x, int y, int z, int w, cudaChannelFormatKind kind) {
+  return {x, y, z, w, kind};
+}

@@ -14,8 +14,10 @@ namespace emu {
 
 namespace {
 
-static_assert(CU_TENSOR_MAP_NUM_QWORDS * sizeof(cuuint64_t) == tensor_map_bytes && alignof(CUtensorMap) % tensor_map_alignment == 0);
-static_assert(int(TensorDataType::f16) == CU_TENSOR_MAP_DATA_TYPE_FLOAT16 && int(TensorDataType::bf16) == CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 &&
+static_assert(CU_TENSOR_MAP_NUM_QWORDS * sizeof(cuuint64_t) == tensor_map_bytes &&
+              alignof(CUtensorMap) % tensor_map_alignment == 0);
+static_assert(int(TensorDataType::f16) == CU_TENSOR_MAP_DATA_TYPE_FLOAT16 &&
+              int(TensorDataType::bf16) == CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 &&
               int(TensorDataType::tf32_ftz) == CU_TENSOR_MAP_DATA_TYPE_TFLOAT32_FTZ &&
               int(TensorDataType::u6x16_align16) == CU_TENSOR_MAP_DATA_TYPE_16U6_ALIGN16B);
 static_assert(int(TensorInterleave::bytes32) == CU_TENSOR_MAP_INTERLEAVE_32B);
@@ -43,12 +45,14 @@ template <class Ours, class Theirs> Ours narrow(Theirs value) {
 
 CUresult CUDAAPI tensor_map_encode_tiled(CUtensorMap* out, CUtensorMapDataType type, cuuint32_t rank, void* address,
                                          const cuuint64_t* sizes, const cuuint64_t* strides, const cuuint32_t* box,
-                                         const cuuint32_t* element_strides, CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
-                                         CUtensorMapL2promotion l2_promotion, CUtensorMapFloatOOBfill oob_fill) {
+                                         const cuuint32_t* element_strides, CUtensorMapInterleave interleave,
+                                         CUtensorMapSwizzle swizzle, CUtensorMapL2promotion l2_promotion,
+                                         CUtensorMapFloatOOBfill oob_fill) {
   constexpr const char* name = "cuTensorMapEncodeTiled";
   if (!out || misaligned(out)) return invalid(name, "tensorMap must not be null, and be aligned to 64 bytes");
   if (!address) return invalid(name, "globalAddress must not be null");
-  if (rank < 1 || rank > cuuint32_t(TensorMap::max_rank)) return invalid(name, fmt::format("tensorRank must be 1 to 5, but is {}", rank));
+  if (rank < 1 || rank > cuuint32_t(TensorMap::max_rank))
+    return invalid(name, fmt::format("tensorRank must be 1 to 5, but is {}", rank));
   if (!sizes || !box || !element_strides || (rank > 1 && !strides))
     return invalid(name, "globalDim, globalStrides, boxDim and elementStrides must not be null");
   TensorMap map;
@@ -86,9 +90,10 @@ CUresult CUDAAPI tensor_map_replace_address(CUtensorMap* map, void* address) {
   return CUDA_SUCCESS;
 }
 
-CUresult CUDAAPI tensor_map_encode_im2col(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*, const cuuint64_t*,
-                                          const int*, const int*, cuuint32_t, cuuint32_t, const cuuint32_t*, CUtensorMapInterleave,
-                                          CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
+CUresult CUDAAPI tensor_map_encode_im2col(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*,
+                                          const cuuint64_t*, const int*, const int*, cuuint32_t, cuuint32_t,
+                                          const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle,
+                                          CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
   return unsupported("cuTensorMapEncodeIm2col", "not supported by the emulator");
 }
 
@@ -104,7 +109,9 @@ CUresult CUDAAPI get_error_name(CUresult error, const char** text) {
   if (!text) return CUDA_ERROR_INVALID_VALUE;
   switch (error) {
 #define CKL_EMU_DRIVER_ERROR(name) \
-  case name: *text = #name; return CUDA_SUCCESS;
+  case name:                       \
+    *text = #name;                 \
+    return CUDA_SUCCESS;
 #include "cuda_driver_error_names.inc"
 #undef CKL_EMU_DRIVER_ERROR
   }
@@ -180,7 +187,7 @@ CKL_EMU_API cudaError_t cudaGetDriverEntryPoint(const char* symbol, void** funct
   return api("cudaGetDriverEntryPoint", [&] { find_entry_point(symbol, function, result); });
 }
 
-CKL_EMU_API cudaError_t cudaGetDriverEntryPointByVersion(const char* symbol, void** function, unsigned, unsigned long long,
-                                                         cudaDriverEntryPointQueryResult* result) {
+CKL_EMU_API cudaError_t cudaGetDriverEntryPointByVersion(const char* symbol, void** function, unsigned,
+                                                         unsigned long long, cudaDriverEntryPointQueryResult* result) {
   return api("cudaGetDriverEntryPointByVersion", [&] { find_entry_point(symbol, function, result); });
 }

@@ -40,9 +40,12 @@ struct Texts {
     by_code[cudaErrorInvalidValue] = "invalid argument";
     by_code[cudaErrorMemoryAllocation] = "out of memory";
     by_code[cudaErrorLaunchFailure] = "a kernel failed; the emulator's report on stderr says how";
-    by_code[cudaErrorIllegalAddress] = "a kernel accessed an illegal address; the emulator's report on stderr says where";
-    by_code[cudaErrorMisalignedAddress] = "a kernel accessed a misaligned address; the emulator's report on stderr says where";
-    by_code[cudaErrorLaunchTimeout] = "a kernel cannot make progress; the emulator's report on stderr says who waits for what";
+    by_code[cudaErrorIllegalAddress] =
+        "a kernel accessed an illegal address; the emulator's report on stderr says where";
+    by_code[cudaErrorMisalignedAddress] =
+        "a kernel accessed a misaligned address; the emulator's report on stderr says where";
+    by_code[cudaErrorLaunchTimeout] =
+        "a kernel cannot make progress; the emulator's report on stderr says who waits for what";
     by_code[cudaErrorNoKernelImageForDevice] = "the program embeds no PTX that the emulator can execute";
     by_code[cudaErrorInvalidPtx] = "the program's PTX is not understood by the emulator";
     by_code[cudaErrorNotSupported] = "not supported by the emulator";

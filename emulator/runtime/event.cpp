@@ -44,13 +44,15 @@ void wait_event(cudaStream_t stream_handle, cudaEvent_t handle, unsigned flags) 
     // What was recorded outside has been executed already, but a captured stream may not depend on it.
     if (stream.capture) {
       invalidate(*stream.capture);
-      fail(cudaErrorStreamCaptureIsolation, "a capturing stream cannot wait for an event that was not recorded in the capture");
+      fail(cudaErrorStreamCaptureIsolation,
+           "a capturing stream cannot wait for an event that was not recorded in the capture");
     }
     require_value(!event.capture, "the event was last recorded in a capture that has ended");
     forbid_legacy_stream_during_capture(stream);
     return;
   }
-  require(!event.capture->invalidated, cudaErrorStreamCaptureInvalidated, "the capture was invalidated by an earlier error");
+  require(!event.capture->invalidated, cudaErrorStreamCaptureInvalidated,
+          "the capture was invalidated by an earlier error");
   if (stream.capture && stream.capture != event.capture) {
     invalidate(*stream.capture);
     invalidate(*event.capture);
@@ -68,13 +70,15 @@ void wait_event(cudaStream_t stream_handle, cudaEvent_t handle, unsigned flags) 
 
 using namespace emu;
 
-CKL_EMU_API cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
+CKL_EMU_API cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
 
 CKL_EMU_API cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   return api("cudaEventCreateWithFlags", [&] {
     require_value(event, "event must not be null");
-    require_value(!(flags & ~(cudaEventBlockingSync | cudaEventDisableTiming | cudaEventInterprocess)), "flags {} are not those of an event",
-                  flags);
+    require_value(!(flags & ~(cudaEventBlockingSync | cudaEventDisableTiming | cudaEventInterprocess)),
+                  "flags {} are not those of an event", flags);
     if (flags & cudaEventInterprocess) fail_not_supported("an event shared between processes");
     auto created = std::make_unique<CUevent_st>();
     created->flags = flags;
@@ -83,7 +87,8 @@ CKL_EMU_API cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned fl
 }
 
 CKL_EMU_API cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  return api("cudaEventDestroy", [&] { context().events.remove(event); }, ApiKind::harmless);
+  return api(
+      "cudaEventDestroy", [&] { context().events.remove(event); }, ApiKind::harmless);
 }
 
 CKL_EMU_API cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {

@@ -20,8 +20,9 @@ void set_attribute(CUkern_st& kernel, cudaFuncAttribute attribute, int value) {
   switch (attribute) {
     case cudaFuncAttributeMaxDynamicSharedMemorySize: {
       const int limit = limits::shared_per_block_optin - int(facts.static_shared);
-      require_value(value >= 0 && value <= limit, "{} can use at most {} bytes of dynamic shared memory, but {} are asked for", kernel.name,
-                    limit, value);
+      require_value(value >= 0 && value <= limit,
+                    "{} can use at most {} bytes of dynamic shared memory, but {} are asked for", kernel.name, limit,
+                    value);
       kernel.max_dynamic_shared = value;
       kernel.max_dynamic_shared_set = true;
       return;
@@ -30,9 +31,15 @@ void set_attribute(CUkern_st& kernel, cudaFuncAttribute attribute, int value) {
       require_value(value >= -1 && value <= 100, "a carveout must be -1 to 100 percent, but is {}", value);
       kernel.preferred_carveout = value;
       return;
-    case cudaFuncAttributeRequiredClusterWidth: required_dimension(facts.required_cluster.x, kernel.required_cluster.x); return;
-    case cudaFuncAttributeRequiredClusterHeight: required_dimension(facts.required_cluster.y, kernel.required_cluster.y); return;
-    case cudaFuncAttributeRequiredClusterDepth: required_dimension(facts.required_cluster.z, kernel.required_cluster.z); return;
+    case cudaFuncAttributeRequiredClusterWidth:
+      required_dimension(facts.required_cluster.x, kernel.required_cluster.x);
+      return;
+    case cudaFuncAttributeRequiredClusterHeight:
+      required_dimension(facts.required_cluster.y, kernel.required_cluster.y);
+      return;
+    case cudaFuncAttributeRequiredClusterDepth:
+      required_dimension(facts.required_cluster.z, kernel.required_cluster.z);
+      return;
     case cudaFuncAttributeNonPortableClusterSizeAllowed: kernel.non_portable_cluster = value != 0; return;
     case cudaFuncAttributeClusterDimMustBeSet: kernel.cluster_must_be_set = value != 0; return;
     case cudaFuncAttributeClusterSchedulingPolicyPreference: kernel.scheduling_policy = value; return;
@@ -86,7 +93,8 @@ CKL_EMU_API cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttri
   return api("cudaFuncSetAttribute", [&] { set_attribute(resolve_function(function), attribute, value); });
 }
 
-CKL_EMU_API cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t kernel, cudaFuncAttribute attribute, int value, int device) {
+CKL_EMU_API cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t kernel, cudaFuncAttribute attribute, int value,
+                                                        int device) {
   return api("cudaKernelSetAttributeForDevice", [&] {
     require_device(device);
     set_attribute(resolve_function(kernel), attribute, value);
@@ -108,10 +116,12 @@ CKL_EMU_API cudaError_t cudaFuncGetName(const char** name, const void* function)
   });
 }
 
-CKL_EMU_API cudaError_t cudaFuncGetParamInfo(const void* function, std::size_t index, std::size_t* offset, std::size_t* size) {
+CKL_EMU_API cudaError_t cudaFuncGetParamInfo(const void* function, std::size_t index, std::size_t* offset,
+                                             std::size_t* size) {
   return api("cudaFuncGetParamInfo", [&] {
     const std::vector<KernelParam> params = params_of(resolve_function(function));
-    require_value(index < params.size() && offset, "paramIndex must be below {}, and paramOffset not null", params.size());
+    require_value(index < params.size() && offset, "paramIndex must be below {}, and paramOffset not null",
+                  params.size());
     *offset = params[index].offset;
     if (size) *size = params[index].bytes;
   });
@@ -131,8 +141,9 @@ CKL_EMU_API cudaError_t cudaGetKernel(cudaKernel_t* kernel, const void* function
   });
 }
 
-CKL_EMU_API cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void* function, int threads,
-                                                                               std::size_t shared, unsigned flags) {
+CKL_EMU_API cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void* function,
+                                                                               int threads, std::size_t shared,
+                                                                               unsigned flags) {
   return api("cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags", [&] {
     require_value(blocks, "numBlocks must not be null");
     require_value(threads > 0, "blockSize must be 1 or more, but is {}", threads);
@@ -141,40 +152,52 @@ CKL_EMU_API cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(i
   });
 }
 
-CKL_EMU_API cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* function, int threads, std::size_t shared) {
-  return cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, function, threads, shared, cudaOccupancyDefault);
+CKL_EMU_API cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* function, int threads,
+                                                                      std::size_t shared) {
+  return cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, function, threads, shared,
+                                                                cudaOccupancyDefault);
 }
 
-CKL_EMU_API cudaError_t cudaOccupancyAvailableDynamicSMemPerBlock(std::size_t* bytes, const void* function, int blocks, int threads) {
+CKL_EMU_API cudaError_t cudaOccupancyAvailableDynamicSMemPerBlock(std::size_t* bytes, const void* function, int blocks,
+                                                                  int threads) {
   return api("cudaOccupancyAvailableDynamicSMemPerBlock", [&] {
-    require_value(bytes && blocks > 0 && threads > 0, "dynamicSmemSize must not be null, numBlocks and blockSize not 0");
+    require_value(bytes && blocks > 0 && threads > 0,
+                  "dynamicSmemSize must not be null, numBlocks and blockSize not 0");
     CUkern_st& kernel = resolve_function(function);
-    require_value(max_blocks_per_sm(kernel, threads, 0) >= blocks, "{} blocks of {} threads do not fit one SM", blocks, threads);
+    require_value(max_blocks_per_sm(kernel, threads, 0) >= blocks, "{} blocks of {} threads do not fit one SM", blocks,
+                  threads);
     const std::size_t fixed = facts_of(kernel).static_shared + limits::shared_reserved_per_block;
     const std::size_t share = std::size_t(limits::shared_per_sm / blocks) / limits::shared_unit * limits::shared_unit;
-    *bytes = std::min(share > fixed ? share - fixed : 0, limits::shared_per_block_optin - facts_of(kernel).static_shared);
+    *bytes =
+        std::min(share > fixed ? share - fixed : 0, limits::shared_per_block_optin - facts_of(kernel).static_shared);
   });
 }
 
-CKL_EMU_API cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, const void* function, const cudaLaunchConfig_t* config) {
+CKL_EMU_API cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, const void* function,
+                                                       const cudaLaunchConfig_t* config) {
   return api("cudaOccupancyMaxActiveClusters", [&] {
     require_value(clusters && config, "numClusters and launchConfig must not be null");
     const KernelOperation launch = launch_of(function, *config);
     const int size = threads_of(effective_cluster(launch));
     const int limit = launch.kernel->non_portable_cluster ? limits::max_cluster_size : limits::portable_cluster_size;
-    require(size >= 1 && size <= limit, cudaErrorInvalidClusterSize, "a cluster must have 1 to {} blocks, but has {}", limit, size);
+    require(size >= 1 && size <= limit, cudaErrorInvalidClusterSize, "a cluster must have 1 to {} blocks, but has {}",
+            limit, size);
     // Without a cluster there are none: an H100 answers 0 to a configuration that has no cluster attribute.
-    *clusters = size == 1 && !launch.cluster.x ? 0 : max_clusters(*launch.kernel, threads_of(config->blockDim), config->dynamicSmemBytes, size);
+    *clusters = size == 1 && !launch.cluster.x
+                    ? 0
+                    : max_clusters(*launch.kernel, threads_of(config->blockDim), config->dynamicSmemBytes, size);
   });
 }
 
-CKL_EMU_API cudaError_t cudaOccupancyMaxPotentialClusterSize(int* size, const void* function, const cudaLaunchConfig_t* config) {
+CKL_EMU_API cudaError_t cudaOccupancyMaxPotentialClusterSize(int* size, const void* function,
+                                                             const cudaLaunchConfig_t* config) {
   return api("cudaOccupancyMaxPotentialClusterSize", [&] {
     require_value(size && config, "clusterSize and launchConfig must not be null");
     const KernelOperation launch = launch_of(function, *config);
     *size = 0;
     const int limit = launch.kernel->non_portable_cluster ? limits::max_cluster_size : limits::portable_cluster_size;
     for (int candidate = 1; candidate <= limit; candidate *= 2)
-      if (max_clusters(*launch.kernel, threads_of(config->blockDim), config->dynamicSmemBytes, candidate) > 0) *size = candidate;
+      if (max_clusters(*launch.kernel, threads_of(config->blockDim), config->dynamicSmemBytes, candidate) > 0)
+        *size = candidate;
   });
 }

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <unordered_map>
 
-
 using namespace emu;
 
 CUgraph_st::~CUgraph_st() {
   for (const auto& node : nodes) {
     context().nodes.erase(node.get());
-    if (auto* child = std::get_if<ChildGraphOperation>(&node->operation)) context().child_graphs.erase(child->graph.get());
+    if (auto* child = std::get_if<ChildGraphOperation>(&node->operation))
+      context().child_graphs.erase(child->graph.get());
   }
 }
 
@@ -26,8 +26,8 @@ CUgraphNode_st& get_node(cudaGraphNode_t handle) {
   return *handle;
 }
 
-std::vector<CUgraphNode_st*> read_dependencies(cudaGraph_t graph, const cudaGraphNode_t* nodes, const cudaGraphEdgeData* edges,
-                                               std::size_t count) {
+std::vector<CUgraphNode_st*> read_dependencies(cudaGraph_t graph, const cudaGraphNode_t* nodes,
+                                               const cudaGraphEdgeData* edges, std::size_t count) {
   require_value(count == 0 || nodes, "the list of dependencies must not be null where its length is {}", count);
   std::vector<CUgraphNode_st*> list;
   for (std::size_t i = 0; i < count; ++i) {
@@ -36,8 +36,9 @@ std::vector<CUgraphNode_st*> read_dependencies(cudaGraph_t graph, const cudaGrap
     require_value(std::find(list.begin(), list.end(), &node) == list.end(), "dependency {} is listed twice", i);
     // A programmatic edge lets the second kernel start early; running it later is within its contract.
     if (edges)
-      require_value(edges[i].type == cudaGraphDependencyTypeDefault || edges[i].type == cudaGraphDependencyTypeProgrammatic,
-                    "edge {} has an unknown type, {}", i, int(edges[i].type));
+      require_value(
+          edges[i].type == cudaGraphDependencyTypeDefault || edges[i].type == cudaGraphDependencyTypeProgrammatic,
+          "edge {} has an unknown type, {}", i, int(edges[i].type));
     list.push_back(&node);
   }
   return list;
@@ -49,7 +50,8 @@ CUgraphNode_st* add_node(CUgraph_st& graph, Operation operation, std::vector<CUg
   node->operation = std::move(operation);
   node->dependencies = std::move(dependencies);
   context().nodes.insert(node.get());
-  if (auto* child = std::get_if<ChildGraphOperation>(&node->operation)) context().child_graphs.insert(child->graph.get());
+  if (auto* child = std::get_if<ChildGraphOperation>(&node->operation))
+    context().child_graphs.insert(child->graph.get());
   graph.nodes.push_back(std::move(node));
   return graph.nodes.back().get();
 }
@@ -60,7 +62,8 @@ std::unique_ptr<CUgraph_st> clone(const CUgraph_st& graph) {
   std::unordered_map<const CUgraphNode_st*, CUgraphNode_st*> copies;
   // Captured graphs may list a node before what it was later made to depend on, so the edges come second.
   for (const auto& node : graph.nodes) {
-    require(!std::holds_alternative<AllocOperation>(node->operation) && !std::holds_alternative<FreeOperation>(node->operation),
+    require(!std::holds_alternative<AllocOperation>(node->operation) &&
+                !std::holds_alternative<FreeOperation>(node->operation),
             cudaErrorNotSupported, "a graph with memory nodes cannot be cloned");
     Operation operation = node->operation;
     if (auto* child = std::get_if<ChildGraphOperation>(&operation)) child->graph = clone(*child->graph);
@@ -69,7 +72,8 @@ std::unique_ptr<CUgraph_st> clone(const CUgraph_st& graph) {
     copies[node.get()] = added;
   }
   for (const auto& node : graph.nodes)
-    for (CUgraphNode_st* dependency : node->dependencies) copies[node.get()]->dependencies.push_back(copies[dependency]);
+    for (CUgraphNode_st* dependency : node->dependencies)
+      copies[node.get()]->dependencies.push_back(copies[dependency]);
   return copy;
 }
 

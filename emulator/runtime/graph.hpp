@@ -9,8 +9,8 @@ CUgraph_st& get_graph(cudaGraph_t handle);
 CUgraphNode_st& get_node(cudaGraphNode_t handle);
 
 /// The nodes of an API call's list, checked: they belong to `graph`, no one is there twice, and the edges are plain.
-std::vector<CUgraphNode_st*> read_dependencies(cudaGraph_t graph, const cudaGraphNode_t* nodes, const cudaGraphEdgeData* edges,
-                                               std::size_t count);
+std::vector<CUgraphNode_st*> read_dependencies(cudaGraph_t graph, const cudaGraphNode_t* nodes,
+                                               const cudaGraphEdgeData* edges, std::size_t count);
 
 CUgraphNode_st* add_node(CUgraph_st& graph, Operation operation, std::vector<CUgraphNode_st*> dependencies);
 

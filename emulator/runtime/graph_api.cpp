@@ -8,8 +8,8 @@ using namespace emu;
 
 namespace {
 
-void add_node_for_api(cudaGraphNode_t* out, cudaGraph_t graph, const cudaGraphNode_t* dependencies, const cudaGraphEdgeData* edges,
-                      std::size_t count, Operation operation) {
+void add_node_for_api(cudaGraphNode_t* out, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
+                      const cudaGraphEdgeData* edges, std::size_t count, Operation operation) {
   require_value(out, "pGraphNode must not be null");
   CUgraph_st& target = get_graph(graph);
   auto list = read_dependencies(graph, dependencies, edges, count);
@@ -54,12 +54,15 @@ CKL_EMU_API cudaError_t cudaGraphCreate(cudaGraph_t* graph, unsigned flags) {
 }
 
 CKL_EMU_API cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  return api("cudaGraphDestroy", [&] {
-    for (const auto& capture : context().captures)
-      require_value(capture->graph != graph, "a graph cannot be destroyed while it is being captured");
-    require_value(!context().child_graphs.contains(graph), "a child graph belongs to its node");
-    context().graphs.remove(graph);
-  }, ApiKind::harmless);
+  return api(
+      "cudaGraphDestroy",
+      [&] {
+        for (const auto& capture : context().captures)
+          require_value(capture->graph != graph, "a graph cannot be destroyed while it is being captured");
+        require_value(!context().child_graphs.contains(graph), "a child graph belongs to its node");
+        context().graphs.remove(graph);
+      },
+      ApiKind::harmless);
 }
 
 CKL_EMU_API cudaError_t cudaGraphClone(cudaGraph_t* copy, cudaGraph_t graph) {
@@ -83,58 +86,67 @@ CKL_EMU_API cudaError_t cudaGraphNodeFindInClone(cudaGraphNode_t* found, cudaGra
 
 // Adding nodes, and their parameters.
 
-CKL_EMU_API cudaError_t cudaGraphAddEmptyNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                              std::size_t count) {
-  return api("cudaGraphAddEmptyNode", [&] { add_node_for_api(node, graph, dependencies, nullptr, count, EmptyOperation{}); });
+CKL_EMU_API cudaError_t cudaGraphAddEmptyNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                              const cudaGraphNode_t* dependencies, std::size_t count) {
+  return api("cudaGraphAddEmptyNode",
+             [&] { add_node_for_api(node, graph, dependencies, nullptr, count, EmptyOperation{}); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                               std::size_t count, const cudaKernelNodeParams* params) {
+CKL_EMU_API cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                               const cudaGraphNode_t* dependencies, std::size_t count,
+                                               const cudaKernelNodeParams* params) {
   return api("cudaGraphAddKernelNode",
              [&] { add_node_for_api(node, graph, dependencies, nullptr, count, read_params(params)); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddMemcpyNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                               std::size_t count, const cudaMemcpy3DParms* params) {
+CKL_EMU_API cudaError_t cudaGraphAddMemcpyNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                               const cudaGraphNode_t* dependencies, std::size_t count,
+                                               const cudaMemcpy3DParms* params) {
   return api("cudaGraphAddMemcpyNode",
              [&] { add_node_for_api(node, graph, dependencies, nullptr, count, read_params(params)); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddMemcpyNode1D(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                                 std::size_t count, void* dst, const void* src, std::size_t bytes, cudaMemcpyKind kind) {
+CKL_EMU_API cudaError_t cudaGraphAddMemcpyNode1D(cudaGraphNode_t* node, cudaGraph_t graph,
+                                                 const cudaGraphNode_t* dependencies, std::size_t count, void* dst,
+                                                 const void* src, std::size_t bytes, cudaMemcpyKind kind) {
   return api("cudaGraphAddMemcpyNode1D",
              [&] { add_node_for_api(node, graph, dependencies, nullptr, count, linear_copy(dst, src, bytes, kind)); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddMemsetNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                               std::size_t count, const cudaMemsetParams* params) {
+CKL_EMU_API cudaError_t cudaGraphAddMemsetNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                               const cudaGraphNode_t* dependencies, std::size_t count,
+                                               const cudaMemsetParams* params) {
   return api("cudaGraphAddMemsetNode",
              [&] { add_node_for_api(node, graph, dependencies, nullptr, count, read_params(params)); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddHostNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                             std::size_t count, const cudaHostNodeParams* params) {
+CKL_EMU_API cudaError_t cudaGraphAddHostNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                             const cudaGraphNode_t* dependencies, std::size_t count,
+                                             const cudaHostNodeParams* params) {
   return api("cudaGraphAddHostNode",
              [&] { add_node_for_api(node, graph, dependencies, nullptr, count, read_params(params)); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddChildGraphNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                                   std::size_t count, cudaGraph_t child) {
+CKL_EMU_API cudaError_t cudaGraphAddChildGraphNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                                   const cudaGraphNode_t* dependencies, std::size_t count,
+                                                   cudaGraph_t child) {
   return api("cudaGraphAddChildGraphNode", [&] {
     require_value(child != graph, "a graph cannot be its own child");
     add_node_for_api(node, graph, dependencies, nullptr, count, ChildGraphOperation{clone(get_graph(child))});
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddEventRecordNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                                    std::size_t count, cudaEvent_t event) {
+CKL_EMU_API cudaError_t cudaGraphAddEventRecordNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                                    const cudaGraphNode_t* dependencies, std::size_t count,
+                                                    cudaEvent_t event) {
   return api("cudaGraphAddEventRecordNode", [&] {
     add_node_for_api(node, graph, dependencies, nullptr, count, EventRecordOperation{&context().events.get(event)});
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddEventWaitNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                                  std::size_t count, cudaEvent_t event) {
+CKL_EMU_API cudaError_t cudaGraphAddEventWaitNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                                  const cudaGraphNode_t* dependencies, std::size_t count,
+                                                  cudaEvent_t event) {
   return api("cudaGraphAddEventWaitNode", [&] {
     add_node_for_api(node, graph, dependencies, nullptr, count, EventWaitOperation{&context().events.get(event)});
   });
@@ -159,8 +171,9 @@ void* emu::allocate_in_capture(CUstream_st& stream, std::size_t bytes) {
   return address;
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddMemAllocNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                                 std::size_t count, cudaMemAllocNodeParams* params) {
+CKL_EMU_API cudaError_t cudaGraphAddMemAllocNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                                 const cudaGraphNode_t* dependencies, std::size_t count,
+                                                 cudaMemAllocNodeParams* params) {
   return api("cudaGraphAddMemAllocNode", [&] {
     require_value(params && params->bytesize, "nodeParams must ask for one byte or more");
     params->dptr = allocate_for_graph(graph, params->bytesize);
@@ -168,17 +181,19 @@ CKL_EMU_API cudaError_t cudaGraphAddMemAllocNode(cudaGraphNode_t* node, cudaGrap
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddMemFreeNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                                std::size_t count, void* address) {
+CKL_EMU_API cudaError_t cudaGraphAddMemFreeNode(cudaGraphNode_t* node, cudaGraph_t graph,
+                                                const cudaGraphNode_t* dependencies, std::size_t count, void* address) {
   return api("cudaGraphAddMemFreeNode",
              [&] { add_node_for_api(node, graph, dependencies, nullptr, count, FreeOperation{address}); });
 }
 
 CKL_EMU_API cudaError_t cudaGraphAddNode(cudaGraphNode_t* node, cudaGraph_t graph, const cudaGraphNode_t* dependencies,
-                                         const cudaGraphEdgeData* edges, std::size_t count, cudaGraphNodeParams* params) {
+                                         const cudaGraphEdgeData* edges, std::size_t count,
+                                         cudaGraphNodeParams* params) {
   return api("cudaGraphAddNode", [&] {
     require_value(params, "nodeParams must not be null");
-    if (params->type == cudaGraphNodeTypeMemAlloc) params->alloc.dptr = allocate_for_graph(graph, params->alloc.bytesize);
+    if (params->type == cudaGraphNodeTypeMemAlloc)
+      params->alloc.dptr = allocate_for_graph(graph, params->alloc.bytesize);
     add_node_for_api(node, graph, dependencies, edges, count, read_params(*params));
   });
 }
@@ -213,7 +228,8 @@ CKL_EMU_API cudaError_t cudaGraphKernelNodeSetParams(cudaGraphNode_t node, const
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphKernelNodeGetAttribute(cudaGraphNode_t handle, cudaLaunchAttributeID id, cudaLaunchAttributeValue* value) {
+CKL_EMU_API cudaError_t cudaGraphKernelNodeGetAttribute(cudaGraphNode_t handle, cudaLaunchAttributeID id,
+                                                        cudaLaunchAttributeValue* value) {
   return api("cudaGraphKernelNodeGetAttribute", [&] {
     require_value(value, "value_out must not be null");
     *value = read_attribute(operation_of<KernelOperation>(handle, "kernel"), id);
@@ -261,8 +277,8 @@ CKL_EMU_API cudaError_t cudaGraphMemcpyNodeSetParams(cudaGraphNode_t node, const
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphMemcpyNodeSetParams1D(cudaGraphNode_t node, void* dst, const void* src, std::size_t bytes,
-                                                       cudaMemcpyKind kind) {
+CKL_EMU_API cudaError_t cudaGraphMemcpyNodeSetParams1D(cudaGraphNode_t node, void* dst, const void* src,
+                                                       std::size_t bytes, cudaMemcpyKind kind) {
   return api("cudaGraphMemcpyNodeSetParams1D", [&] {
     auto& operation = operation_of<CopyOperation>(node, "memcpy");
     CopyOperation changed = linear_copy(dst, src, bytes, kind);
@@ -378,8 +394,8 @@ CKL_EMU_API cudaError_t cudaGraphGetRootNodes(cudaGraph_t graph, cudaGraphNode_t
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphGetEdges(cudaGraph_t graph, cudaGraphNode_t* from, cudaGraphNode_t* to, cudaGraphEdgeData* edges,
-                                          std::size_t* count) {
+CKL_EMU_API cudaError_t cudaGraphGetEdges(cudaGraph_t graph, cudaGraphNode_t* from, cudaGraphNode_t* to,
+                                          cudaGraphEdgeData* edges, std::size_t* count) {
   return api("cudaGraphGetEdges", [&] {
     require_value(!from == !to, "from and to must both be null, or neither");
     std::vector<cudaGraphNode_t> starts, ends;
@@ -396,24 +412,25 @@ CKL_EMU_API cudaError_t cudaGraphGetEdges(cudaGraph_t graph, cudaGraphNode_t* fr
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphNodeGetDependencies(cudaGraphNode_t node, cudaGraphNode_t* nodes, cudaGraphEdgeData* edges,
-                                                     std::size_t* count) {
+CKL_EMU_API cudaError_t cudaGraphNodeGetDependencies(cudaGraphNode_t node, cudaGraphNode_t* nodes,
+                                                     cudaGraphEdgeData* edges, std::size_t* count) {
   return api("cudaGraphNodeGetDependencies", [&] {
     answer_list(get_node(node).dependencies, nodes, count);
     if (nodes) answer_edges(edges, *count);
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphNodeGetDependentNodes(cudaGraphNode_t node, cudaGraphNode_t* nodes, cudaGraphEdgeData* edges,
-                                                       std::size_t* count) {
+CKL_EMU_API cudaError_t cudaGraphNodeGetDependentNodes(cudaGraphNode_t node, cudaGraphNode_t* nodes,
+                                                       cudaGraphEdgeData* edges, std::size_t* count) {
   return api("cudaGraphNodeGetDependentNodes", [&] {
     answer_list(dependents_of(get_node(node)), nodes, count);
     if (nodes) answer_edges(edges, *count);
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphAddDependencies(cudaGraph_t graph, const cudaGraphNode_t* from, const cudaGraphNode_t* to,
-                                                 const cudaGraphEdgeData*, std::size_t count) {
+CKL_EMU_API cudaError_t cudaGraphAddDependencies(cudaGraph_t graph, const cudaGraphNode_t* from,
+                                                 const cudaGraphNode_t* to, const cudaGraphEdgeData*,
+                                                 std::size_t count) {
   return api("cudaGraphAddDependencies", [&] {
     require_value(!count || (from && to), "from and to must not be null");
     for (std::size_t i = 0; i < count; ++i) {
@@ -431,8 +448,9 @@ CKL_EMU_API cudaError_t cudaGraphAddDependencies(cudaGraph_t graph, const cudaGr
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphRemoveDependencies(cudaGraph_t graph, const cudaGraphNode_t* from, const cudaGraphNode_t* to,
-                                                    const cudaGraphEdgeData*, std::size_t count) {
+CKL_EMU_API cudaError_t cudaGraphRemoveDependencies(cudaGraph_t graph, const cudaGraphNode_t* from,
+                                                    const cudaGraphNode_t* to, const cudaGraphEdgeData*,
+                                                    std::size_t count) {
   return api("cudaGraphRemoveDependencies", [&] {
     require_value(!count || (from && to), "from and to must not be null");
     for (std::size_t i = 0; i < count; ++i) {
@@ -445,12 +463,14 @@ CKL_EMU_API cudaError_t cudaGraphRemoveDependencies(cudaGraph_t graph, const cud
 CKL_EMU_API cudaError_t cudaGraphDestroyNode(cudaGraphNode_t handle) {
   return api("cudaGraphDestroyNode", [&] {
     CUgraphNode_st& node = get_node(handle);
-    require(!std::holds_alternative<AllocOperation>(node.operation) && !std::holds_alternative<FreeOperation>(node.operation),
+    require(!std::holds_alternative<AllocOperation>(node.operation) &&
+                !std::holds_alternative<FreeOperation>(node.operation),
             cudaErrorNotSupported, "memory nodes cannot be destroyed");
     CUgraph_st& graph = *node.graph;
     for (const auto& other : graph.nodes) std::erase(other->dependencies, &node);
     context().nodes.erase(&node);
-    if (auto* child = std::get_if<ChildGraphOperation>(&node.operation)) context().child_graphs.erase(child->graph.get());
+    if (auto* child = std::get_if<ChildGraphOperation>(&node.operation))
+      context().child_graphs.erase(child->graph.get());
     std::erase_if(graph.nodes, [&](const auto& owned) { return owned.get() == &node; });
   });
 }

@@ -94,7 +94,8 @@ cudaGraphExecUpdateResultInfo update(CUgraphExec_st& exec, const CUgraph_st& gra
       auto& changed = std::get<KernelOperation>(after);
       const bool same_cluster = kernel->cluster.x == changed.cluster.x && kernel->cluster.y == changed.cluster.y &&
                                 kernel->cluster.z == changed.cluster.z;
-      if (!same_cluster || kernel->cooperative != changed.cooperative) return refuse(cudaGraphExecUpdateErrorAttributesChanged, order[i]);
+      if (!same_cluster || kernel->cooperative != changed.cooperative)
+        return refuse(cudaGraphExecUpdateErrorAttributesChanged, order[i]);
     }
     if (std::holds_alternative<AllocOperation>(before) || std::holds_alternative<FreeOperation>(before))
       return refuse(cudaGraphExecUpdateErrorNotSupported, order[i]);
@@ -119,7 +120,8 @@ void launch(cudaGraphExec_t handle, cudaStream_t stream_handle) {
     for (const Step& step : exec.steps) {
       std::vector<CUgraphNode_st*> dependencies;
       for (std::size_t i : step.dependencies) dependencies.push_back(nodes[i]);
-      nodes.push_back(add_node(*child, step.enabled ? snapshot(step.operation) : Operation(EmptyOperation{}), std::move(dependencies)));
+      nodes.push_back(add_node(*child, step.enabled ? snapshot(step.operation) : Operation(EmptyOperation{}),
+                               std::move(dependencies)));
     }
     child->allocations = exec.allocations;
     capture_node(stream, ChildGraphOperation{std::move(child)});
@@ -143,11 +145,13 @@ CKL_EMU_API cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t 
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long flags) {
+CKL_EMU_API cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* exec, cudaGraph_t graph,
+                                                      unsigned long long flags) {
   return cudaGraphInstantiate(exec, graph, flags);
 }
 
-CKL_EMU_API cudaError_t cudaGraphInstantiateWithParams(cudaGraphExec_t* exec, cudaGraph_t graph, cudaGraphInstantiateParams* params) {
+CKL_EMU_API cudaError_t cudaGraphInstantiateWithParams(cudaGraphExec_t* exec, cudaGraph_t graph,
+                                                       cudaGraphInstantiateParams* params) {
   return api("cudaGraphInstantiateWithParams", [&] {
     require_value(exec && params, "pGraphExec and instantiateParams must not be null");
     params->result_out = cudaGraphInstantiateError;
@@ -158,7 +162,8 @@ CKL_EMU_API cudaError_t cudaGraphInstantiateWithParams(cudaGraphExec_t* exec, cu
 }
 
 CKL_EMU_API cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
-  return api("cudaGraphExecDestroy", [&] { context().graph_execs.remove(exec); }, ApiKind::harmless);
+  return api(
+      "cudaGraphExecDestroy", [&] { context().graph_execs.remove(exec); }, ApiKind::harmless);
 }
 
 CKL_EMU_API cudaError_t cudaGraphExecGetFlags(cudaGraphExec_t exec, unsigned long long* flags) {
@@ -179,7 +184,8 @@ CKL_EMU_API cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t strea
   return api("cudaGraphLaunch", [&] { launch(exec, stream); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph, cudaGraphExecUpdateResultInfo* info) {
+CKL_EMU_API cudaError_t cudaGraphExecUpdate(cudaGraphExec_t exec, cudaGraph_t graph,
+                                            cudaGraphExecUpdateResultInfo* info) {
   return api("cudaGraphExecUpdate", [&] {
     cudaGraphExecUpdateResultInfo result = update(context().graph_execs.get(exec), get_graph(graph));
     if (info) *info = result;
@@ -205,7 +211,8 @@ CKL_EMU_API cudaError_t cudaGraphNodeGetEnabled(cudaGraphExec_t exec, cudaGraphN
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node, const cudaKernelNodeParams* params) {
+CKL_EMU_API cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
+                                                         const cudaKernelNodeParams* params) {
   return api("cudaGraphExecKernelNodeSetParams", [&] {
     auto& operation = operation_of<KernelOperation>(exec, node, "kernel");
     KernelOperation changed = read_params(params);
@@ -216,38 +223,45 @@ CKL_EMU_API cudaError_t cudaGraphExecKernelNodeSetParams(cudaGraphExec_t exec, c
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphExecMemcpyNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node, const cudaMemcpy3DParms* params) {
+CKL_EMU_API cudaError_t cudaGraphExecMemcpyNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
+                                                         const cudaMemcpy3DParms* params) {
   return api("cudaGraphExecMemcpyNodeSetParams",
              [&] { replace(operation_of<CopyOperation>(exec, node, "memcpy"), read_params(params)); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphExecMemcpyNodeSetParams1D(cudaGraphExec_t exec, cudaGraphNode_t node, void* dst, const void* src,
-                                                           std::size_t bytes, cudaMemcpyKind kind) {
+CKL_EMU_API cudaError_t cudaGraphExecMemcpyNodeSetParams1D(cudaGraphExec_t exec, cudaGraphNode_t node, void* dst,
+                                                           const void* src, std::size_t bytes, cudaMemcpyKind kind) {
   return api("cudaGraphExecMemcpyNodeSetParams1D",
              [&] { replace(operation_of<CopyOperation>(exec, node, "memcpy"), linear_copy(dst, src, bytes, kind)); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphExecMemsetNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node, const cudaMemsetParams* params) {
+CKL_EMU_API cudaError_t cudaGraphExecMemsetNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
+                                                         const cudaMemsetParams* params) {
   return api("cudaGraphExecMemsetNodeSetParams",
              [&] { replace(operation_of<FillOperation>(exec, node, "memset"), read_params(params)); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphExecHostNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node, const cudaHostNodeParams* params) {
-  return api("cudaGraphExecHostNodeSetParams", [&] { replace(operation_of<HostOperation>(exec, node, "host"), read_params(params)); });
+CKL_EMU_API cudaError_t cudaGraphExecHostNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
+                                                       const cudaHostNodeParams* params) {
+  return api("cudaGraphExecHostNodeSetParams",
+             [&] { replace(operation_of<HostOperation>(exec, node, "host"), read_params(params)); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphExecEventRecordNodeSetEvent(cudaGraphExec_t exec, cudaGraphNode_t node, cudaEvent_t event) {
+CKL_EMU_API cudaError_t cudaGraphExecEventRecordNodeSetEvent(cudaGraphExec_t exec, cudaGraphNode_t node,
+                                                             cudaEvent_t event) {
   return api("cudaGraphExecEventRecordNodeSetEvent", [&] {
     operation_of<EventRecordOperation>(exec, node, "event record").event = &context().events.get(event);
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphExecEventWaitNodeSetEvent(cudaGraphExec_t exec, cudaGraphNode_t node, cudaEvent_t event) {
+CKL_EMU_API cudaError_t cudaGraphExecEventWaitNodeSetEvent(cudaGraphExec_t exec, cudaGraphNode_t node,
+                                                           cudaEvent_t event) {
   return api("cudaGraphExecEventWaitNodeSetEvent",
              [&] { operation_of<EventWaitOperation>(exec, node, "event wait").event = &context().events.get(event); });
 }
 
-CKL_EMU_API cudaError_t cudaGraphExecChildGraphNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node, cudaGraph_t child) {
+CKL_EMU_API cudaError_t cudaGraphExecChildGraphNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
+                                                             cudaGraph_t child) {
   return api("cudaGraphExecChildGraphNodeSetParams", [&] {
     auto& operation = operation_of<ChildGraphOperation>(exec, node, "child graph");
     auto inner = instantiate(*operation.graph, 0);
@@ -257,7 +271,8 @@ CKL_EMU_API cudaError_t cudaGraphExecChildGraphNodeSetParams(cudaGraphExec_t exe
   });
 }
 
-CKL_EMU_API cudaError_t cudaGraphExecNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node, cudaGraphNodeParams* params) {
+CKL_EMU_API cudaError_t cudaGraphExecNodeSetParams(cudaGraphExec_t exec, cudaGraphNode_t node,
+                                                   cudaGraphNodeParams* params) {
   return api("cudaGraphExecNodeSetParams", [&] {
     require_value(params, "nodeParams must not be null");
     Step& step = get_step(exec, node);

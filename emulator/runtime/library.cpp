@@ -56,10 +56,14 @@ std::unique_ptr<CUlib_st> make_library(const void* image, std::string name) {
   auto library = std::make_unique<CUlib_st>();
   library->name = std::move(name);
   try {
-    if (is_fatbin(image)) library->fatbin = read_fatbin(image);
-    else if (is_fatbin_wrapper(image)) library->fatbin = read_fatbin_wrapper(image);
-    else if (looks_like_ptx(image)) library->fatbin.ptx.push_back({90, 'a', static_cast<const char*>(image)});
-    else fail(cudaErrorInvalidKernelImage, "the image is neither a fat binary nor PTX text; a cubin cannot be emulated");
+    if (is_fatbin(image))
+      library->fatbin = read_fatbin(image);
+    else if (is_fatbin_wrapper(image))
+      library->fatbin = read_fatbin_wrapper(image);
+    else if (looks_like_ptx(image))
+      library->fatbin.ptx.push_back({90, 'a', static_cast<const char*>(image)});
+    else
+      fail(cudaErrorInvalidKernelImage, "the image is neither a fat binary nor PTX text; a cubin cannot be emulated");
   } catch (const FatbinError& error) {
     status::say(error.what());
     fail(cudaErrorInvalidKernelImage, "{}", error.what());
@@ -123,7 +127,9 @@ GlobalVariable resolve_symbol(const void* symbol) {
   return *variable;
 }
 
-CUlib_st* register_library(const void* wrapper) { return libraries().registered.add(make_library(wrapper, "the program's fat binary")); }
+CUlib_st* register_library(const void* wrapper) {
+  return libraries().registered.add(make_library(wrapper, "the program's fat binary"));
+}
 
 void unregister_library(CUlib_st* library) {
   if (!libraries().registered.find(library)) return;
@@ -148,9 +154,11 @@ void check_options(unsigned jit_count, const cudaLibraryOption* options, unsigne
   if (jit_count) status::log("the options of the JIT compiler have no effect");
   for (unsigned i = 0; i < count; ++i) {
     require_value(options, "libraryOptions must not be null");
-    require_value(options[i] == cudaLibraryHostUniversalFunctionAndDataTable || options[i] == cudaLibraryBinaryIsPreserved,
-                  "library option {} is unknown", int(options[i]));
-    if (options[i] == cudaLibraryHostUniversalFunctionAndDataTable) fail_not_supported("cudaLibraryHostUniversalFunctionAndDataTable");
+    require_value(
+        options[i] == cudaLibraryHostUniversalFunctionAndDataTable || options[i] == cudaLibraryBinaryIsPreserved,
+        "library option {} is unknown", int(options[i]));
+    if (options[i] == cudaLibraryHostUniversalFunctionAndDataTable)
+      fail_not_supported("cudaLibraryHostUniversalFunctionAndDataTable");
   }
 }
 
@@ -165,8 +173,8 @@ cudaLibrary_t add_library(std::unique_ptr<CUlib_st> library) {
 
 using namespace emu;
 
-CKL_EMU_API cudaError_t cudaLibraryLoadData(cudaLibrary_t* library, const void* code, cudaJitOption*, void**, unsigned jit_count,
-                                            cudaLibraryOption* options, void**, unsigned count) {
+CKL_EMU_API cudaError_t cudaLibraryLoadData(cudaLibrary_t* library, const void* code, cudaJitOption*, void**,
+                                            unsigned jit_count, cudaLibraryOption* options, void**, unsigned count) {
   return api("cudaLibraryLoadData", [&] {
     require_value(library && code, "library and code must not be null");
     forbid_unsafe_call_during_capture();
@@ -175,8 +183,9 @@ CKL_EMU_API cudaError_t cudaLibraryLoadData(cudaLibrary_t* library, const void* 
   });
 }
 
-CKL_EMU_API cudaError_t cudaLibraryLoadFromFile(cudaLibrary_t* library, const char* file, cudaJitOption*, void**, unsigned jit_count,
-                                                cudaLibraryOption* options, void**, unsigned count) {
+CKL_EMU_API cudaError_t cudaLibraryLoadFromFile(cudaLibrary_t* library, const char* file, cudaJitOption*, void**,
+                                                unsigned jit_count, cudaLibraryOption* options, void**,
+                                                unsigned count) {
   return api("cudaLibraryLoadFromFile", [&] {
     require_value(library && file, "library and fileName must not be null");
     forbid_unsafe_call_during_capture();
@@ -184,7 +193,8 @@ CKL_EMU_API cudaError_t cudaLibraryLoadFromFile(cudaLibrary_t* library, const ch
     std::ifstream stream(file, std::ios::binary);
     require(bool(stream), cudaErrorFileNotFound, "{} cannot be read", file);
     std::string bytes{std::istreambuf_iterator<char>(stream), {}};
-    require(bytes.size() >= sizeof(std::uint64_t), cudaErrorInvalidKernelImage, "{} is too short to be a fat binary or PTX", file);
+    require(bytes.size() >= sizeof(std::uint64_t), cudaErrorInvalidKernelImage,
+            "{} is too short to be a fat binary or PTX", file);
     std::unique_ptr<CUlib_st> made;
     if (is_fatbin(bytes.data())) {
       made = std::make_unique<CUlib_st>();
@@ -195,7 +205,8 @@ CKL_EMU_API cudaError_t cudaLibraryLoadFromFile(cudaLibrary_t* library, const ch
         fail(cudaErrorInvalidKernelImage, "{}", error.what());
       }
     } else {
-      require(!is_fatbin_wrapper(bytes.data()), cudaErrorInvalidKernelImage, "{} is neither a fat binary nor PTX text", file);
+      require(!is_fatbin_wrapper(bytes.data()), cudaErrorInvalidKernelImage, "{} is neither a fat binary nor PTX text",
+              file);
       made = make_library(bytes.c_str(), file);
     }
     *library = add_library(std::move(made));
@@ -203,11 +214,14 @@ CKL_EMU_API cudaError_t cudaLibraryLoadFromFile(cudaLibrary_t* library, const ch
 }
 
 CKL_EMU_API cudaError_t cudaLibraryUnload(cudaLibrary_t library) {
-  return api("cudaLibraryUnload", [&] {
-    forbid_unsafe_call_during_capture();
-    forget(get_library(library));
-    libraries().loaded.remove(library);
-  }, ApiKind::harmless);
+  return api(
+      "cudaLibraryUnload",
+      [&] {
+        forbid_unsafe_call_during_capture();
+        forget(get_library(library));
+        libraries().loaded.remove(library);
+      },
+      ApiKind::harmless);
 }
 
 CKL_EMU_API cudaError_t cudaLibraryGetKernel(cudaKernel_t* kernel, cudaLibrary_t library, const char* name) {
@@ -236,7 +250,8 @@ CKL_EMU_API cudaError_t cudaLibraryEnumerateKernels(cudaKernel_t* kernels, unsig
   });
 }
 
-CKL_EMU_API cudaError_t cudaLibraryGetGlobal(void** address, std::size_t* bytes, cudaLibrary_t library, const char* name) {
+CKL_EMU_API cudaError_t cudaLibraryGetGlobal(void** address, std::size_t* bytes, cudaLibrary_t library,
+                                             const char* name) {
   return api("cudaLibraryGetGlobal", [&] {
     require_value((address || bytes) && name, "name, and one of dptr and bytes, must not be null");
     auto variable = find_variable(get_library(library), name);

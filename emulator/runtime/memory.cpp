@@ -12,12 +12,15 @@ namespace emu {
 namespace {
 
 bool counts_as_device_memory(MemoryKind kind) {
-  return kind == MemoryKind::device || kind == MemoryKind::pool || kind == MemoryKind::graph || kind == MemoryKind::managed;
+  return kind == MemoryKind::device || kind == MemoryKind::pool || kind == MemoryKind::graph ||
+         kind == MemoryKind::managed;
 }
 
 /// Bytes from the first to behind the last that a region of `extent` touches.
 std::size_t span_bytes(const Region& region, const Extent& extent) {
-  return extent.empty() ? 0 : (extent.depth - 1) * region.slice_pitch + (extent.height - 1) * region.row_pitch + extent.width;
+  return extent.empty()
+             ? 0
+             : (extent.depth - 1) * region.slice_pitch + (extent.height - 1) * region.row_pitch + extent.width;
 }
 
 std::uint64_t address_of(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
@@ -41,16 +44,19 @@ void validate_side(const Memory& memory, const Region& region, const Extent& ext
     require_value(side != Side::device, "{} ({}) is not device memory", name, static_cast<void*>(region.data));
     return;  // the host's own memory, whose size is not known
   }
-  require_value(side != Side::host || allocation->host_visible(), "{} ({}) is device memory, but the kind of the copy says host memory", name,
+  require_value(side != Side::host || allocation->host_visible(),
+                "{} ({}) is device memory, but the kind of the copy says host memory", name,
                 static_cast<void*>(region.data));
   const std::size_t offset = reinterpret_cast<std::uintptr_t>(region.data) - allocation->address;
-  require_value(span_bytes(region, extent) <= allocation->bytes - offset, "{} + {} bytes leaves its allocation of {} bytes by {}", name,
-                span_bytes(region, extent), allocation->bytes, span_bytes(region, extent) - (allocation->bytes - offset));
+  require_value(span_bytes(region, extent) <= allocation->bytes - offset,
+                "{} + {} bytes leaves its allocation of {} bytes by {}", name, span_bytes(region, extent),
+                allocation->bytes, span_bytes(region, extent) - (allocation->bytes - offset));
 }
 
 /// Writes the elements of one row out.
 void fill_row(std::byte* row, const FillOperation& fill) {
-  for (std::size_t x = 0; x < fill.extent.width; x += fill.element_bytes) std::memcpy(row + x, &fill.value, fill.element_bytes);
+  for (std::size_t x = 0; x < fill.extent.width; x += fill.element_bytes)
+    std::memcpy(row + x, &fill.value, fill.element_bytes);
 }
 
 }  // namespace
@@ -81,7 +87,8 @@ void Memory::adopt(void* host, std::size_t bytes, unsigned flags) {
   const auto address = reinterpret_cast<std::uintptr_t>(host);
   auto next = allocations_.lower_bound(address);
   const bool overlaps = find(host) || (next != allocations_.end() && next->first < address + bytes);
-  require(!overlaps, cudaErrorHostMemoryAlreadyRegistered, "{} bytes at {} are registered or allocated already", bytes, host);
+  require(!overlaps, cudaErrorHostMemoryAlreadyRegistered, "{} bytes at {} are registered or allocated already", bytes,
+          host);
   global_.adopt(host, bytes);
   allocations_[address] = {address, bytes, MemoryKind::registered, flags, nullptr};
 }
@@ -126,7 +133,8 @@ void Memory::validate(const CopyOperation& copy) const {
 
 void Memory::validate(const FillOperation& fill) const {
   validate_side(*this, fill.dst, fill.extent, Side::device, "devPtr");
-  require_value(reinterpret_cast<std::uintptr_t>(fill.dst.data) % fill.element_bytes == 0 && fill.dst.row_pitch % fill.element_bytes == 0,
+  require_value(reinterpret_cast<std::uintptr_t>(fill.dst.data) % fill.element_bytes == 0 &&
+                    fill.dst.row_pitch % fill.element_bytes == 0,
                 "devPtr and pitch must be aligned to elements of {} bytes", fill.element_bytes);
 }
 
@@ -139,10 +147,14 @@ void Memory::run(const CopyOperation& copy) {
       std::byte* dst = copy.dst.row(y, z);
       std::byte* src = copy.src.row(y, z);
       const std::size_t width = copy.extent.width;
-      if (to_device && from_device) global_.copy_within(address_of(dst), address_of(src), width);
-      else if (to_device) global_.copy_in(address_of(dst), src, width);
-      else if (from_device) global_.copy_out(dst, address_of(src), width);
-      else std::memmove(dst, src, width);
+      if (to_device && from_device)
+        global_.copy_within(address_of(dst), address_of(src), width);
+      else if (to_device)
+        global_.copy_in(address_of(dst), src, width);
+      else if (from_device)
+        global_.copy_out(dst, address_of(src), width);
+      else
+        std::memmove(dst, src, width);
     }
 }
 

@@ -23,10 +23,12 @@ struct Allocation {
   std::uintptr_t address = 0;
   std::size_t bytes = 0;
   MemoryKind kind = MemoryKind::device;
-  unsigned flags = 0;                 // of cudaHostAlloc and cudaHostRegister
+  unsigned flags = 0;  // of cudaHostAlloc and cudaHostRegister
   CUmemPoolHandle_st* pool = nullptr;
 
-  bool host_visible() const { return kind == MemoryKind::managed || kind == MemoryKind::pinned || kind == MemoryKind::registered; }
+  bool host_visible() const {
+    return kind == MemoryKind::managed || kind == MemoryKind::pinned || kind == MemoryKind::registered;
+  }
 };
 
 /// What programs have allocated, and the copies between it and the host's own memory.

@@ -24,7 +24,9 @@ CopyOperation linear_copy(void* dst, const void* src, std::size_t bytes, cudaMem
   return {linear(dst), linear(src), {bytes, 1, 1}, kind};
 }
 
-FillOperation linear_fill(void* dst, int value, std::size_t bytes) { return {linear(dst), {bytes, 1, 1}, unsigned(value) & 0xff, 1}; }
+FillOperation linear_fill(void* dst, int value, std::size_t bytes) {
+  return {linear(dst), {bytes, 1, 1}, unsigned(value) & 0xff, 1};
+}
 
 KernelOperation read_params(const cudaKernelNodeParams* params) {
   require_value(params, "the parameters must not be null");
@@ -35,23 +37,23 @@ KernelOperation read_params(const cudaKernelNodeParams* params) {
 CopyOperation read_params(const cudaMemcpy3DParms* params) {
   require_value(params, "the parameters must not be null");
   if (params->srcArray || params->dstArray) fail_not_supported("a copy of a CUDA array");
-  require_value(params->kind >= cudaMemcpyHostToHost && params->kind <= cudaMemcpyDefault, "kind {} is not a cudaMemcpyKind",
-                int(params->kind));
+  require_value(params->kind >= cudaMemcpyHostToHost && params->kind <= cudaMemcpyDefault,
+                "kind {} is not a cudaMemcpyKind", int(params->kind));
   const Extent extent{params->extent.width, params->extent.height, params->extent.depth};
   for (const cudaPitchedPtr* side : {&params->srcPtr, &params->dstPtr}) {
     const cudaPos& position = side == &params->srcPtr ? params->srcPos : params->dstPos;
     require(extent.height * extent.depth <= 1 || position.x + extent.width <= side->pitch, cudaErrorInvalidPitchValue,
             "a pitch of {} bytes is too small for rows of {}", side->pitch, position.x + extent.width);
-    require_value(extent.depth <= 1 || position.y + extent.height <= side->ysize, "slices of {} rows are too small for {}", side->ysize,
-                  position.y + extent.height);
+    require_value(extent.depth <= 1 || position.y + extent.height <= side->ysize,
+                  "slices of {} rows are too small for {}", side->ysize, position.y + extent.height);
   }
   return {pitched(params->dstPtr, params->dstPos), pitched(params->srcPtr, params->srcPos), extent, params->kind};
 }
 
 FillOperation read_params(const cudaMemsetParams* params) {
   require_value(params, "the parameters must not be null");
-  require_value(params->elementSize == 1 || params->elementSize == 2 || params->elementSize == 4, "elementSize must be 1, 2 or 4, but is {}",
-                params->elementSize);
+  require_value(params->elementSize == 1 || params->elementSize == 2 || params->elementSize == 4,
+                "elementSize must be 1, 2 or 4, but is {}", params->elementSize);
   FillOperation fill;
   fill.dst = {static_cast<std::byte*>(params->dst), params->pitch, 0};
   fill.extent = {params->width * params->elementSize, std::max<std::size_t>(params->height, 1), 1};
@@ -71,7 +73,8 @@ Operation read_params(const cudaGraphNodeParams& params) {
   switch (params.type) {
     case cudaGraphNodeTypeKernel: {
       const auto& kernel = params.kernel;
-      const cudaKernelNodeParams same{kernel.func, kernel.gridDim, kernel.blockDim, kernel.sharedMemBytes, kernel.kernelParams, kernel.extra};
+      const cudaKernelNodeParams same{kernel.func,           kernel.gridDim,      kernel.blockDim,
+                                      kernel.sharedMemBytes, kernel.kernelParams, kernel.extra};
       return read_params(&same);
     }
     case cudaGraphNodeTypeMemcpy: return read_params(&params.memcpy.copyParams);
@@ -98,14 +101,21 @@ Operation read_params(const cudaGraphNodeParams& params) {
 
 cudaKernelNodeParams write_params(KernelOperation& operation) {
   operation.param_pointers.clear();
-  for (const KernelParam& param : params_of(*operation.kernel)) operation.param_pointers.push_back(operation.params.data() + param.offset);
-  return {operation.kernel, operation.grid, operation.block, unsigned(operation.dynamic_shared), operation.param_pointers.data(), nullptr};
+  for (const KernelParam& param : params_of(*operation.kernel))
+    operation.param_pointers.push_back(operation.params.data() + param.offset);
+  return {operation.kernel,
+          operation.grid,
+          operation.block,
+          unsigned(operation.dynamic_shared),
+          operation.param_pointers.data(),
+          nullptr};
 }
 
 cudaMemcpy3DParms write_params(const CopyOperation& operation) {
   auto side = [&](const Region& region) {
     const std::size_t pitch = region.row_pitch ? region.row_pitch : operation.extent.width;
-    return cudaPitchedPtr{region.data, pitch, operation.extent.width, region.row_pitch ? region.slice_pitch / region.row_pitch : 1};
+    return cudaPitchedPtr{region.data, pitch, operation.extent.width,
+                          region.row_pitch ? region.slice_pitch / region.row_pitch : 1};
   };
   cudaMemcpy3DParms params{};
   params.srcPtr = side(operation.src);
@@ -116,14 +126,20 @@ cudaMemcpy3DParms write_params(const CopyOperation& operation) {
 }
 
 cudaMemsetParams write_params(const FillOperation& operation) {
-  return {operation.dst.data,      operation.dst.row_pitch, operation.value, operation.element_bytes, operation.extent.width / operation.element_bytes,
+  return {operation.dst.data,
+          operation.dst.row_pitch,
+          operation.value,
+          operation.element_bytes,
+          operation.extent.width / operation.element_bytes,
           operation.extent.height};
 }
 
 void apply_attribute(KernelOperation& operation, const cudaLaunchAttribute& attribute) {
   const cudaLaunchAttributeValue& value = attribute.val;
   switch (attribute.id) {
-    case cudaLaunchAttributeClusterDimension: operation.cluster = dim3(value.clusterDim.x, value.clusterDim.y, value.clusterDim.z); return;
+    case cudaLaunchAttributeClusterDimension:
+      operation.cluster = dim3(value.clusterDim.x, value.clusterDim.y, value.clusterDim.z);
+      return;
     case cudaLaunchAttributeCooperative: operation.cooperative = value.cooperative != 0; return;
     case cudaLaunchAttributeProgrammaticStreamSerialization:
       operation.programmatic = value.programmaticStreamSerializationAllowed != 0;
@@ -144,8 +160,10 @@ void apply_attribute(KernelOperation& operation, const cudaLaunchAttribute& attr
     // cudaLaunchKernelExC records these events.
     case cudaLaunchAttributeProgrammaticEvent:
     case cudaLaunchAttributeLaunchCompletionEvent: return;
-    case cudaLaunchAttributePreferredClusterDimension: fail_not_supported("cudaLaunchAttributePreferredClusterDimension");
-    case cudaLaunchAttributeDeviceUpdatableKernelNode: fail_not_supported("cudaLaunchAttributeDeviceUpdatableKernelNode");
+    case cudaLaunchAttributePreferredClusterDimension:
+      fail_not_supported("cudaLaunchAttributePreferredClusterDimension");
+    case cudaLaunchAttributeDeviceUpdatableKernelNode:
+      fail_not_supported("cudaLaunchAttributeDeviceUpdatableKernelNode");
     default: fail(cudaErrorInvalidValue, "{} is not a cudaLaunchAttributeID", int(attribute.id));
   }
 }

@@ -101,7 +101,7 @@ struct Context {
   HandleTable<CUgraph_st> graphs{"graph"};
   HandleTable<CUgraphExec_st> graph_execs{"executable graph"};
   HandleTable<CUmemPoolHandle_st> pools{"memory pool"};
-  std::unordered_set<const CUgraphNode_st*> nodes;   // of all graphs
+  std::unordered_set<const CUgraphNode_st*> nodes;     // of all graphs
   std::unordered_set<const CUgraph_st*> child_graphs;  // owned by nodes; programs may look at them
   CUstream_st legacy_stream;
   CUmemPoolHandle_st* default_pool = nullptr;

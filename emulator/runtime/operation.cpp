@@ -8,9 +8,7 @@ namespace emu {
 
 namespace {
 
-template <class... F> struct Overloaded : F... {
-  using F::operator()...;
-};
+template <class... F> struct Overloaded : F... { using F::operator()...; };
 
 /// Host functions run without the lock: one may wait for a thread that calls the runtime.
 void call_host(const HostOperation& operation) {
@@ -38,16 +36,18 @@ cudaGraphNodeType node_type(const Operation& operation) {
 }
 
 void validate(const Operation& operation) {
-  std::visit(Overloaded{[](const KernelOperation& launch) { validate_launch(launch); },
-                        [](const CopyOperation& copy) { context().memory.validate(copy); },
-                        [](const FillOperation& fill) { context().memory.validate(fill); },
-                        [](const HostOperation& host) { require_value(host.function, "the host function must not be null"); },
-                        [](const FreeOperation& free) {
-                          const Allocation* allocation = context().memory.find_start(free.address);
-                          require_value(allocation && allocation->kind == MemoryKind::graph, "{} was not allocated by a graph", free.address);
-                        },
-                        [](const auto&) {}},
-             operation);
+  std::visit(
+      Overloaded{[](const KernelOperation& launch) { validate_launch(launch); },
+                 [](const CopyOperation& copy) { context().memory.validate(copy); },
+                 [](const FillOperation& fill) { context().memory.validate(fill); },
+                 [](const HostOperation& host) { require_value(host.function, "the host function must not be null"); },
+                 [](const FreeOperation& free) {
+                   const Allocation* allocation = context().memory.find_start(free.address);
+                   require_value(allocation && allocation->kind == MemoryKind::graph, "{} was not allocated by a graph",
+                                 free.address);
+                 },
+                 [](const auto&) {}},
+      operation);
 }
 
 void execute(const Operation& operation) {

@@ -75,8 +75,8 @@ struct ChildGraphOperation {
 
 struct EmptyOperation {};
 
-using Operation = std::variant<KernelOperation, CopyOperation, FillOperation, HostOperation, ChildGraphOperation, EmptyOperation,
-                               EventWaitOperation, EventRecordOperation, AllocOperation, FreeOperation>;
+using Operation = std::variant<KernelOperation, CopyOperation, FillOperation, HostOperation, ChildGraphOperation,
+                               EmptyOperation, EventWaitOperation, EventRecordOperation, AllocOperation, FreeOperation>;
 
 cudaGraphNodeType node_type(const Operation& operation);
 

@@ -33,15 +33,21 @@ void parse_mode(const std::string& name, const std::string& value, Options& opti
   while (from <= value.size()) {
     const std::size_t comma = std::min(value.find(',', from), value.size());
     const std::string word = value.substr(from, comma - from);
-    if (word == "late") options.late_loads = options.late_mma = options.late_stores = true;
-    else if (word == "late-loads") options.late_loads = true;
-    else if (word == "late-mma") options.late_mma = true;
-    else if (word == "late-stores") options.late_stores = true;
-    else if (word == "random") options.random_priorities = true;
+    if (word == "late")
+      options.late_loads = options.late_mma = options.late_stores = true;
+    else if (word == "late-loads")
+      options.late_loads = true;
+    else if (word == "late-mma")
+      options.late_mma = true;
+    else if (word == "late-stores")
+      options.late_stores = true;
+    else if (word == "random")
+      options.random_priorities = true;
     else if (word != "early")
       throw OptionsError(
-          fmt::format("{} must be a comma-separated list of early, late, late-loads, late-mma, late-stores and random, but is \"{}\"", name,
-                      value));
+          fmt::format("{} must be a comma-separated list of early, late, late-loads, late-mma, late-stores and random, "
+                      "but is \"{}\"",
+                      name, value));
     from = comma + 1;
   }
 }
@@ -51,7 +57,8 @@ std::map<std::string, std::string> environment_variables() {
   for (char** entry = environ; entry && *entry; ++entry) {
     const std::string text = *entry;
     const std::size_t equals = text.find('=');
-    if (text.starts_with(prefix) && equals != std::string::npos) variables[text.substr(0, equals)] = text.substr(equals + 1);
+    if (text.starts_with(prefix) && equals != std::string::npos)
+      variables[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return variables;
 }
@@ -73,14 +80,16 @@ Options parse_options(const std::map<std::string, std::string>& variables) {
       {"SMS", [&](auto& name, auto& value) { options.sm_count = parse_integer(name, value, 1, 1024); }},
       {"THREADS", [&](auto& name, auto& value) { options.threads = parse_integer(name, value, 1, 1024); }},
       {"CHECK", [&](auto& name, auto& value) { options.checks = parse_switch(name, value); }},
-      {"SEED", [&](auto& name, auto& value) { options.seed = parse_integer<std::uint64_t>(name, value, 0, UINT64_MAX); }},
+      {"SEED",
+       [&](auto& name, auto& value) { options.seed = parse_integer<std::uint64_t>(name, value, 0, UINT64_MAX); }},
       {"LOG", [&](auto& name, auto& value) { options.log = parse_switch(name, value); }},
       {"MODE", [&](auto& name, auto& value) { parse_mode(name, value, options); }},
   };
   for (const auto& [name, value] : variables) {
     auto reader = readers.find(name.substr(std::string(prefix).size()));
     if (reader == readers.end())
-      throw OptionsError(fmt::format("{} is not a variable of the emulator; it knows GPU, SMS, THREADS, CHECK, SEED, LOG and MODE", name));
+      throw OptionsError(fmt::format(
+          "{} is not a variable of the emulator; it knows GPU, SMS, THREADS, CHECK, SEED, LOG and MODE", name));
     reader->second(name, value);
   }
   if (!options.sm_count) options.sm_count = options.gpu->sm_count;

@@ -17,8 +17,8 @@ void* allocate_in_pool(CUmemPoolHandle_st& pool, std::size_t size, cudaStream_t 
   if (stream.capture) return allocate_in_capture(stream, size);
   forbid_legacy_stream_during_capture(stream);
   const auto max_size = pool.properties.maxSize;
-  require(!max_size || context().memory.pool_bytes(&pool) + size <= max_size, cudaErrorMemoryAllocation, "the pool is limited to {} bytes",
-          max_size);
+  require(!max_size || context().memory.pool_bytes(&pool) + size <= max_size, cudaErrorMemoryAllocation,
+          "the pool is limited to {} bytes", max_size);
   void* address = context().memory.allocate(size, MemoryKind::pool, 0, &pool);
   pool.used_high = std::max<std::uint64_t>(pool.used_high, context().memory.pool_bytes(&pool));
   return address;
@@ -38,7 +38,8 @@ CKL_EMU_API cudaError_t cudaMallocAsync(void** address, std::size_t size, cudaSt
   });
 }
 
-CKL_EMU_API cudaError_t cudaMallocFromPoolAsync(void** address, std::size_t size, cudaMemPool_t pool, cudaStream_t stream) {
+CKL_EMU_API cudaError_t cudaMallocFromPoolAsync(void** address, std::size_t size, cudaMemPool_t pool,
+                                                cudaStream_t stream) {
   return api("cudaMallocFromPoolAsync", [&] {
     require_value(address, "ptr must not be null");
     *address = allocate_in_pool(context().pools.get(pool), size, stream);
@@ -87,7 +88,8 @@ CKL_EMU_API cudaError_t cudaDeviceSetMemPool(int device, cudaMemPool_t pool) {
 CKL_EMU_API cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps* properties) {
   return api("cudaMemPoolCreate", [&] {
     require_value(pool && properties, "memPool and poolProps must not be null");
-    require_value(properties->allocType == cudaMemAllocationTypePinned, "allocType must be cudaMemAllocationTypePinned");
+    require_value(properties->allocType == cudaMemAllocationTypePinned,
+                  "allocType must be cudaMemAllocationTypePinned");
     if (properties->handleTypes != cudaMemHandleTypeNone) fail_not_supported("a memory pool shared between processes");
     require_on_device(properties->location);
     auto created = std::make_unique<CUmemPoolHandle_st>();
@@ -97,14 +99,17 @@ CKL_EMU_API cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPool
 }
 
 CKL_EMU_API cudaError_t cudaMemPoolDestroy(cudaMemPool_t handle) {
-  return api("cudaMemPoolDestroy", [&] {
-    CUmemPoolHandle_st& pool = context().pools.get(handle);
-    require_value(!pool.is_default, "the default pool cannot be destroyed");
-    // What is still allocated lives on, as the API says; it belongs to no pool then.
-    context().memory.detach(&pool);
-    if (context().current_pool == &pool) context().current_pool = context().default_pool;
-    context().pools.remove(handle);
-  }, ApiKind::harmless);
+  return api(
+      "cudaMemPoolDestroy",
+      [&] {
+        CUmemPoolHandle_st& pool = context().pools.get(handle);
+        require_value(!pool.is_default, "the default pool cannot be destroyed");
+        // What is still allocated lives on, as the API says; it belongs to no pool then.
+        context().memory.detach(&pool);
+        if (context().current_pool == &pool) context().current_pool = context().default_pool;
+        context().pools.remove(handle);
+      },
+      ApiKind::harmless);
 }
 
 CKL_EMU_API cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, std::size_t) {
@@ -118,7 +123,9 @@ CKL_EMU_API cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t handle, cudaMemPoo
     switch (attribute) {
       case cudaMemPoolReuseFollowEventDependencies:
       case cudaMemPoolReuseAllowOpportunistic:
-      case cudaMemPoolReuseAllowInternalDependencies: pool.attributes[attribute] = std::uint64_t(*static_cast<int*>(value)); return;
+      case cudaMemPoolReuseAllowInternalDependencies:
+        pool.attributes[attribute] = std::uint64_t(*static_cast<int*>(value));
+        return;
       case cudaMemPoolAttrReleaseThreshold: pool.attributes[attribute] = *static_cast<std::uint64_t*>(value); return;
       case cudaMemPoolAttrReservedMemHigh:
       case cudaMemPoolAttrUsedMemHigh:
@@ -134,14 +141,18 @@ CKL_EMU_API cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t handle, cudaMemPoo
   return api("cudaMemPoolGetAttribute", [&] {
     require_value(value, "value must not be null");
     CUmemPoolHandle_st& pool = context().pools.get(handle);
-    auto set = [&](cudaMemPoolAttr key, std::uint64_t otherwise) { return pool.attributes.contains(key) ? pool.attributes[key] : otherwise; };
+    auto set = [&](cudaMemPoolAttr key, std::uint64_t otherwise) {
+      return pool.attributes.contains(key) ? pool.attributes[key] : otherwise;
+    };
     switch (attribute) {
       case cudaMemPoolReuseFollowEventDependencies:
       case cudaMemPoolReuseAllowOpportunistic:
       case cudaMemPoolReuseAllowInternalDependencies: *static_cast<int*>(value) = int(set(attribute, 1)); return;
       case cudaMemPoolAttrReleaseThreshold: *static_cast<std::uint64_t*>(value) = set(attribute, 0); return;
       case cudaMemPoolAttrReservedMemCurrent:
-      case cudaMemPoolAttrUsedMemCurrent: *static_cast<std::uint64_t*>(value) = context().memory.pool_bytes(&pool); return;
+      case cudaMemPoolAttrUsedMemCurrent:
+        *static_cast<std::uint64_t*>(value) = context().memory.pool_bytes(&pool);
+        return;
       case cudaMemPoolAttrReservedMemHigh:
       case cudaMemPoolAttrUsedMemHigh: *static_cast<std::uint64_t*>(value) = pool.used_high; return;
       default: fail(cudaErrorInvalidValue, "{} is not a cudaMemPoolAttr", int(attribute));

@@ -29,25 +29,29 @@ CUlib_st* library_of(void** handle) { return reinterpret_cast<CUlib_st*>(handle)
 CKL_EMU_API void** __cudaRegisterFatBinary(void* wrapper) {
   CUlib_st* library = nullptr;
   // A damaged fat binary has been reported; what it holds is missing, and is named when it is used.
-  api("__cudaRegisterFatBinary", [&] { library = register_library(wrapper); }, ApiKind::harmless);
+  api(
+      "__cudaRegisterFatBinary", [&] { library = register_library(wrapper); }, ApiKind::harmless);
   return reinterpret_cast<void**>(library);
 }
 
 CKL_EMU_API void __cudaRegisterFatBinaryEnd(void**) {}
 
 CKL_EMU_API void __cudaUnregisterFatBinary(void** handle) {
-  api("__cudaUnregisterFatBinary", [&] { unregister_library(library_of(handle)); }, ApiKind::harmless);
+  api(
+      "__cudaUnregisterFatBinary", [&] { unregister_library(library_of(handle)); }, ApiKind::harmless);
 }
 
 CKL_EMU_API char __cudaInitModule(void**) { return 1; }
 
-CKL_EMU_API void __cudaRegisterFunction(void** handle, const char* stub, char*, const char* name, int, uint3*, uint3*, dim3*, dim3*,
-                                        int*) {
-  api("__cudaRegisterFunction", [&] { register_function(library_of(handle), stub, name); }, ApiKind::harmless);
+CKL_EMU_API void __cudaRegisterFunction(void** handle, const char* stub, char*, const char* name, int, uint3*, uint3*,
+                                        dim3*, dim3*, int*) {
+  api(
+      "__cudaRegisterFunction", [&] { register_function(library_of(handle), stub, name); }, ApiKind::harmless);
 }
 
 CKL_EMU_API void __cudaRegisterVar(void** handle, char* shadow, char*, const char* name, int, std::size_t, int, int) {
-  api("__cudaRegisterVar", [&] { register_variable(library_of(handle), shadow, name); }, ApiKind::harmless);
+  api(
+      "__cudaRegisterVar", [&] { register_variable(library_of(handle), shadow, name); }, ApiKind::harmless);
 }
 
 CKL_EMU_API void __cudaRegisterManagedVar(void**, void**, char*, const char* name, int, std::size_t, int, int) {
@@ -66,7 +70,8 @@ CKL_EMU_API unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, std::siz
 
 CKL_EMU_API cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, std::size_t* shared, void* stream) {
   auto& stack = call_configurations();
-  if (stack.empty()) return status::finish("__cudaPopCallConfiguration", cudaErrorMissingConfiguration, "<<<>>> was not seen");
+  if (stack.empty())
+    return status::finish("__cudaPopCallConfiguration", cudaErrorMissingConfiguration, "<<<>>> was not seen");
   CallConfiguration top = stack.back();
   stack.pop_back();
   *grid = top.grid;
@@ -77,15 +82,16 @@ CKL_EMU_API cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, std:
 }
 
 CKL_EMU_API cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* stub) {
-  return api("__cudaGetKernel", [&] { *kernel = &resolve_function(stub); }, ApiKind::harmless);
+  return api(
+      "__cudaGetKernel", [&] { *kernel = &resolve_function(stub); }, ApiKind::harmless);
 }
 
-CKL_EMU_API cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments, std::size_t shared,
-                                           cudaStream_t stream) {
+CKL_EMU_API cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments,
+                                           std::size_t shared, cudaStream_t stream) {
   return cudaLaunchKernel(kernel, grid, block, arguments, shared, stream);
 }
 
-CKL_EMU_API cudaError_t __cudaLaunchKernel_ptsz(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments, std::size_t shared,
-                                                cudaStream_t stream) {
+CKL_EMU_API cudaError_t __cudaLaunchKernel_ptsz(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments,
+                                                std::size_t shared, cudaStream_t stream) {
   return cudaLaunchKernel(kernel, grid, block, arguments, shared, per_thread(stream));
 }

@@ -23,13 +23,16 @@ template <class... A> [[noreturn]] void fail(cudaError_t code, fmt::format_strin
   throw ApiError(code, fmt::format(format, std::forward<A>(arguments)...));
 }
 
-template <class... A> void require(bool condition, cudaError_t code, fmt::format_string<A...> format, A&&... arguments) {
-  if (!condition) [[unlikely]] fail(code, format, std::forward<A>(arguments)...);
+template <class... A>
+void require(bool condition, cudaError_t code, fmt::format_string<A...> format, A&&... arguments) {
+  if (!condition) [[unlikely]]
+    fail(code, format, std::forward<A>(arguments)...);
 }
 
 /// For arguments that the documentation calls invalid: cudaErrorInvalidValue.
 template <class... A> void require_value(bool condition, fmt::format_string<A...> format, A&&... arguments) {
-  if (!condition) [[unlikely]] fail(cudaErrorInvalidValue, format, std::forward<A>(arguments)...);
+  if (!condition) [[unlikely]]
+    fail(cudaErrorInvalidValue, format, std::forward<A>(arguments)...);
 }
 
 /// What a call does beyond its body.

@@ -6,7 +6,9 @@
 
 using namespace emu;
 
-CKL_EMU_API cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithPriority(stream, cudaStreamDefault, 0); }
+CKL_EMU_API cudaError_t cudaStreamCreate(cudaStream_t* stream) {
+  return cudaStreamCreateWithPriority(stream, cudaStreamDefault, 0);
+}
 
 CKL_EMU_API cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   return cudaStreamCreateWithPriority(stream, flags, 0);
@@ -15,7 +17,8 @@ CKL_EMU_API cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned
 CKL_EMU_API cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority) {
   return api("cudaStreamCreateWithPriority", [&] {
     require_value(stream, "pStream must not be null");
-    require_value(flags <= cudaStreamNonBlocking, "flags must be cudaStreamDefault or cudaStreamNonBlocking, but are {}", flags);
+    require_value(flags <= cudaStreamNonBlocking,
+                  "flags must be cudaStreamDefault or cudaStreamNonBlocking, but are {}", flags);
     auto created = std::make_unique<CUstream_st>();
     created->flags = flags;
     // A priority beyond the range is moved into it, as the API promises.
@@ -26,18 +29,21 @@ CKL_EMU_API cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsig
 }
 
 CKL_EMU_API cudaError_t cudaStreamDestroy(cudaStream_t handle) {
-  return api("cudaStreamDestroy", [&] {
-    require(handle != cudaStreamLegacy && handle != cudaStreamPerThread && handle, cudaErrorInvalidResourceHandle,
-            "the default streams cannot be destroyed");
-    std::unique_ptr<CUstream_st> stream = context().streams.remove(handle);
-    if (!stream->capture) return;
-    std::shared_ptr<Capture> capture = stream->capture;
-    invalidate(*capture);
-    std::erase(capture->streams, stream.get());
-    if (capture->origin != stream.get()) return;
-    leave(*capture);  // nobody can end it any more
-    if (capture->owns_graph) context().graphs.remove(capture->graph);
-  }, ApiKind::harmless);
+  return api(
+      "cudaStreamDestroy",
+      [&] {
+        require(handle != cudaStreamLegacy && handle != cudaStreamPerThread && handle, cudaErrorInvalidResourceHandle,
+                "the default streams cannot be destroyed");
+        std::unique_ptr<CUstream_st> stream = context().streams.remove(handle);
+        if (!stream->capture) return;
+        std::shared_ptr<Capture> capture = stream->capture;
+        invalidate(*capture);
+        std::erase(capture->streams, stream.get());
+        if (capture->origin != stream.get()) return;
+        leave(*capture);  // nobody can end it any more
+        if (capture->owns_graph) context().graphs.remove(capture->graph);
+      },
+      ApiKind::harmless);
 }
 
 CKL_EMU_API cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* priority) {
@@ -73,24 +79,29 @@ namespace {
 
 void require_stream_attribute(cudaLaunchAttributeID id) {
   require_value(id == cudaLaunchAttributeAccessPolicyWindow || id == cudaLaunchAttributeSynchronizationPolicy ||
-                    id == cudaLaunchAttributePriority || id == cudaLaunchAttributeMemSyncDomainMap || id == cudaLaunchAttributeMemSyncDomain,
+                    id == cudaLaunchAttributePriority || id == cudaLaunchAttributeMemSyncDomainMap ||
+                    id == cudaLaunchAttributeMemSyncDomain,
                 "attribute {} is not one of streams", int(id));
 }
 
 }  // namespace
 
-CKL_EMU_API cudaError_t cudaStreamGetAttribute(cudaStream_t handle, cudaLaunchAttributeID id, cudaLaunchAttributeValue* value) {
+CKL_EMU_API cudaError_t cudaStreamGetAttribute(cudaStream_t handle, cudaLaunchAttributeID id,
+                                               cudaLaunchAttributeValue* value) {
   return api("cudaStreamGetAttribute", [&] {
     require_value(value, "value_out must not be null");
     require_stream_attribute(id);
     CUstream_st& stream = resolve_stream(handle);
     *value = {};
-    if (id == cudaLaunchAttributePriority) value->priority = stream.priority;
-    else if (auto at = stream.attributes.find(id); at != stream.attributes.end()) *value = at->second;
+    if (id == cudaLaunchAttributePriority)
+      value->priority = stream.priority;
+    else if (auto at = stream.attributes.find(id); at != stream.attributes.end())
+      *value = at->second;
   });
 }
 
-CKL_EMU_API cudaError_t cudaStreamSetAttribute(cudaStream_t handle, cudaLaunchAttributeID id, const cudaLaunchAttributeValue* value) {
+CKL_EMU_API cudaError_t cudaStreamSetAttribute(cudaStream_t handle, cudaLaunchAttributeID id,
+                                               const cudaLaunchAttributeValue* value) {
   return api("cudaStreamSetAttribute", [&] {
     require_value(value, "value must not be null");
     require_stream_attribute(id);
@@ -98,7 +109,8 @@ CKL_EMU_API cudaError_t cudaStreamSetAttribute(cudaStream_t handle, cudaLaunchAt
     // These steer caches and scheduling; none changes a result.
     if (id == cudaLaunchAttributePriority)
       stream.priority = std::clamp(value->priority, limits::stream_priority_greatest, limits::stream_priority_least);
-    else stream.attributes[id] = *value;
+    else
+      stream.attributes[id] = *value;
   });
 }
 
@@ -130,11 +142,13 @@ CKL_EMU_API cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t fun
   return api("cudaLaunchHostFunc", [&] { submit(stream, HostOperation{function, data}); });
 }
 
-CKL_EMU_API cudaError_t cudaStreamAddCallback(cudaStream_t stream, cudaStreamCallback_t callback, void* data, unsigned flags) {
+CKL_EMU_API cudaError_t cudaStreamAddCallback(cudaStream_t stream, cudaStreamCallback_t callback, void* data,
+                                              unsigned flags) {
   return api("cudaStreamAddCallback", [&] {
     require_value(callback, "callback must not be null");
     require_value(flags == 0, "flags must be 0, but are {}", flags);
-    require(!resolve_stream(stream).capture, cudaErrorStreamCaptureUnsupported, "callbacks cannot be captured; use cudaLaunchHostFunc");
+    require(!resolve_stream(stream).capture, cudaErrorStreamCaptureUnsupported,
+            "callbacks cannot be captured; use cudaLaunchHostFunc");
     struct Call {
       cudaStream_t stream;
       cudaStreamCallback_t callback;

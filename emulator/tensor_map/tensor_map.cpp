@@ -24,7 +24,9 @@ std::uint64_t checksum(Words words) {
   return sum;
 }
 
-std::uint64_t field(std::uint64_t word, int first_bit, int bits) { return word >> first_bit & ((std::uint64_t(1) << bits) - 1); }
+std::uint64_t field(std::uint64_t word, int first_bit, int bits) {
+  return word >> first_bit & ((std::uint64_t(1) << bits) - 1);
+}
 
 bool is_packed(TensorDataType type) { return element_bytes(type) == 0; }
 
@@ -86,32 +88,40 @@ std::optional<std::string> find_violation(const TensorMap& map) {
   const bool interleave32 = map.interleave == TensorInterleave::bytes32;
   const bool align16 = is_packed_align16(map.type);
 
-  if (map.type > TensorDataType::u6x16_align16) return fmt::format("tensorDataType {} is not a CUtensorMapDataType", int(map.type));
-  if (map.interleave > TensorInterleave::bytes32) return fmt::format("interleave {} is not a CUtensorMapInterleave", int(map.interleave));
-  if (map.swizzle > TensorSwizzle::bytes128_atom64) return fmt::format("swizzle {} is not a CUtensorMapSwizzle", int(map.swizzle));
+  if (map.type > TensorDataType::u6x16_align16)
+    return fmt::format("tensorDataType {} is not a CUtensorMapDataType", int(map.type));
+  if (map.interleave > TensorInterleave::bytes32)
+    return fmt::format("interleave {} is not a CUtensorMapInterleave", int(map.interleave));
+  if (map.swizzle > TensorSwizzle::bytes128_atom64)
+    return fmt::format("swizzle {} is not a CUtensorMapSwizzle", int(map.swizzle));
   if (map.l2_promotion > TensorL2Promotion::bytes256)
     return fmt::format("l2Promotion {} is not a CUtensorMapL2promotion", int(map.l2_promotion));
   if (map.oob_fill > TensorOobFill::nan_request_zero_fma)
     return fmt::format("oobFill {} is not a CUtensorMapFloatOOBfill", int(map.oob_fill));
 
-  if (map.rank < 1 || map.rank > TensorMap::max_rank) return fmt::format("tensorRank must be 1 to 5, but is {}", map.rank);
-  if (interleaved && map.rank < 3) return fmt::format("tensorRank must be 3 or more with an interleaved layout, but is {}", map.rank);
+  if (map.rank < 1 || map.rank > TensorMap::max_rank)
+    return fmt::format("tensorRank must be 1 to 5, but is {}", map.rank);
+  if (interleaved && map.rank < 3)
+    return fmt::format("tensorRank must be 3 or more with an interleaved layout, but is {}", map.rank);
 
   const std::uint64_t address_alignment = interleave32 || align16 ? 32 : 16;
   if (map.global_address % address_alignment)
-    return fmt::format("globalAddress must be aligned to {} bytes, but is {:#x}", address_alignment, map.global_address);
+    return fmt::format("globalAddress must be aligned to {} bytes, but is {:#x}", address_alignment,
+                       map.global_address);
 
   for (std::uint32_t i = 0; i < map.rank; ++i)
     if (map.sizes[i] < 1 || map.sizes[i] > std::uint64_t(1) << 32)
       return fmt::format("globalDim[{}] must be 1 to 2^32, but is {}", i, map.sizes[i]);
-  if (align16 && map.sizes[0] % 128) return fmt::format("globalDim[0] must be a multiple of 128 with this packed type, but is {}", map.sizes[0]);
+  if (align16 && map.sizes[0] % 128)
+    return fmt::format("globalDim[0] must be a multiple of 128 with this packed type, but is {}", map.sizes[0]);
   if (map.type == TensorDataType::u4x16_align8 && map.sizes[0] % 2)
     return fmt::format("globalDim[0] must be even with this packed type, but is {}", map.sizes[0]);
 
   const std::uint64_t stride_unit = interleave32 || align16 ? 32 : 16;
   for (std::uint32_t i = 1; i < map.rank; ++i) {
     if (map.strides[i] % stride_unit)
-      return fmt::format("globalStrides[{}] must be a multiple of {} bytes, but is {}", i - 1, stride_unit, map.strides[i]);
+      return fmt::format("globalStrides[{}] must be a multiple of {} bytes, but is {}", i - 1, stride_unit,
+                         map.strides[i]);
     if (map.strides[i] >= std::uint64_t(1) << 40)
       return fmt::format("globalStrides[{}] must be less than 2^40 bytes, but is {}", i - 1, map.strides[i]);
   }
@@ -119,10 +129,12 @@ std::optional<std::string> find_violation(const TensorMap& map) {
   for (std::uint32_t i = 0; i < map.rank; ++i)
     if (map.box[i] < 1 || map.box[i] > 256) return fmt::format("boxDim[{}] must be 1 to 256, but is {}", i, map.box[i]);
   const std::uint64_t inner_bytes = std::uint64_t(map.box[0]) * element_bytes(map.type);
-  if (align16 && map.box[0] != 128) return fmt::format("boxDim[0] must be 128 with this packed type, but is {}", map.box[0]);
+  if (align16 && map.box[0] != 128)
+    return fmt::format("boxDim[0] must be 128 with this packed type, but is {}", map.box[0]);
   if (map.type == TensorDataType::u4x16_align8 && map.box[0] % 32)
     return fmt::format("boxDim[0] must span a multiple of 16 bytes, but spans {} elements of 4 bits", map.box[0]);
-  if (!interleaved && inner_bytes % 16) return fmt::format("boxDim[0] must span a multiple of 16 bytes, but spans {}", inner_bytes);
+  if (!interleaved && inner_bytes % 16)
+    return fmt::format("boxDim[0] must span a multiple of 16 bytes, but spans {}", inner_bytes);
 
   for (std::uint32_t i = interleaved ? 0 : 1; i < map.rank; ++i)
     if (map.element_strides[i] < 1 || map.element_strides[i] > 8)
@@ -140,7 +152,8 @@ std::optional<std::string> find_violation(const TensorMap& map) {
     return std::string("oobFill may ask for NaN only with a floating-point tensorDataType");
 
   if (is_packed(map.type)) return std::string("the packed 4-bit and 6-bit data types need compute capability 10.0");
-  if (map.swizzle > TensorSwizzle::bytes128) return std::string("swizzle atoms other than 16 bytes need compute capability 10.0");
+  if (map.swizzle > TensorSwizzle::bytes128)
+    return std::string("swizzle atoms other than 16 bytes need compute capability 10.0");
   return std::nullopt;
 }
 
@@ -154,7 +167,8 @@ void encode(const TensorMap& map, void* blob) {
   Words words{};
   words[0] = magic;
   words[1] = std::uint64_t(map.type) | std::uint64_t(map.rank) << 8 | std::uint64_t(map.swizzle) << 12 |
-             std::uint64_t(map.interleave) << 32 | std::uint64_t(map.l2_promotion) << 36 | std::uint64_t(map.oob_fill) << 40;
+             std::uint64_t(map.interleave) << 32 | std::uint64_t(map.l2_promotion) << 36 |
+             std::uint64_t(map.oob_fill) << 40;
   words[2] = map.global_address;
   for (int i = 0; i < TensorMap::max_rank; ++i) {
     words[3 + i / 2] |= std::uint64_t(std::uint32_t(map.sizes[i] - 1)) << 32 * (i % 2);

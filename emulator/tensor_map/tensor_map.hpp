@@ -22,7 +22,7 @@ enum class TensorDataType : std::uint8_t {
   f32_ftz,
   tf32,
   tf32_ftz,
-  u4x16_align8,   // the packed types need compute capability 10.0
+  u4x16_align8,  // the packed types need compute capability 10.0
   u4x16_align16,
   u6x16_align16,
 };

@@ -121,8 +121,7 @@ TEST(Fatbin, DamageIsRefusedOrHarmless) {
     for (int j = 0; j <= int(random() % 4); ++j) damaged[random() % damaged.size()] = std::byte(random());
     try {
       emu::read_fatbin(std::span<const std::byte>(damaged)).why_no_ptx();
-    } catch (const emu::FatbinError&) {
-    }
+    } catch (const emu::FatbinError&) {}
   }
 }
 

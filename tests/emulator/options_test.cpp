@@ -13,7 +13,8 @@ TEST(Options, DefaultsAreAnH100WithAllChecks) {
   EXPECT_EQ(options.sm_count, 132);
   EXPECT_GE(options.threads, 1);
   EXPECT_TRUE(options.checks);
-  EXPECT_FALSE(options.log || options.late_loads || options.late_mma || options.late_stores || options.random_priorities);
+  EXPECT_FALSE(options.log || options.late_loads || options.late_mma || options.late_stores ||
+               options.random_priorities);
   EXPECT_EQ(options.seed, 0u);
 }
 
@@ -44,11 +45,15 @@ TEST(Options, ModesCombine) {
 
 TEST(Options, MalformedValuesAreNamed) {
   const std::map<std::string, std::vector<std::string>> malformed = {
-      {"CKL_EMU_GPU", {"", "a100", "H100"}},       {"CKL_EMU_SMS", {"", "0", "-1", "8x", "2000", " 8"}},
-      {"CKL_EMU_THREADS", {"0", "two", "1.5"}},    {"CKL_EMU_CHECK", {"", "yes", "2"}},
-      {"CKL_EMU_SEED", {"-1", "0x10", "1e3"}},     {"CKL_EMU_LOG", {"true"}},
+      {"CKL_EMU_GPU", {"", "a100", "H100"}},
+      {"CKL_EMU_SMS", {"", "0", "-1", "8x", "2000", " 8"}},
+      {"CKL_EMU_THREADS", {"0", "two", "1.5"}},
+      {"CKL_EMU_CHECK", {"", "yes", "2"}},
+      {"CKL_EMU_SEED", {"-1", "0x10", "1e3"}},
+      {"CKL_EMU_LOG", {"true"}},
       {"CKL_EMU_MODE", {"", "eager", "late,", "late, random"}},
-      {"CKL_EMU_MODES", {"late"}},                 {"CKL_EMU_", {"1"}},
+      {"CKL_EMU_MODES", {"late"}},
+      {"CKL_EMU_", {"1"}},
   };
   for (const auto& [name, values] : malformed)
     for (const std::string& value : values) {

@@ -32,7 +32,9 @@ struct Graphs : testing::Test {
     EXPECT_OK(cudaMemcpy(&value, memory, 4, cudaMemcpyDeviceToHost));
     return value;
   }
-  void begin(cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal) { ASSERT_OK(cudaStreamBeginCapture(stream, mode)); }
+  void begin(cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal) {
+    ASSERT_OK(cudaStreamBeginCapture(stream, mode));
+  }
   cudaError_t end() { return cudaStreamEndCapture(stream, &graph); }
   void fill(cudaStream_t in, int byte) { EXPECT_OK(cudaMemsetAsync(memory, byte, 4, in)); }
   std::size_t node_count(cudaGraph_t of) {

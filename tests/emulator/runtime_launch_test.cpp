@@ -148,10 +148,12 @@ TEST_F(Launch, LimitsOfTheDeviceAreChecked) {
 TEST_F(Launch, SharedMemoryNeedsTheOptIn) {
   EXPECT_OK(launch(1, 32, 48 * 1024));
   EXPECT_EQ(cudaErrorInvalidValue, launch(1, 32, 48 * 1024 + 1));
-  EXPECT_EQ(cudaErrorInvalidValue, cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 * 1024 + 1, 0));
+  EXPECT_EQ(cudaErrorInvalidValue,
+            cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 * 1024 + 1, 0));
   EXPECT_OK(cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 * 1024, 0));
   EXPECT_OK(launch(1, 32, 227 * 1024));
-  EXPECT_EQ(cudaErrorInvalidDevice, cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 0, 1));
+  EXPECT_EQ(cudaErrorInvalidDevice,
+            cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 0, 1));
   cudaFuncAttributes attributes;
   EXPECT_OK(cudaFuncGetAttributes(&attributes, kernel));
   EXPECT_EQ(attributes.maxDynamicSharedSizeBytes, 227 * 1024);
@@ -202,7 +204,8 @@ TEST_F(Launch, CooperativeGridsMustBeResident) {
   EXPECT_OK(cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, 0));
   void* arguments[] = {&out, &bias};
   EXPECT_OK(cudaLaunchCooperativeKernel(kernel, 2, 1024, arguments, 0, nullptr));
-  EXPECT_EQ(cudaErrorCooperativeLaunchTooLarge, cudaLaunchCooperativeKernel(kernel, 2 * sms + 1, 1024, arguments, 0, nullptr));
+  EXPECT_EQ(cudaErrorCooperativeLaunchTooLarge,
+            cudaLaunchCooperativeKernel(kernel, 2 * sms + 1, 1024, arguments, 0, nullptr));
 }
 
 TEST_F(Launch, LibrariesListTheirKernelsAndVariables) {
@@ -239,16 +242,20 @@ TEST_F(Launch, LibrariesLoadFromFiles) {
   ASSERT_OK(cudaLibraryLoadFromFile(&from_file, path.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0));
   EXPECT_OK(cudaLibraryUnload(from_file));
   EXPECT_EQ(cudaErrorInvalidResourceHandle, cudaLibraryUnload(from_file));
-  EXPECT_EQ(cudaErrorFileNotFound, cudaLibraryLoadFromFile(&from_file, (path + ".no").c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0));
+  EXPECT_EQ(cudaErrorFileNotFound,
+            cudaLibraryLoadFromFile(&from_file, (path + ".no").c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0));
   std::remove(path.c_str());
 }
 
 TEST_F(Launch, BadImagesAreRefused) {
   testing::internal::CaptureStderr();
   cudaLibrary_t bad = nullptr;
-  auto load = [&](const void* image) { return cudaLibraryLoadData(&bad, image, nullptr, nullptr, 0, nullptr, nullptr, 0); };
+  auto load = [&](const void* image) {
+    return cudaLibraryLoadData(&bad, image, nullptr, nullptr, 0, nullptr, nullptr, 0);
+  };
   EXPECT_EQ(cudaErrorInvalidKernelImage, load("\177ELF is not PTX text"));
-  EXPECT_EQ(cudaErrorInvalidPtx, load(".version 8.7\n.target sm_90a\n.address_size 64\n.entry broken() { not.an.instruction; }\n"));
+  EXPECT_EQ(cudaErrorInvalidPtx,
+            load(".version 8.7\n.target sm_90a\n.address_size 64\n.entry broken() { not.an.instruction; }\n"));
   EXPECT_EQ(cudaErrorInvalidValue, load(nullptr));
   EXPECT_NE(testing::internal::GetCapturedStderr().find("not.an.instruction"), std::string::npos);
 }
@@ -271,8 +278,9 @@ TEST(Driver, EncodesAndReplaces) {
   const cuuint64_t sizes[] = {64, 32}, strides[] = {128}, bad_strides[] = {120};
   const cuuint32_t box[] = {64, 32}, steps[] = {1, 1};
   auto run = [&](CUtensorMap* to, void* address, const cuuint64_t* stride, const cuuint32_t* boxes) {
-    return encode(to, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, address, sizes, stride, boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                  CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    return encode(to, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, address, sizes, stride, boxes, steps,
+                  CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                  CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   };
   EXPECT_EQ(run(&map, data, strides, box), CUDA_SUCCESS);
   EXPECT_EQ(run(&other, data + 16, strides, box), CUDA_SUCCESS);
@@ -284,7 +292,8 @@ TEST(Driver, EncodesAndReplaces) {
   EXPECT_EQ(run(&map, nullptr, strides, box), CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(run(&map, data, nullptr, box), CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(run(nullptr, data, strides, box), CUDA_ERROR_INVALID_VALUE);
-  EXPECT_EQ(run(reinterpret_cast<CUtensorMap*>(reinterpret_cast<char*>(&map) + 8), data, strides, box), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(run(reinterpret_cast<CUtensorMap*>(reinterpret_cast<char*>(&map) + 8), data, strides, box),
+            CUDA_ERROR_INVALID_VALUE);
   std::memset(&map, 0, sizeof map);
   EXPECT_EQ(replace(&map, data), CUDA_ERROR_INVALID_VALUE);
   EXPECT_OK(cudaPeekAtLastError());  // driver functions leave the runtime's errors alone

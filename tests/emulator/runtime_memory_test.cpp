@@ -109,8 +109,10 @@ TEST(Memory, TwoDimensions) {
   EXPECT_OK(cudaMemcpy2D(device, pitch, sent.data(), width, width, height, cudaMemcpyHostToDevice));
   EXPECT_OK(cudaMemcpy2D(received.data(), width, device, pitch, width, height, cudaMemcpyDeviceToHost));
   EXPECT_EQ(received, sent);
-  EXPECT_FAILS(cudaErrorInvalidPitchValue, cudaMemcpy2D(device, width - 1, sent.data(), width, width, height, cudaMemcpyHostToDevice));
-  EXPECT_FAILS(cudaErrorInvalidValue, cudaMemcpy2D(device, pitch, sent.data(), width, width, height + 1, cudaMemcpyHostToDevice));
+  EXPECT_FAILS(cudaErrorInvalidPitchValue,
+               cudaMemcpy2D(device, width - 1, sent.data(), width, width, height, cudaMemcpyHostToDevice));
+  EXPECT_FAILS(cudaErrorInvalidValue,
+               cudaMemcpy2D(device, pitch, sent.data(), width, width, height + 1, cudaMemcpyHostToDevice));
   EXPECT_OK(cudaFree(device));
 }
 
@@ -218,7 +220,8 @@ TEST(Unsupported, NamesItselfAndFails) {
   cudaArray_t array = nullptr;
   EXPECT_EQ(cudaErrorNotSupported, cudaMallocArray(&array, nullptr, 4, 4, 0));
   EXPECT_EQ(cudaErrorNotSupported, cudaGetLastError());
-  EXPECT_NE(testing::internal::GetCapturedStderr().find("cudaMallocArray is not supported by the emulator"), std::string::npos);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("cudaMallocArray is not supported by the emulator"),
+            std::string::npos);
 }
 
 }  // namespace

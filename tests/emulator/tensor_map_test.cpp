@@ -41,8 +41,10 @@ TEST(TensorMap, EachRequirementIsChecked) {
   expect_violation([](TensorMap& m) { m.rank = 6; }, "tensorRank");
   expect_violation([](TensorMap& m) { m.rank = 2, m.interleave = TensorInterleave::bytes16; }, "tensorRank");
   expect_violation([](TensorMap& m) { m.global_address += 8; }, "globalAddress");
-  expect_violation([](TensorMap& m) { m.global_address += 16, m.interleave = TensorInterleave::bytes32; }, "globalAddress");
-  expect_violation([](TensorMap& m) { m.global_address += 16, m.type = TensorDataType::u4x16_align16; }, "globalAddress");
+  expect_violation([](TensorMap& m) { m.global_address += 16, m.interleave = TensorInterleave::bytes32; },
+                   "globalAddress");
+  expect_violation([](TensorMap& m) { m.global_address += 16, m.type = TensorDataType::u4x16_align16; },
+                   "globalAddress");
   for (int i = 0; i < 3; ++i) {
     const std::string at = "globalDim[" + std::to_string(i) + "]";
     expect_violation([i](TensorMap& m) { m.sizes[i] = 0; }, at.c_str());
@@ -62,7 +64,8 @@ TEST(TensorMap, EachRequirementIsChecked) {
     expect_violation([i](TensorMap& m) { m.box[i] = 257; }, at.c_str());
   }
   expect_violation([](TensorMap& m) { m.box[0] = 60; }, "multiple of 16 bytes");
-  expect_violation([](TensorMap& m) { m.type = TensorDataType::u6x16_align16, m.sizes[0] = 1024; }, "boxDim[0] must be 128");
+  expect_violation([](TensorMap& m) { m.type = TensorDataType::u6x16_align16, m.sizes[0] = 1024; },
+                   "boxDim[0] must be 128");
   for (int i = 1; i < 3; ++i) {
     const std::string at = "elementStrides[" + std::to_string(i) + "]";
     expect_violation([i](TensorMap& m) { m.element_strides[i] = 0; }, at.c_str());
@@ -72,7 +75,8 @@ TEST(TensorMap, EachRequirementIsChecked) {
   expect_violation([](TensorMap& m) { m.swizzle = TensorSwizzle::bytes64; }, "64 bytes of the swizzle");
   expect_violation([](TensorMap& m) { m.swizzle = TensorSwizzle::bytes32; }, "32 bytes of the swizzle");
   expect_violation([](TensorMap& m) { m.interleave = TensorInterleave::bytes32; }, "SWIZZLE_32B");
-  expect_violation([](TensorMap& m) { m.oob_fill = TensorOobFill::nan_request_zero_fma, m.type = TensorDataType::u16; }, "oobFill");
+  expect_violation([](TensorMap& m) { m.oob_fill = TensorOobFill::nan_request_zero_fma, m.type = TensorDataType::u16; },
+                   "oobFill");
   expect_violation([](TensorMap& m) { m.swizzle = TensorSwizzle::bytes128_atom32; }, "10.0");
   expect_violation([](TensorMap& m) { m.type = TensorDataType::u4x16_align8; }, "10.0");
 }
@@ -83,11 +87,11 @@ TEST(TensorMap, WhatTheDriverAcceptsIsAccepted) {
     change(map);
     EXPECT_FALSE(find_violation(map)) << *find_violation(map);
   };
-  accept([](TensorMap& m) { m.strides[2] = 0; });                                    // broadcast
-  accept([](TensorMap& m) { std::swap(m.strides[1], m.strides[2]); });               // permuted
-  accept([](TensorMap& m) { m.strides[1] = 16; });                                   // overlapping rows
-  accept([](TensorMap& m) { m.sizes = {std::uint64_t(1) << 32, 1, 1, 1, 1}; });      // the largest size
-  accept([](TensorMap& m) { m.strides[1] = (std::uint64_t(1) << 40) - 16; });        // the largest stride
+  accept([](TensorMap& m) { m.strides[2] = 0; });                                // broadcast
+  accept([](TensorMap& m) { std::swap(m.strides[1], m.strides[2]); });           // permuted
+  accept([](TensorMap& m) { m.strides[1] = 16; });                               // overlapping rows
+  accept([](TensorMap& m) { m.sizes = {std::uint64_t(1) << 32, 1, 1, 1, 1}; });  // the largest size
+  accept([](TensorMap& m) { m.strides[1] = (std::uint64_t(1) << 40) - 16; });    // the largest stride
   accept([](TensorMap& m) { m.box = {64, 256, 256, 1, 1}, m.element_strides = {0, 8, 1, 1, 1}; });  // [0] is ignored
   accept([](TensorMap& m) { m.oob_fill = TensorOobFill::nan_request_zero_fma; });
 }

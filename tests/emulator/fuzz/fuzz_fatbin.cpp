@@ -33,7 +33,8 @@ std::vector<std::string> fuzz_seeds() {
       for (int i = 0; i < count; ++i) bytes += char(value >> 8 * i);
     };
     put(0xba55ed50, 4), put(1, 2), put(16, 2), put(64 + text.size(), 8);
-    put(1, 2), put(0x101, 2), put(64, 4), put(text.size(), 8), put(compress ? used : 0, 4), put(64, 4), put(7, 2), put(8, 2);
+    put(1, 2), put(0x101, 2), put(64, 4), put(text.size(), 8), put(compress ? used : 0, 4), put(64, 4), put(7, 2),
+        put(8, 2);
     put(90, 4), put(0, 8), put(compress ? 0x108011 : 0x100011, 8), put(0, 8), put(compress ? raw : 0, 8);
     seeds.push_back(bytes + text);
   }
