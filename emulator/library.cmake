@@ -1,7 +1,8 @@
 # The library itself: libcudart.so.<major> from the machine and the runtime, and ckl-emulate beside it.
 
 # CKL_EMULATOR_CORE_SOURCES and CKL_EMULATOR_CORE_TESTS: PTX, the machine, instructions, asynchronous engines, checks.
-if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/sources.cmake")
+# runtime/execution.cpp is where the runtime meets them; docs/emulator.md says what it has to offer.
+if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/sources.cmake" OR NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/runtime/execution.cpp")
   message(STATUS "Emulator: only its parts are built, the machine that executes PTX is not there yet")
   return()
 endif()
