@@ -89,6 +89,8 @@ void* allocate_pinned(std::size_t size, unsigned flags) {
 void release_checked(void* address, std::initializer_list<MemoryKind> kinds, const char* how) {
   if (!address) return;
   const Allocation* allocation = memory().find_start(address);
+  if (allocation && allocation->kind == MemoryKind::graph)
+    fail_not_supported("freeing a graph's memory outside of the graph");
   require_value(allocation && std::find(kinds.begin(), kinds.end(), allocation->kind) != kinds.end(),
                 "{} was not allocated by {}", address, how);
   memory().release(*allocation);

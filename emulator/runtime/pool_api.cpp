@@ -56,6 +56,8 @@ CKL_EMU_API cudaError_t cudaFreeAsync(void* address, cudaStream_t handle) {
     }
     forbid_legacy_stream_during_capture(stream);
     const Allocation* allocation = context().memory.find_start(address);
+    if (allocation && allocation->kind == MemoryKind::graph)
+      fail_not_supported("freeing a graph's memory outside of the graph");
     require_value(allocation && (allocation->kind == MemoryKind::pool || allocation->kind == MemoryKind::device),
                   "{} was not allocated by cudaMallocAsync", address);
     context().memory.release(*allocation);

@@ -1,8 +1,10 @@
 // Memory, pools and errors of the emulated runtime, through its API.
+#include <atomic>
 #include <cstring>
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -213,6 +215,58 @@ TEST(Event, MeasuresTime) {
   EXPECT_GE(milliseconds, 0);
   EXPECT_FAILS(cudaErrorInvalidResourceHandle, cudaEventElapsedTime(&milliseconds, start, silent));
   for (cudaEvent_t event : {start, end, silent}) EXPECT_OK(cudaEventDestroy(event));
+}
+
+// Programs compiled with nvcc --default-stream per-thread call these.
+extern "C" {
+cudaError_t cudaMemcpy_ptds(void* dst, const void* src, std::size_t count, cudaMemcpyKind kind);
+cudaError_t cudaMemsetAsync_ptsz(void* address, int value, std::size_t count, cudaStream_t stream);
+cudaError_t cudaStreamBeginCapture_ptsz(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture_ptsz(cudaStream_t stream, cudaGraph_t* graph);
+}
+
+TEST(PerThreadStream, IsWhatANullStreamMeans) {
+  int *device = nullptr, value = 0;
+  ASSERT_OK(cudaMalloc(reinterpret_cast<void**>(&device), 4));
+  EXPECT_OK(cudaMemsetAsync_ptsz(device, 1, 4, nullptr));
+  EXPECT_OK(cudaMemcpy_ptds(&value, device, 4, cudaMemcpyDeviceToHost));
+  EXPECT_EQ(value, 0x01010101);
+  // Unlike the legacy default stream it can be captured, and then it cannot be waited for.
+  ASSERT_OK(cudaStreamBeginCapture_ptsz(nullptr, cudaStreamCaptureModeRelaxed));
+  EXPECT_OK(cudaMemsetAsync_ptsz(device, 2, 4, nullptr));
+  cudaGraph_t graph = nullptr;
+  ASSERT_OK(cudaStreamEndCapture_ptsz(nullptr, &graph));
+  EXPECT_OK(cudaGraphDestroy(graph));
+  ASSERT_OK(cudaStreamBeginCapture_ptsz(nullptr, cudaStreamCaptureModeRelaxed));
+  EXPECT_EQ(cudaErrorStreamCaptureUnsupported, cudaMemcpy_ptds(&value, device, 4, cudaMemcpyDeviceToHost));
+  EXPECT_EQ(cudaErrorStreamCaptureInvalidated, cudaStreamEndCapture_ptsz(nullptr, &graph));
+  EXPECT_OK(cudaFree(device));
+  cudaGetLastError();
+}
+
+TEST(Threads, UseTheDeviceAtOnceAndKeepTheirOwnErrors) {
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([t, &wrong] {
+      cudaStream_t stream = nullptr;
+      if (cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess) ++wrong;
+      for (int i = 0; i < 200; ++i) {
+        unsigned char* memory = nullptr;
+        std::vector<unsigned char> bytes(1000);
+        if (cudaMallocAsync(reinterpret_cast<void**>(&memory), bytes.size(), stream) != cudaSuccess) ++wrong;
+        if (cudaMemsetAsync(memory, t + 1, bytes.size(), stream) != cudaSuccess) ++wrong;
+        if (cudaMemcpyAsync(bytes.data(), memory, bytes.size(), cudaMemcpyDeviceToHost, stream) != cudaSuccess) ++wrong;
+        if (bytes != std::vector<unsigned char>(1000, static_cast<unsigned char>(t + 1))) ++wrong;
+        if (cudaFreeAsync(memory, stream) != cudaSuccess) ++wrong;
+        if (t == 0 && (cudaSetDevice(7) != cudaErrorInvalidDevice || cudaGetLastError() != cudaErrorInvalidDevice))
+          ++wrong;
+        if (t != 0 && cudaPeekAtLastError() != cudaSuccess) ++wrong;
+      }
+      if (cudaStreamDestroy(stream) != cudaSuccess) ++wrong;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(Unsupported, NamesItselfAndFails) {

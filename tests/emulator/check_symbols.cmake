@@ -1,0 +1,18 @@
+# cmake -DNM=nm -DOURS=libcudart.so.13 -DTHEIRS=libcudart.so -P check_symbols.cmake
+# Ours must export each function that the toolkit's library exports, under the same symbol version, and nothing else.
+function(exported_functions out library)
+  execute_process(COMMAND "${NM}" -D --defined-only --with-symbol-versions "${library}" OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL " [TW] [A-Za-z0-9_]+@+[A-Za-z0-9_.]+" symbols "${text}")
+  list(TRANSFORM symbols REPLACE " [TW] " "")
+  set(${out} "${symbols}" PARENT_SCOPE)
+endfunction()
+exported_functions(ours "${OURS}")
+exported_functions(theirs "${THEIRS}")
+set(missing ${theirs})
+list(REMOVE_ITEM missing ${ours})
+set(extra ${ours})
+list(REMOVE_ITEM extra ${theirs})
+list(LENGTH theirs count)
+if(missing OR extra OR count LESS 300)
+  message(FATAL_ERROR "of ${count} functions these are missing: ${missing}; and these are extra: ${extra}")
+endif()
