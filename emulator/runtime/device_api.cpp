@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "runtime/device.hpp"
 #include "runtime/objects.hpp"
@@ -101,6 +102,7 @@ CKL_EMU_API cudaError_t cudaDeviceReset() {
       [&] {
         forbid_unsafe_call_during_capture();
         Context& c = context();
+        for (const auto& capture : std::vector(c.captures)) leave(*capture);
         c.graph_execs.clear();
         c.graphs.clear();
         c.streams.clear();

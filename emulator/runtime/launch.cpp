@@ -78,7 +78,7 @@ dim3 effective_cluster(const KernelOperation& launch) {
 }
 
 void validate_launch(const KernelOperation& launch) {
-  CUkern_st& kernel = *launch.kernel;
+  CUkern_st& kernel = resolve_function(launch.kernel);  // a graph may outlive the library of its kernels
   const KernelFacts facts = facts_of(kernel);
   const unsigned grid[] = {launch.grid.x, launch.grid.y, launch.grid.z};
   const unsigned block[] = {launch.block.x, launch.block.y, launch.block.z};

@@ -53,7 +53,10 @@ void validate(const Operation& operation) {
 void execute(const Operation& operation) {
   // Behind a fault nothing runs any more.
   if (status::fault() != cudaSuccess) return;
-  std::visit(Overloaded{[](const KernelOperation& launch) { run_launch(launch); },
+  std::visit(Overloaded{[](const KernelOperation& launch) {
+                          resolve_function(launch.kernel);  // a graph may outlive the library of its kernels
+                          run_launch(launch);
+                        },
                         [](const CopyOperation& copy) { context().memory.run(copy); },
                         [](const FillOperation& fill) { context().memory.run(fill); },
                         [](const HostOperation& host) { call_host(host); },

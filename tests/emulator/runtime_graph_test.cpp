@@ -348,4 +348,18 @@ TEST_F(Graphs, DestroyingTheOriginEndsItsCapture) {
   EXPECT_OK(cudaDeviceSynchronize());
 }
 
+TEST(Reset, EndsCapturesAndFreesEverything) {
+  cudaStream_t stream = nullptr;
+  void* memory = nullptr;
+  ASSERT_OK(cudaStreamCreate(&stream));
+  ASSERT_OK(cudaMalloc(&memory, 1 << 20));
+  ASSERT_OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
+  ASSERT_OK(cudaMemsetAsync(memory, 0, 4, stream));
+  ASSERT_OK(cudaDeviceReset());
+  EXPECT_EQ(cudaErrorInvalidResourceHandle, cudaStreamSynchronize(stream));
+  EXPECT_EQ(cudaErrorInvalidValue, cudaFree(memory));
+  EXPECT_OK(cudaDeviceSynchronize());
+  cudaGetLastError();
+}
+
 }  // namespace

@@ -130,6 +130,26 @@ TEST_F(Launch, CapturedLaunchesReplayTheirArguments) {
   EXPECT_OK(cudaStreamDestroy(stream));
 }
 
+TEST_F(Launch, GraphsOfAnUnloadedLibraryFail) {
+  cudaLibrary_t unloaded = nullptr;
+  ASSERT_OK(cudaLibraryLoadData(&unloaded, ptx, nullptr, nullptr, 0, nullptr, nullptr, 0));
+  cudaKernelNodeParams params{};
+  cudaKernel_t few = nullptr;
+  ASSERT_OK(cudaLibraryGetKernel(&few, unloaded, "few_threads"));
+  params.func = few;
+  params.gridDim = params.blockDim = 1;
+  cudaGraph_t graph = nullptr;
+  cudaGraphNode_t node = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  ASSERT_OK(cudaGraphCreate(&graph, 0));
+  ASSERT_OK(cudaGraphAddKernelNode(&node, graph, nullptr, 0, &params));
+  ASSERT_OK(cudaGraphInstantiate(&exec, graph, 0));
+  EXPECT_OK(cudaLibraryUnload(unloaded));
+  EXPECT_EQ(cudaErrorInvalidDeviceFunction, cudaGraphLaunch(exec, nullptr));
+  EXPECT_OK(cudaGraphExecDestroy(exec));
+  EXPECT_OK(cudaGraphDestroy(graph));
+}
+
 TEST_F(Launch, LimitsOfTheDeviceAreChecked) {
   EXPECT_EQ(cudaErrorInvalidConfiguration, launch(0, 32));
   EXPECT_EQ(cudaErrorInvalidConfiguration, launch(1, 0));
