@@ -8,7 +8,7 @@
 int main() {
   if (!ckl::supported(0)) {
     std::fprintf(stderr, "This example needs a Hopper GPU (H100, H200), or the emulator.\n");
-    return 1;
+    return 77;
   }
   const std::int64_t m = 256, n = 512, k = 128;
   void *a, *b, *d;
