@@ -9,6 +9,7 @@
 #include "device_test.hpp"
 #include "expect_error.hpp"
 #include "operand_buffer.hpp"
+#include "workspace.hpp"
 
 namespace ckl::test {
 namespace {
