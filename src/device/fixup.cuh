@@ -23,9 +23,9 @@ template <auto Config> struct Fixup {
   static constexpr int values = Config.warpgroup_m() * Config.warpgroup_n() / threads;
 
   /// Leaves `acc` in the slot of part `part` of CTA `cta`, and says so.
-  template <class Accumulators>
-  CUTE_DEVICE static void hand_over(Accumulators const& acc, FixupWorkspace const& workspace, int cta, int part,
-                                    int thread, int barrier) {
+  template <class Accumulators> CUTE_DEVICE static void hand_over(Accumulators const& acc,
+                                                                  FixupWorkspace const& workspace, int cta, int part,
+                                                                  int thread, int barrier) {
     Tensor gSlot = slot(workspace, cta, part, thread);  // (VALUES)
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < values; ++i) gSlot(i) = acc(i);
@@ -34,9 +34,8 @@ template <auto Config> struct Fixup {
   }
 
   /// Waits for that slot, adds it to `acc`, and puts the flag back to 0 for the next launch.
-  template <class Accumulators>
-  CUTE_DEVICE static void add(Accumulators& acc, FixupWorkspace const& workspace, int cta, int part, int thread,
-                              int barrier) {
+  template <class Accumulators> CUTE_DEVICE static void add(Accumulators& acc, FixupWorkspace const& workspace, int cta,
+                                                            int part, int thread, int barrier) {
     int flag = cta * Config.readers() + part;
     Flag::wait_eq(workspace.flags, thread, flag);
     cutlass::arch::NamedBarrier::sync(threads, barrier);

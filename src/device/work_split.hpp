@@ -36,7 +36,9 @@ struct WorkSplit {
 class SegmentWalk {
  public:
   CKL_HOST_DEVICE constexpr SegmentWalk(const WorkSplit& split, int cluster)
-      : split_(split), begin_(split.run_begin(cluster)), at_(split.run_begin(cluster + 1)),
+      : split_(split),
+        begin_(split.run_begin(cluster)),
+        at_(split.run_begin(cluster + 1)),
         whole_(split.split_tiles + cluster) {}
 
   /// Gives the next segment; false when there is none.

@@ -111,7 +111,8 @@ TEST_F(GemmBehaviour, RunsAreBitIdentical) {
 
 // Cut tiles pass through the workspace: each run leaves it ready for the next, and sums in the same order.
 TEST_F(GemmBehaviour, CutTilesLeaveTheWorkspaceReady) {
-  const GemmCase gemm = dense_gemm("cut", "a few tiles and a long K, so that several clusters share a tile", 200, 264, 1000);
+  const GemmCase gemm =
+      dense_gemm("cut", "a few tiles and a long K, so that several clusters share a tile", 200, 264, 1000);
   GemmData data(gemm);
   data.expect();
   int cut = 0;

@@ -40,7 +40,8 @@ std::set<std::string> reachable_configs() {
     for (const bool a_by_rows : {true, false})
       for (const bool b_by_rows : {true, false}) {
         GemmCase gemm = gemm_of(in, a_by_rows, b_by_rows, 512, 512, 512);
-        for (const std::string& name : gemm_candidates(problem_of(gemm), h100())) names.insert(to_string(config_of(name)));
+        for (const std::string& name : gemm_candidates(problem_of(gemm), h100()))
+          names.insert(to_string(config_of(name)));
       }
   return names;
 }
@@ -173,7 +174,8 @@ TEST(GemmChoice, CutsTilesOfPartialWavesOnly) {
   EXPECT_EQ(tiles_to_cut(10, 66), 10);
   EXPECT_EQ(tiles_to_cut(140, 66), 66 + 8);
   const GemmProblem short_k = problem_of(gemm_of(DType::bf16, true, false, 1000, 1000, 64));
-  for (const std::string& name : gemm_candidates(short_k, h100())) EXPECT_FALSE(parse_gemm_choice(name).cuts_tiles) << name;
+  for (const std::string& name : gemm_candidates(short_k, h100()))
+    EXPECT_FALSE(parse_gemm_choice(name).cuts_tiles) << name;
 }
 
 TEST(GemmChoice, IsAPureFunction) {
@@ -217,9 +219,8 @@ TEST(GemmChoice, TransposesTheProblemForAColumnMajorD) {
 
 bool all_gather(const GemmCase& gemm) {
   const std::vector<std::string> names = gemm_candidates(problem_of(gemm), h100());
-  return !names.empty() && std::all_of(names.begin(), names.end(), [](const std::string& name) {
-    return config_of(name).load == Load::gather;
-  });
+  return !names.empty() && std::all_of(names.begin(), names.end(),
+                                       [](const std::string& name) { return config_of(name).load == Load::gather; });
 }
 
 TEST(GemmChoice, TakesTmaOnlyWhereTmaCanLoad) {

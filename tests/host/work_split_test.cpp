@@ -14,8 +14,8 @@ TEST(WorkSplit, CoversEveryKTileOnce) {
       for (int split_tiles : {0, 1, 5, 66})
         for (int k_tiles : {1, 2, 13, 128}) {
           if (split_tiles > tiles) continue;
-          SCOPED_TRACE(testing::Message() << clusters << " clusters, " << split_tiles << " of " << tiles << " tiles cut, "
-                                          << k_tiles << " K tiles");
+          SCOPED_TRACE(testing::Message() << clusters << " clusters, " << split_tiles << " of " << tiles
+                                          << " tiles cut, " << k_tiles << " K tiles");
           const WorkSplit split = WorkSplit::of(clusters, tiles, split_tiles, k_tiles);
           std::vector<int> computed(tiles * k_tiles, 0), finished(tiles, 0);
           for (int cluster = 0; cluster < clusters; ++cluster) {

@@ -66,8 +66,7 @@ std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInf
   std::vector<std::pair<double, GemmConfig>> ranked;
   for (const GemmConfig& c : shipped) {
     bool fits = c.dtype == problem.a.dtype && c.a_major == traits.a_major && c.b_major == traits.b_major &&
-                (c.load == Load::gather || traits.loads_by_tma) &&
-                std::size_t(c.shared_bytes()) <= device.shared_bytes;
+                (c.load == Load::gather || traits.loads_by_tma) && std::size_t(c.shared_bytes()) <= device.shared_bytes;
     if (fits) ranked.emplace_back(estimated_clocks(problem, c, device), c);
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first < y.first; });

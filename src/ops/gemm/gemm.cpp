@@ -300,7 +300,8 @@ class ProductLauncher {
     if (cut == 0) clusters = std::min(clusters, tiles);
     launch_.grid = unsigned(clusters) * launch_.cluster;
     params_.split = WorkSplit::of(clusters, tiles, cut, k_tiles);
-    if (cut > 0) workspace_bytes_ = flags_bytes + std::size_t(launch_.grid) * config.tile_m * config.tile_n * sizeof(float);
+    if (cut > 0)
+      workspace_bytes_ = flags_bytes + std::size_t(launch_.grid) * config.tile_m * config.tile_n * sizeof(float);
   }
 
   std::string name_;
@@ -367,7 +368,8 @@ void GemmPlan::run(const void* a, const void* b, const void* c, void* d, void* w
   require_pointers(plan.problem, a, b, c, d);
   if (workspace_bytes() > 0) {
     host::require(workspace != nullptr, "workspace must not be null, but of ", workspace_bytes(), " bytes");
-    host::require(reinterpret_cast<std::uintptr_t>(workspace) % 256 == 0, "workspace must be a multiple of 256 bytes, but is ", workspace);
+    host::require(reinterpret_cast<std::uintptr_t>(workspace) % 256 == 0,
+                  "workspace must be a multiple of 256 bytes, but is ", workspace);
   }
   host::DeviceGuard guard(plan.device);
   if (plan.product) {

@@ -178,9 +178,9 @@ template <GemmConfig Config> struct GemmKernel {
   }
 
   /// Adds what the clusters before this one have computed of the segment's tile: always in the same order.
-  template <class Accumulators>
-  CUTE_DEVICE static void add_other_parts(Accumulators& acc, Work const& work, Segment const& segment, int part,
-                                          int thread, int barrier, FixupWorkspace const& workspace) {
+  template <class Accumulators> CUTE_DEVICE static void add_other_parts(Accumulators& acc, Work const& work,
+                                                                        Segment const& segment, int part, int thread,
+                                                                        int barrier, FixupWorkspace const& workspace) {
     WorkSplit const& split = work.p.split;
     int tile_begin = segment.tile * split.k_tiles;
     CUTLASS_PRAGMA_NO_UNROLL

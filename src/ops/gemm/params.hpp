@@ -30,7 +30,7 @@ struct GemmParams {
   std::int64_t m, n, k;
   TileGrid tiles;
   WorkSplit split;
-  int* fixup_flags;     ///< Workspace, where tiles are cut: see device/fixup.cuh.
+  int* fixup_flags;  ///< Workspace, where tiles are cut: see device/fixup.cuh.
   float* fixup_slots;
   DType d_dtype;
   bool d_by_tma;

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #define TEXT_OF(x) #x
-#define TEXT(x) TEXT_OF(x)
+#define TEXT(x)    TEXT_OF(x)
 
 // Needs no GPU: the version, and an error that is caught as the library's own type across the border of the shared library.
 int main() {
