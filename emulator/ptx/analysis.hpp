@@ -54,9 +54,9 @@ struct AsyncStep {
 };
 
 struct Block {
-  Index begin = 0, end = 0;      // instructions [begin, end)
+  Index begin = 0, end = 0;                     // instructions [begin, end)
   std::vector<Index> successors, predecessors;  // blocks
-  bool is_exit = false;          // ret, exit, trap without a guard, or the end
+  bool is_exit = false;                         // ret, exit, trap without a guard, or the end
 };
 
 class ControlFlow {
@@ -101,7 +101,7 @@ std::vector<LiveInterval> live_intervals(const ControlFlow& flow, const Register
 /// A slot of its class for each register, such that no two that are live at once share one. Results of an instruction
 /// never share a slot with its operands.
 struct Slots {
-  std::vector<Index> slot;       // by register, in its class; no_index if it is never named
+  std::vector<Index> slot;            // by register, in its class; no_index if it is never named
   std::vector<SlotClass> slot_class;  // by register
   Index count[static_cast<int>(SlotClass::count)] = {};
   /// Bytes that a warp of 32 lanes needs; a predicate takes 4 bytes.

@@ -65,7 +65,7 @@ std::vector<Token> tokenize(std::string_view text) {
       throw ParseError(line, "character " + std::to_string(static_cast<unsigned char>(c)) + " is not PTX");
     }
   }
-  tokens.push_back({TokenKind::end, {}, line});
+  tokens.push_back({TokenKind::end, text.substr(text.size()), line});
   return tokens;
 }
 

@@ -1,5 +1,12 @@
-# The sources of this folder, from emulator/, and their tests.
+# The sources of this folder, from emulator/.
 set(CKL_EMULATOR_PTX_SOURCES
-  ptx/lexer.cpp)
-set(CKL_EMULATOR_PTX_TESTS
-  ptx_lexer)
+  ptx/cursor.cpp
+  ptx/declarations.cpp
+  ptx/function_parser.cpp
+  ptx/instruction_parser.cpp
+  ptx/lexer.cpp
+  ptx/locations.cpp
+  ptx/module.cpp
+  ptx/module_parser.cpp
+  ptx/special_register.cpp
+  ptx/types.cpp)

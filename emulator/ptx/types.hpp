@@ -9,14 +9,40 @@ namespace emu::ptx {
 enum class Type : std::uint8_t {
   none,
   pred,
-  b8, u8, s8,
-  b16, u16, s16, f16, bf16,
-  b32, u32, s32, f32, tf32,
-  b64, u64, s64, f64,
+  b8,
+  u8,
+  s8,
+  b16,
+  u16,
+  s16,
+  f16,
+  bf16,
+  b32,
+  u32,
+  s32,
+  f32,
+  tf32,
+  b64,
+  u64,
+  s64,
+  f64,
   b128,
-  f16x2, bf16x2, u16x2, s16x2, f32x2,
-  e4m3, e5m2, e4m3x2, e5m2x2, e3m2x2, e2m3x2, e2m1x2, ue8m0x2,
-  texref, samplerref, surfref,
+  f16x2,
+  bf16x2,
+  u16x2,
+  s16x2,
+  f32x2,
+  e4m3,
+  e5m2,
+  e4m3x2,
+  e5m2x2,
+  e3m2x2,
+  e2m3x2,
+  e2m1x2,
+  ue8m0x2,
+  texref,
+  samplerref,
+  surfref,
 };
 
 /// The type that `name` ("f32", without a dot) spells; Type::none if none does.
@@ -28,9 +54,9 @@ int bits_of(Type type);
 /// Bytes that a value takes in memory; 0 for pred and none.
 int bytes_of(Type type);
 
-bool is_float(Type type);    // f16, bf16, f32, tf32, f64 and the packed ones
-bool is_signed(Type type);   // s8 to s64, s16x2
-bool is_unsigned(Type type); // u8 to u64, u16x2
+bool is_float(Type type);     // f16, bf16, f32, tf32, f64 and the packed ones
+bool is_signed(Type type);    // s8 to s64, s16x2
+bool is_unsigned(Type type);  // u8 to u64, u16x2
 
 /// State spaces of variables.
 enum class Space : std::uint8_t { global, constant, shared, local, param };
