@@ -4,6 +4,7 @@ set(CKL_EMULATOR_PTX_SOURCES
   ptx/control_flow.cpp
   ptx/cursor.cpp
   ptx/declarations.cpp
+  ptx/describe.cpp
   ptx/function_parser.cpp
   ptx/instruction_parser.cpp
   ptx/lexer.cpp
