@@ -31,6 +31,11 @@ class RegisterRoles {
     const Index begin = instruction ? ends_[instruction - 1] : 0;
     return {items_.data() + begin, ends_[instruction] - begin};
   }
+  /// Of the instruction that next() has not ended yet.
+  std::span<const Item> of_last() const {
+    const Index begin = ends_.empty() ? 0 : ends_.back();
+    return {items_.data() + begin, items_.size() - begin};
+  }
 
  private:
   std::vector<Item> items_;

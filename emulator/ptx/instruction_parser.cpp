@@ -145,6 +145,8 @@ void FunctionParser::parse_call(Instruction& instruction) {
   const std::string_view callee = cursor_.expect_name("the function to call");
   const Name* meaning = state_.names.find(callee);
   if (meaning && meaning->kind == Name::Kind::function) {
+    if (meaning->index < state_.module.functions.size() && state_.module.functions[meaning->index].is_kernel)
+      cursor_.fail("a kernel cannot be called");
     call.callee = meaning->index;
   } else {
     call.callee_register = find_register(callee);
@@ -296,8 +298,8 @@ Index FunctionParser::find_register(std::string_view name) {
   Index which = 0;
   if (!digits.empty() && digits.size() < 9 && (digits.size() == 1 || digits[0] != '0')) {
     for (const char c : digits) which = which * 10 + static_cast<Index>(c - '0');
-    family = register_families_.find(name.substr(0, prefix), &family_depth);
-    if (family && which >= declared_[*family].count) family = nullptr;
+    family = register_families_.find_if(
+        name.substr(0, prefix), [&](Index each) { return which < declared_[each].count; }, &family_depth);
   }
   if (family && (!single || family_depth > single_depth)) return number_of(declared_[*family], which, name);
   return single ? number_of(declared_[*single], 0, name) : no_index;

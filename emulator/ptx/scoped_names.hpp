@@ -34,12 +34,22 @@ template <class Meaning> class ScopedNames {
     return true;
   }
 
-  /// What the name means here, or null. `depth` becomes the scope's that declares it.
-  Meaning* find(std::string_view name, std::size_t* depth = nullptr) {
+  /// The innermost meaning of the name that `accept` agrees to, or null. `depth` becomes the scope's that declares it.
+  template <class Accept> Meaning* find_if(std::string_view name, Accept&& accept, std::size_t* depth = nullptr) {
     const auto at = tops_.find(name);
-    if (at == tops_.end() || at->second == no_index) return nullptr;
-    if (depth) *depth = entries_[at->second].depth;
-    return &entries_[at->second].meaning;
+    if (at == tops_.end()) return nullptr;
+    for (Index entry = at->second; entry != no_index; entry = entries_[entry].hidden) {
+      if (!accept(entries_[entry].meaning)) continue;
+      if (depth) *depth = entries_[entry].depth;
+      return &entries_[entry].meaning;
+    }
+    return nullptr;
+  }
+
+  /// What the name means here, or null.
+  Meaning* find(std::string_view name, std::size_t* depth = nullptr) {
+    return find_if(
+        name, [](const Meaning&) { return true; }, depth);
   }
 
  private:
