@@ -1,18 +1,53 @@
 #include "ptx/lexer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
 
 namespace emu::ptx {
 namespace {
 
-// Not <cctype>: those depend on the locale, and are undefined for the negative characters of malformed input.
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-bool starts_word(char c) { return is_letter(c) || c == '_' || c == '$' || c == '%' || c == '.'; }
-bool continues_word(char c) { return starts_word(c) || is_digit(c); }
-bool continues_number(char c) { return is_letter(c) || is_digit(c) || c == '.'; }  // ".version 8.7"
+// What a character can be. Not <cctype>: that depends on the locale, and is undefined for the negative characters of
+// malformed input.
+enum : std::uint8_t { blank = 1, digit = 2, letter = 4, other_in_word = 8, punctuation = 16 };
+
+constexpr std::array<std::uint8_t, 256> character_table() {
+  std::array<std::uint8_t, 256> table{};
+  const auto mark = [&](std::string_view characters, std::uint8_t what) {
+    for (const char c : characters) table[static_cast<unsigned char>(c)] |= what;
+  };
+  mark(" \t\n\v\f\r", blank);
+  mark("0123456789", digit);
+  mark("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", letter);
+  mark("_$%.", other_in_word);
+  mark("{}()[]<>,;:=+-*/@!|&^~?", punctuation);
+  return table;
+}
+constexpr auto characters = character_table();
+
+bool is(char c, unsigned what) { return (characters[static_cast<unsigned char>(c)] & what) != 0; }
+
+/// The end of the word at `at`. Dots belong to it, and a "::" as in ".shared::cta"; one ":" ends a label.
+std::size_t end_of_word(std::string_view text, std::size_t at) {
+  for (;;) {
+    while (at < text.size() && is(text[at], digit | letter | other_in_word)) ++at;
+    if (text.substr(at, 2) != "::") return at;
+    at += 2;
+  }
+}
+
+/// The end of the number at `at`: an integer or a float in any form, or a version. A sign belongs to a decimal exponent.
+std::size_t end_of_number(std::string_view text, std::size_t at) {
+  const std::size_t begin = at;
+  const bool decimal = at + 1 >= text.size() || text[at] != '0' || !is(text[at + 1], letter);
+  for (; at < text.size(); ++at) {
+    if (is(text[at], digit | letter) || text[at] == '.') continue;
+    const bool exponent = decimal && at > begin && (text[at - 1] == 'e' || text[at - 1] == 'E');
+    if (!exponent || (text[at] != '+' && text[at] != '-')) break;
+  }
+  return at;
+}
 
 }  // namespace
 
@@ -20,47 +55,37 @@ ParseError::ParseError(int line, const std::string& message)
     : std::runtime_error("line " + std::to_string(line) + ": " + message), line_(line) {}
 
 std::vector<Token> tokenize(std::string_view text) {
-  constexpr std::string_view punctuation = "{}()[]<>,;:=+-*/@!|&^~?";
   std::vector<Token> tokens;
+  tokens.reserve(text.size() / 5);
   int line = 1;
-  size_t at = 0;
-  const auto add = [&](TokenKind kind, size_t end) {
+  std::size_t at = 0;
+  const auto add = [&](TokenKind kind, std::size_t end) {
     tokens.push_back({kind, text.substr(at, end - at), line});
     at = end;
   };
   while (at < text.size()) {
     const char c = text[at];
-    if (is_space(c)) {
+    if (is(c, blank)) {
       line += c == '\n';
       ++at;
+    } else if (is(c, letter | other_in_word)) {
+      add(TokenKind::word, end_of_word(text, at));
+    } else if (is(c, digit)) {
+      add(TokenKind::number, end_of_number(text, at));
     } else if (text.substr(at, 2) == "//") {
       at = std::min(text.find('\n', at), text.size());
     } else if (text.substr(at, 2) == "/*") {
-      const size_t close = text.find("*/", at + 2);
+      const std::size_t close = text.find("*/", at + 2);
       if (close == std::string_view::npos) throw ParseError(line, "a comment without an end");
       for (; at < close + 2; ++at) line += text[at] == '\n';
+    } else if (is(c, punctuation)) {
+      add(TokenKind::punctuation, at + 1);
     } else if (c == '"') {
-      const size_t close = text.find_first_of("\"\n", at + 1);
+      const std::size_t close = text.find_first_of("\"\n", at + 1);
       if (close == std::string_view::npos || text[close] == '\n') throw ParseError(line, "a string without an end");
       ++at;
       add(TokenKind::string, close);
       ++at;
-    } else if (is_digit(c) || starts_word(c)) {
-      // A "::" inside a word is a qualifier's (".shared::cta"); one ":" ends a label.
-      const bool number = is_digit(c);
-      size_t end = at + 1;
-      for (;;) {
-        if (end < text.size() && (number ? continues_number(text[end]) : continues_word(text[end]))) {
-          ++end;
-        } else if (!number && text.substr(end, 2) == "::") {
-          end += 2;
-        } else {
-          break;
-        }
-      }
-      add(number ? TokenKind::number : TokenKind::word, end);
-    } else if (punctuation.find(c) != std::string_view::npos) {
-      add(TokenKind::punctuation, at + 1);
     } else {
       throw ParseError(line, "character " + std::to_string(static_cast<unsigned char>(c)) + " is not PTX");
     }

@@ -26,6 +26,11 @@ TEST(PtxLexer, Instructions) {
   EXPECT_EQ(texts("elect.sync _|%p, -1"), (Texts{"elect.sync", "_", "|", "%p", ",", "-", "1"}));
 }
 
+TEST(PtxLexer, Numbers) {
+  EXPECT_EQ(texts("1e-5 1.5E+3-2 0x1e+5 0f3F80000e-1 12U"),
+            (Texts{"1e-5", "1.5E+3", "-", "2", "0x1e", "+", "5", "0f3F80000e", "-", "1", "12U"}));
+}
+
 TEST(PtxLexer, Directives) {
   EXPECT_EQ(texts(".version 8.7 .reg .b32 %r<10>; .file 1 \"a b.cu\""),
             (Texts{".version", "8.7", ".reg", ".b32", "%r", "<", "10", ">", ";", ".file", "1", "a b.cu"}));
