@@ -1,6 +1,7 @@
 # The sources of this folder, from emulator/.
 set(CKL_EMULATOR_PTX_SOURCES
   ptx/async_uses.cpp
+  ptx/call_graph.cpp
   ptx/control_flow.cpp
   ptx/cursor.cpp
   ptx/declarations.cpp
