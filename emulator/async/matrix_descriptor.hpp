@@ -29,10 +29,22 @@ class CoreMatrices {
 
   /// Offset in shared memory of row `row` (0 to 7) of the core matrix `mn` along M or N and `k` along K.
   std::uint32_t row_offset(std::uint32_t mn, std::uint32_t k, std::uint32_t row) const {
-    const std::uint32_t linear =
-        start_ + mn % mn_inner_ * 16 + mn / mn_inner_ * mn_stride_ + k * k_stride_ + row * row_stride_;
-    return linear ^ (linear >> 3 & swizzle_bits_);
+    return swizzled(linear_offset(mn, k) + row * row_stride_);
   }
+
+  /// The offset of the first row of a core matrix before the swizzle, and what comes after it.
+  std::uint32_t linear_offset(std::uint32_t mn, std::uint32_t k) const {
+    return start_ + mn % mn_inner_ * 16 + mn / mn_inner_ * mn_stride_ + k * k_stride_;
+  }
+  std::uint32_t swizzled(std::uint32_t linear) const { return linear ^ (linear >> 3 & swizzle_bits_); }
+  std::uint32_t row_stride() const { return row_stride_; }
+  /// Whether the rows of core matrix `mn + 1` lie mn_stride() bytes after those of `mn`, swizzled or not.
+  bool has_uniform_mn_stride() const {
+    return mn_inner_ == 1 && (swizzle_bits_ == 0 || mn_stride_ % (8 * row_stride_) == 0);
+  }
+  std::uint32_t mn_stride() const { return mn_stride_; }
+  /// No byte of mn x k core matrices lies at or beyond this offset.
+  std::uint32_t linear_end(std::uint32_t mn, std::uint32_t k) const;
 
  private:
   std::uint32_t start_, mn_inner_, mn_stride_, k_stride_, row_stride_;
