@@ -28,7 +28,7 @@ class GlobalAccess {
  public:
   virtual const std::byte* read(const GlobalRows& rows) = 0;
   virtual std::byte* write(const GlobalRows& rows) = 0;
-  /// Reductions read and write; they hold the lock that atomics hold, if there is one.
+  /// Reductions read and write; each element by one atomic operation of the host.
   virtual std::byte* update(const GlobalRows& rows) = 0;
 
  protected:
@@ -41,7 +41,8 @@ std::uint32_t bytes_of(ReduceType type);
 const char* name_of(ReduceOperation operation);
 const char* name_of(ReduceType type);
 
-/// target[i] = target[i] op source[i] for `bytes` bytes. f16 and bf16 additions do not flush (".noftz").
+/// target[i] = target[i] op source[i] for `bytes` bytes, each element by one atomic operation of the host. f16 and bf16
+/// additions do not flush (".noftz"). The operation must exist for the type.
 void reduce(ReduceOperation operation, ReduceType type, std::byte* target, const std::byte* source, std::size_t bytes);
 
 // ---- Tensor copies ----
@@ -78,8 +79,8 @@ void tensor_store_footprint(const TensorMap& map, const Coordinates& at, std::ui
 
 // ---- Bulk copies ----
 
-/// What is wrong with a bulk copy or reduction of `bytes` bytes, as a sentence; nothing if it can be executed. Addresses
-/// are those of either side; `shared_end` is the end of the shared memory operand's window.
+/// What is wrong with the alignment or the size of a bulk copy, reduction or prefetch, as a sentence; nothing if it can be
+/// executed. Bounds are the callers'.
 std::optional<std::string> find_bulk_violation(std::uint64_t source, std::uint64_t target, std::uint64_t bytes);
 /// Whether cp.reduce.async.bulk has the operation for the type; `to_global`: its target is global, not shared memory.
 std::optional<std::string> find_bulk_reduction_violation(ReduceOperation operation, ReduceType type, bool to_global);
