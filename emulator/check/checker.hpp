@@ -127,6 +127,8 @@ class Checker {
 
   /// Lanes of a warp exit.
   void thread_exit(Site site, std::uint32_t lanes);
+  /// An mbarrier that a CTA leaves behind, before cta_exit: the bytes that its phase still expects, negative if more came.
+  void mbarrier_at_exit(SharedAddress barrier, std::int64_t transaction_bytes, std::uint32_t where);
   /// All threads of a CTA have exited; `where` is the exit of the last of them.
   void cta_exit(std::uint32_t cta, std::uint32_t where);
 

@@ -29,15 +29,21 @@ struct ByteMask {
   }
 };
 
-/// The last accesses to some bytes of a line that are not known to be superseded.
+/// What accesses memory.
+enum class Actor : std::uint8_t { thread, copy, copy_source, bulk_store, cp_async, wgmma };
+
+/// The last accesses of one kind to some bytes of a line that nothing has superseded yet.
 struct Access {
   static constexpr std::uint8_t write = 1, async = 2, strong = 4;
 
   ByteMask bytes;
   Epoch epoch;             // when it is over
   std::uint8_t flags = 0;  // `async`: through the async proxy
+  Actor actor = Actor::thread;
   std::uint32_t where = 0;
   std::uint32_t warp = 0;  // that made it, or issued it
+
+  bool is(std::uint8_t flag) const { return flags & flag; }
 };
 
 /// What is known of 128 bytes of shared memory.

@@ -1,0 +1,258 @@
+#include "check/checker.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "check/checker_state.hpp"
+
+namespace emu::check {
+
+// ---- State ----
+
+void CheckerState::touch(Site site, std::uint32_t cta, std::uint32_t line_index, const Access& access,
+                         const Knowledge& knowledge) {
+  Line& l = line(cta, line_index);
+  if (access.is(Access::write)) {
+    l.initialized = l.initialized | access.bytes;
+    if (ctas[cta].has_mbarrier[line_index]) {
+      for (const auto& [offset, index] : ctas[cta].mbarriers) {
+        const MbarrierState& barrier = mbarriers[index];
+        if (offset / 128 != line_index || !barrier.live) continue;
+        if ((access.bytes & ByteMask::of_range(offset % 128, 8)).empty()) continue;
+        report(Hazard::mbarrier_invalid, site, barrier.init_where, [&] {
+          return "overwrites the mbarrier at " + memory_name(cta_of(site.warp), barrier.at) + ", initialized at " +
+                 place(barrier.init_where) + " and not invalidated";
+        });
+      }
+    }
+  } else if (const ByteMask missing = access.bytes & ~l.initialized; !missing.empty()) {
+    l.initialized = l.initialized | missing;
+    report(Hazard::uninitialized_read, site, 0, [&] {
+      return std::string(access.actor == Actor::wgmma        ? "issues a wgmma that reads"
+                         : access.actor == Actor::bulk_store ? "issues a bulk store from"
+                         : access.is(Access::async)          ? "issues a copy from"
+                                                             : "reads") +
+             " uninitialized " + memory_name(cta_of(site.warp), {cta, line_index * 128 + missing.first()});
+    });
+  }
+  const Conflict conflict = record(l, access, knowledge);
+  if (conflict.kind != Conflict::Kind::none) report_conflict(site, cta, line_index, access, conflict);
+}
+
+void CheckerState::touch_range(Site site, SharedAddress at, std::uint32_t bytes, Access access) {
+  const Knowledge& known = warps[site.warp].known;
+  for (std::uint32_t end = at.offset + bytes; at.offset < end;) {
+    const std::uint32_t first = at.offset % 128, count = std::min(128 - first, end - at.offset);
+    access.bytes = ByteMask::of_range(first, count);
+    touch(site, at.cta, at.offset / 128, access, known);
+    at.offset += count;
+  }
+}
+
+void CheckerState::touch_lanes(Site site, std::uint32_t cta, std::uint32_t lanes, const std::uint32_t* offsets,
+                               std::uint32_t bytes, Access access, const Knowledge& knowledge) {
+  // Neighbouring lanes mostly share a line.
+  std::uint32_t current = ~0u;
+  ByteMask mask;
+  for (; lanes; lanes &= lanes - 1) {
+    const std::uint32_t offset = offsets[__builtin_ctz(lanes)];
+    if (offset / 128 != current) {
+      if (!mask.empty()) {
+        access.bytes = mask;
+        touch(site, cta, current, access, knowledge);
+      }
+      current = offset / 128;
+      mask = {};
+    }
+    mask = mask | ByteMask::of_range(offset % 128, bytes);
+  }
+  if (!mask.empty()) {
+    access.bytes = mask;
+    touch(site, cta, current, access, knowledge);
+  }
+}
+
+void CheckerState::touch_footprint(Site site, std::uint32_t cta, const async::Footprint& footprint, Access access,
+                                   const Knowledge& knowledge) {
+  for (const async::LineUnits& part : footprint) {
+    access.bytes = ByteMask::of_units(part.units);
+    touch(site, cta, part.line, access, knowledge);
+  }
+  ctas[cta].must_scan = true;
+}
+
+void CheckerState::check_remote(Site site, std::uint32_t cta) {
+  if (cta == cta_of(site.warp)) return;
+  ctas[cta].must_scan = true;
+  if (ctas[cta].exited) {
+    report(Hazard::remote_cta, site, 0, [&] {
+      return "uses shared memory of CTA " + memory_name(~0u, {cta, 0}) + ", all threads of which have exited";
+    });
+    return;
+  }
+  const VectorClock& ordered = warps[site.warp].known.ordered;
+  for (std::uint32_t warp = cta * shape.warps_per_cta; warp < (cta + 1) * shape.warps_per_cta; ++warp) {
+    if (ordered[static_cast<Component>(warp)] != 0) return;
+  }
+  report(Hazard::remote_cta, site, 0, [&] {
+    return "uses shared memory of CTA " + memory_name(~0u, {cta, 0}) +
+           ", which is not known to have started: no cluster barrier comes before";
+  });
+}
+
+Issuer& CheckerState::issuer(std::unordered_map<std::uint32_t, Issuer>& issuers, std::uint32_t key) {
+  auto [it, is_new] = issuers.try_emplace(key);
+  if (is_new) it->second.component = new_component();
+  return it->second;
+}
+
+// ---- Setup ----
+
+Checker::Checker(Reports& reports, Names names) : state_(std::make_unique<CheckerState>(reports, std::move(names))) {}
+Checker::~Checker() = default;
+
+void Checker::start_cluster(const ClusterShape& shape, std::span<const std::array<std::uint32_t, 3>> ctas) {
+  CheckerState& s = *state_;
+  s.shape = shape;
+  ++s.generation;
+  s.warps.resize(shape.ctas * shape.warps_per_cta);
+  s.next_component = static_cast<Component>(s.warps.size());
+  for (std::uint32_t warp = 0; warp < s.warps.size(); ++warp) {
+    WarpState& w = s.warps[warp];
+    w.known.clear();
+    w.released.clear();
+    w.observed.clear();
+    w.new_inits.clear();
+    w.cp_async = 0;
+    w.cp_async_time = 0;
+    w.known.ordered.raise({static_cast<Component>(warp), start_time});
+    w.released.ordered.raise({static_cast<Component>(warp), start_time - 1});
+  }
+  s.ctas.resize(shape.ctas);
+  const std::size_t lines = (shape.shared_bytes + 127) / 128;
+  for (std::uint32_t i = 0; i < shape.ctas; ++i) {
+    CtaState& cta = s.ctas[i];
+    cta.index = ctas[i];
+    if (cta.lines.size() < lines) cta.lines = std::vector<Line>(lines);
+    cta.has_mbarrier.assign(lines, 0);
+    for (BarrierClock& barrier : cta.barriers) {
+      barrier.arriving.clear();
+      barrier.completed.clear();
+    }
+    cta.mbarriers.clear();
+    cta.must_scan = cta.exited = false;
+  }
+  s.mbarriers.clear();
+  s.cluster_barrier.arriving.clear();
+  s.cluster_barrier.completed.clear();
+  s.variables.clear();
+  s.bulk_issuers.clear();
+  s.wgmma_issuers.clear();
+}
+
+// ---- Generic accesses ----
+
+namespace {
+
+Access thread_access(const CheckerState& s, Site site, bool writes, Strength strength) {
+  Access access;
+  access.epoch = s.epoch_of(site.warp);
+  access.flags =
+      static_cast<std::uint8_t>((writes ? Access::write : 0) | (strength == Strength::strong ? Access::strong : 0));
+  access.where = site.where;
+  access.warp = site.warp;
+  return access;
+}
+
+}  // namespace
+
+void Checker::read(Site site, SharedAddress at, std::uint32_t bytes, Strength strength) {
+  state_->check_remote(site, at.cta);
+  state_->touch_range(site, at, bytes, thread_access(*state_, site, false, strength));
+}
+
+void Checker::write(Site site, SharedAddress at, std::uint32_t bytes, Strength strength) {
+  state_->check_remote(site, at.cta);
+  state_->touch_range(site, at, bytes, thread_access(*state_, site, true, strength));
+}
+
+void Checker::read_lanes(Site site, std::uint32_t cta, std::uint32_t lanes, const std::uint32_t* offsets,
+                         std::uint32_t bytes, Strength strength) {
+  state_->check_remote(site, cta);
+  state_->touch_lanes(site, cta, lanes, offsets, bytes, thread_access(*state_, site, false, strength),
+                      state_->warps[site.warp].known);
+}
+
+void Checker::write_lanes(Site site, std::uint32_t cta, std::uint32_t lanes, const std::uint32_t* offsets,
+                          std::uint32_t bytes, Strength strength) {
+  state_->check_remote(site, cta);
+  state_->touch_lanes(site, cta, lanes, offsets, bytes, thread_access(*state_, site, true, strength),
+                      state_->warps[site.warp].known);
+}
+
+// ---- Synchronization ----
+
+void Checker::fence(Site site, Fence fence) {
+  WarpState& w = state_->warps[site.warp];
+  switch (fence) {
+    case Fence::memory:
+      w.known.join(w.observed);
+      w.observed.clear();
+      w.released = w.known;
+      w.new_inits.clear();
+      break;
+    case Fence::proxy_async: w.known.fenced.join(w.known.ordered); break;
+    case Fence::mbarrier_init:
+      for (Epoch init : w.new_inits) {
+        w.known.fenced.raise(init);
+        w.released.ordered.raise(init);
+        w.released.fenced.raise(init);
+      }
+      w.new_inits.clear();
+      break;
+  }
+  state_->tick(site.warp);
+}
+
+void Checker::strong_write(Site site, std::uint64_t key, Order order) {
+  WarpState& w = state_->warps[site.warp];
+  const bool releases = order == Order::release || order == Order::acq_rel;
+  state_->variables[key].join(releases ? w.known : w.released);
+  if (releases) state_->tick(site.warp);
+}
+
+void Checker::strong_read(Site site, std::uint64_t key, Order order) {
+  const auto it = state_->variables.find(key);
+  if (it == state_->variables.end()) return;
+  WarpState& w = state_->warps[site.warp];
+  (order == Order::acquire || order == Order::acq_rel ? w.known : w.observed).join(it->second);
+}
+
+void Checker::barrier_arrive(Site site, std::uint32_t cta, std::uint32_t barrier) {
+  state_->ctas[cta].barriers[barrier].arriving.join(state_->warps[site.warp].known);
+  state_->tick(site.warp);
+}
+
+void Checker::barrier_complete(std::uint32_t cta, std::uint32_t barrier) {
+  state_->ctas[cta].barriers[barrier].complete();
+}
+
+void Checker::barrier_leave(Site site, std::uint32_t cta, std::uint32_t barrier) {
+  state_->warps[site.warp].known.join(state_->ctas[cta].barriers[barrier].completed);
+}
+
+void Checker::cluster_arrive(Site site, bool relaxed) {
+  const WarpState& w = state_->warps[site.warp];
+  state_->cluster_barrier.arriving.join(relaxed ? w.released : w.known);
+  state_->tick(site.warp);
+}
+
+void Checker::cluster_complete() { state_->cluster_barrier.complete(); }
+
+void Checker::cluster_leave(Site site) { state_->warps[site.warp].known.join(state_->cluster_barrier.completed); }
+
+void Checker::report(Hazard hazard, Site site, std::uint32_t other_where, const std::function<std::string()>& text) {
+  state_->report(hazard, site, other_where, text);
+}
+
+}  // namespace emu::check

@@ -1,0 +1,18 @@
+#include "check/registers.hpp"
+
+namespace emu::check {
+
+void RegistersInFlight::issue(std::span<const std::uint32_t> d, std::span<const std::uint32_t> a, std::uint32_t where) {
+  for (std::uint32_t slot : d) ++written_[slot];
+  for (std::uint32_t slot : a) ++read_[slot];
+  ++count_;
+  where_ = where;
+}
+
+void RegistersInFlight::retire(std::span<const std::uint32_t> d, std::span<const std::uint32_t> a) {
+  for (std::uint32_t slot : d) --written_[slot];
+  for (std::uint32_t slot : a) --read_[slot];
+  --count_;
+}
+
+}  // namespace emu::check
