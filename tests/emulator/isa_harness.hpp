@@ -31,7 +31,17 @@ struct Case {
   std::function<bool(std::uint64_t found, std::uint64_t expected)> accepts = [](std::uint64_t, std::uint64_t) {
     return false;
   };
+  /// Instead of `expected`, where lanes see each other: the inputs of the CTA's 128 threads, and a thread's number.
+  std::function<std::uint64_t(const Inputs* threads, int thread)> expected_in_cta = nullptr;
 };
+
+/// A case whose result depends on other lanes.
+inline Case together(std::string ptx, std::function<std::uint64_t(const Inputs* threads, int thread)> expected) {
+  Case test;
+  test.ptx = std::move(ptx);
+  test.expected_in_cta = std::move(expected);
+  return test;
+}
 
 /// The low `bits` bits of `value`, and those as a signed number.
 constexpr std::uint64_t low(std::uint64_t value, int bits) { return bits >= 64 ? value : value & ((1ull << bits) - 1); }
@@ -198,7 +208,9 @@ inline void run_case(cudaLibrary_t library, const Case& test, std::size_t number
   for (std::size_t i = 0; i < count; ++i) {
     const Inputs& in = inputs[i];
     if (!test.is_defined(in)) continue;
-    const std::uint64_t expected = test.expected(in);
+    const std::uint64_t expected = test.expected_in_cta
+                                       ? test.expected_in_cta(&inputs[i / 128 * 128], static_cast<int>(i % 128))
+                                       : test.expected(in);
     if (found[i] == expected || test.accepts(found[i], expected)) continue;
     ADD_FAILURE() << test.ptx << std::hex << "\n  gives 0x" << found[i] << ", not 0x" << expected << "\n  for a = 0x"
                   << in.a << ", b = 0x" << in.b << ", c = 0x" << in.c << ", d = 0x" << in.d;
