@@ -9,76 +9,78 @@ namespace emu::check {
 
 // ---- State ----
 
-void CheckerState::touch(Site site, std::uint32_t cta, std::uint32_t line_index, const Access& access,
-                         const Knowledge& knowledge) {
-  Line& l = line(cta, line_index);
-  if (access.is(Access::write)) {
-    l.initialized = l.initialized | access.bytes;
-    if (ctas[cta].has_mbarrier[line_index]) {
-      for (const auto& [offset, index] : ctas[cta].mbarriers) {
-        const MbarrierState& barrier = mbarriers[index];
-        if (offset / 128 != line_index || !barrier.live) continue;
-        if ((access.bytes & ByteMask::of_range(offset % 128, 8)).empty()) continue;
-        report(Hazard::mbarrier_invalid, site, barrier.init_where, [&] {
-          return "overwrites the mbarrier at " + memory_name(cta_of(site.warp), barrier.at) + ", initialized at " +
-                 place(barrier.init_where) + " and not invalidated";
-        });
-      }
-    }
-  } else if (const ByteMask missing = access.bytes & ~l.initialized; !missing.empty()) {
-    l.initialized = l.initialized | missing;
-    report(Hazard::uninitialized_read, site, 0, [&] {
-      return std::string(access.actor == Actor::wgmma        ? "issues a wgmma that reads"
-                         : access.actor == Actor::bulk_store ? "issues a bulk store from"
-                         : access.is(Access::async)          ? "issues a copy from"
-                                                             : "reads") +
-             " uninitialized " + memory_name(cta_of(site.warp), {cta, line_index * 128 + missing.first()});
-    });
-  }
-  const Conflict conflict = record(l, access, knowledge);
-  if (conflict.kind != Conflict::Kind::none) report_conflict(site, cta, line_index, access, conflict);
+void CheckerState::collect() {
+  std::vector<std::uint32_t> marks(operations.size());
+  for (const CtaState& cta : ctas) cta.shadow.mark(marks);
+  operations.compact(marks);
+  for (CtaState& cta : ctas) cta.shadow.renumber(marks);
 }
 
-void CheckerState::touch_range(Site site, SharedAddress at, std::uint32_t bytes, Access access) {
-  const Knowledge& known = warps[site.warp].known;
+void CheckerState::meet(Site site, std::uint32_t cta, std::uint32_t line, ByteMask bytes, const Judge& judge,
+                        const LineResult& result) {
+  if (result.overlaps_mbarriers) {
+    for (const auto& [offset, index] : ctas[cta].mbarriers) {
+      const MbarrierState& barrier = mbarriers[index];
+      if (offset / 128 != line || !barrier.live) continue;
+      if ((bytes & ByteMask::of_range(offset % 128, 8)).empty()) continue;
+      report(Hazard::mbarrier_invalid, site, barrier.init_where, [&] {
+        return "overwrites the mbarrier at " + memory_name(cta_of(site.warp), barrier.at) + ", initialized at " +
+               place(barrier.init_where) + " and not invalidated";
+      });
+    }
+  }
+  if (!result.uninitialized.empty()) {
+    report(Hazard::uninitialized_read, site, 0, [&] {
+      return std::string(doing(judge.self())) + " uninitialized " +
+             memory_name(cta_of(site.warp), {cta, line * 128 + result.uninitialized.first()});
+    });
+  }
+  if (result.conflict.kind != Conflict::Kind::none) report_conflict(site, cta, line, judge.self(), result.conflict);
+}
+
+void CheckerState::touch_range(Site site, SharedAddress at, std::uint32_t bytes, const Operation& operation) {
+  Judge judge(operations, add(operation), warps[site.warp].known);
+  Shadow& shadow = ctas[at.cta].shadow;
   for (std::uint32_t end = at.offset + bytes; at.offset < end;) {
     const std::uint32_t first = at.offset % 128, count = std::min(128 - first, end - at.offset);
-    access.bytes = ByteMask::of_range(first, count);
-    touch(site, at.cta, at.offset / 128, access, known);
+    const ByteMask mask = count == 128 ? ByteMask::all() : ByteMask::of_range(first, count);
+    const LineResult result = shadow.access(at.offset / 128, mask, judge);
+    if (!result.is_clean()) meet(site, at.cta, at.offset / 128, mask, judge, result);
     at.offset += count;
   }
 }
 
 void CheckerState::touch_lanes(Site site, std::uint32_t cta, std::uint32_t lanes, const std::uint32_t* offsets,
-                               std::uint32_t bytes, Access access, const Knowledge& knowledge) {
+                               std::uint32_t bytes, const Operation& operation) {
+  Judge judge(operations, add(operation), warps[site.warp].known);
+  Shadow& shadow = ctas[cta].shadow;
+  const auto flush = [&](std::uint32_t line, ByteMask mask) {
+    if (mask.empty()) return;
+    const LineResult result = shadow.access(line, mask, judge);
+    if (!result.is_clean()) meet(site, cta, line, mask, judge, result);
+  };
   // Neighbouring lanes mostly share a line.
   std::uint32_t current = ~0u;
   ByteMask mask;
   for (; lanes; lanes &= lanes - 1) {
     const std::uint32_t offset = offsets[__builtin_ctz(lanes)];
     if (offset / 128 != current) {
-      if (!mask.empty()) {
-        access.bytes = mask;
-        touch(site, cta, current, access, knowledge);
-      }
+      flush(current, mask);
       current = offset / 128;
       mask = {};
     }
     mask = mask | ByteMask::of_range(offset % 128, bytes);
   }
-  if (!mask.empty()) {
-    access.bytes = mask;
-    touch(site, cta, current, access, knowledge);
-  }
+  flush(current, mask);
 }
 
-void CheckerState::touch_footprint(Site site, std::uint32_t cta, const async::Footprint& footprint, Access access,
-                                   const Knowledge& knowledge) {
-  for (const async::LineUnits& part : footprint) {
-    access.bytes = ByteMask::of_units(part.units);
-    touch(site, cta, part.line, access, knowledge);
-  }
+void CheckerState::touch_footprint(Site site, std::uint32_t cta, const async::Footprint& footprint,
+                                   const Operation& operation, const Knowledge& knowledge) {
+  Judge judge(operations, add(operation), knowledge);
   ctas[cta].must_scan = true;
+  ctas[cta].shadow.access(footprint, judge, [&](std::uint32_t line, ByteMask bytes, const LineResult& result) {
+    meet(site, cta, line, bytes, judge, result);
+  });
 }
 
 void CheckerState::check_remote(Site site, std::uint32_t cta) {
@@ -114,7 +116,7 @@ Checker::~Checker() = default;
 void Checker::start_cluster(const ClusterShape& shape, std::span<const std::array<std::uint32_t, 3>> ctas) {
   CheckerState& s = *state_;
   s.shape = shape;
-  ++s.generation;
+  s.operations.clear();
   s.warps.resize(shape.ctas * shape.warps_per_cta);
   s.next_component = static_cast<Component>(s.warps.size());
   for (std::uint32_t warp = 0; warp < s.warps.size(); ++warp) {
@@ -133,8 +135,7 @@ void Checker::start_cluster(const ClusterShape& shape, std::span<const std::arra
   for (std::uint32_t i = 0; i < shape.ctas; ++i) {
     CtaState& cta = s.ctas[i];
     cta.index = ctas[i];
-    if (cta.lines.size() < lines) cta.lines = std::vector<Line>(lines);
-    cta.has_mbarrier.assign(lines, 0);
+    cta.shadow.reset(lines);
     for (BarrierClock& barrier : cta.barriers) {
       barrier.arriving.clear();
       barrier.completed.clear();
@@ -154,11 +155,11 @@ void Checker::start_cluster(const ClusterShape& shape, std::span<const std::arra
 
 namespace {
 
-Access thread_access(const CheckerState& s, Site site, bool writes, Strength strength) {
-  Access access;
+Operation thread_access(const CheckerState& s, Site site, bool writes, Strength strength) {
+  Operation access;
   access.epoch = s.epoch_of(site.warp);
   access.flags =
-      static_cast<std::uint8_t>((writes ? Access::write : 0) | (strength == Strength::strong ? Access::strong : 0));
+      static_cast<std::uint8_t>((writes ? Operation::write : 0) | (strength == Strength::strong ? Operation::strong : 0));
   access.where = site.where;
   access.warp = site.warp;
   return access;
@@ -179,15 +180,13 @@ void Checker::write(Site site, SharedAddress at, std::uint32_t bytes, Strength s
 void Checker::read_lanes(Site site, std::uint32_t cta, std::uint32_t lanes, const std::uint32_t* offsets,
                          std::uint32_t bytes, Strength strength) {
   state_->check_remote(site, cta);
-  state_->touch_lanes(site, cta, lanes, offsets, bytes, thread_access(*state_, site, false, strength),
-                      state_->warps[site.warp].known);
+  state_->touch_lanes(site, cta, lanes, offsets, bytes, thread_access(*state_, site, false, strength));
 }
 
 void Checker::write_lanes(Site site, std::uint32_t cta, std::uint32_t lanes, const std::uint32_t* offsets,
                           std::uint32_t bytes, Strength strength) {
   state_->check_remote(site, cta);
-  state_->touch_lanes(site, cta, lanes, offsets, bytes, thread_access(*state_, site, true, strength),
-                      state_->warps[site.warp].known);
+  state_->touch_lanes(site, cta, lanes, offsets, bytes, thread_access(*state_, site, true, strength));
 }
 
 // ---- Synchronization ----

@@ -13,7 +13,6 @@
 #include "async/footprint.hpp"
 #include "check/clock.hpp"
 #include "check/report.hpp"
-#include "check/shadow.hpp"
 
 // The happens-before checker of one cluster. The machine tells it what warps do, in any order that can occur; it reports what
 // nothing orders, whichever order did occur. It belongs to the thread that runs the cluster.

@@ -69,7 +69,7 @@ void Checker::mbarrier_init(Site site, SharedAddress at) {
   barrier.init_time = ++barrier.time;
   barrier.arriving.clear();
   barrier.completed.clear();
-  cta.has_mbarrier[at.offset / 128] = 1;
+  cta.shadow.set_mbarrier(at.offset / 128);
   WarpState& w = s.warps[site.warp];
   const Epoch init{barrier.component, barrier.init_time};
   w.known.ordered.raise(init);
@@ -131,9 +131,9 @@ Time Checker::copy_to_shared(Site site, std::uint32_t cta, const async::Footprin
              " with neither fence.mbarrier_init nor fence.proxy.async between";
     });
   }
-  Access access;
+  Operation access;
   access.epoch = {barrier->component, barrier->time + 1};
-  access.flags = Access::write | Access::async;
+  access.flags = Operation::write | Operation::async;
   access.actor = Actor::copy;
   access.where = site.where;
   access.warp = site.warp;
@@ -149,9 +149,9 @@ void Checker::copy_from_shared(Site site, std::uint32_t cta, const async::Footpr
   s.check_remote(site, cta);
   MbarrierState* barrier = s.use(site, at);
   if (!barrier) return;
-  Access access;
+  Operation access;
   access.epoch = {barrier->component, barrier->time + 1};
-  access.flags = Access::async;
+  access.flags = Operation::async;
   access.actor = Actor::copy_source;
   access.where = site.where;
   access.warp = site.warp;
@@ -175,9 +175,9 @@ Epoch Checker::bulk_store(Site site, std::uint32_t lane, std::uint32_t cta, cons
   CheckerState& s = *state_;
   Issuer& issuer = s.issuer(s.bulk_issuers, site.warp * 32 + lane);
   issuer.where = site.where;
-  Access access;
+  Operation access;
   access.epoch = {issuer.component, ++issuer.time};
-  access.flags = Access::async;
+  access.flags = Operation::async;
   access.actor = Actor::bulk_store;
   access.where = site.where;
   access.warp = site.warp;
@@ -190,14 +190,14 @@ Epoch Checker::cp_async(Site site, std::uint32_t cta, std::uint32_t lanes, const
   CheckerState& s = *state_;
   WarpState& w = s.warps[site.warp];
   if (w.cp_async == 0) w.cp_async = s.new_component();
-  Access access;
+  Operation access;
   access.epoch = {w.cp_async, ++w.cp_async_time};
-  access.flags = Access::write;  // through the generic proxy
+  access.flags = Operation::write;  // through the generic proxy
   access.actor = Actor::cp_async;
   access.where = site.where;
   access.warp = site.warp;
   s.ctas[cta].must_scan = true;
-  s.touch_lanes(site, cta, lanes, offsets, bytes, access, w.known);
+  s.touch_lanes(site, cta, lanes, offsets, bytes, access);
   return access.epoch;
 }
 
@@ -221,9 +221,9 @@ Epoch Checker::wgmma(Site site, std::uint32_t cta, std::uint32_t warpgroup, cons
   CheckerState& s = *state_;
   Issuer& issuer = s.issuer(s.wgmma_issuers, cta * 32 + warpgroup);
   issuer.where = site.where;
-  Access access;
+  Operation access;
   access.epoch = {issuer.component, ++issuer.time};
-  access.flags = Access::async;
+  access.flags = Operation::async;
   access.actor = Actor::wgmma;
   access.where = site.where;
   access.warp = site.warp;
@@ -296,24 +296,19 @@ void Checker::cta_exit(std::uint32_t index, std::uint32_t where) {
     }
   }
   if (!cta.must_scan) return;
-  for (std::uint32_t i = 0; i < cta.lines.size(); ++i) {
-    const Line& line = cta.lines[i];
-    if (line.generation != s.generation) continue;
-    for (std::uint32_t j = 0; j < line.size(); ++j) {
-      const Access& access = line[j];
-      // What its own threads have not waited for was reported by thread_exit, or above.
-      const bool is_remote = s.cta_of(access.warp) != index;
-      if (known.covers(access.epoch) || access.actor == Actor::copy ||
-          (!is_remote && access.actor != Actor::copy_source))
-        continue;
-      const SharedAddress at{index, i * 128 + access.bytes.first()};
-      s.report(is_remote ? Hazard::remote_cta : Hazard::unfinished_at_exit, {access.warp, access.where}, where, [&] {
-        return std::string(is_remote ? "accesses " : "issued a copy from ") +
-               s.memory_name(is_remote ? ~1u : index, at) +
-               ", which may have exited: nothing orders the access before its exit";
-      });
-    }
-  }
+  cta.shadow.for_each([&](std::uint32_t line, OperationId id, ByteMask bytes) {
+    const Operation& access = s.operations[id];
+    // What its own threads have not waited for was reported by thread_exit, or above.
+    const bool is_remote = s.cta_of(access.warp) != index;
+    if (known.covers(access.epoch) || access.actor == Actor::copy) return;
+    if (!is_remote && access.actor != Actor::copy_source) return;
+    const SharedAddress at{index, line * 128 + bytes.first()};
+    const Hazard hazard = is_remote ? Hazard::remote_cta : Hazard::unfinished_at_exit;
+    s.report(hazard, {access.warp, access.where}, where, [&] {
+      return std::string(is_remote ? "accesses " : "issued a copy from ") + s.memory_name(is_remote ? ~1u : index, at) +
+             ", which may have exited: nothing orders the access before its exit";
+    });
+  });
 }
 
 }  // namespace emu::check

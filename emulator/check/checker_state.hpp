@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "check/checker.hpp"
+#include "check/shadow.hpp"
 
 namespace emu::check {
 
@@ -51,8 +52,7 @@ struct MbarrierState {
 
 struct CtaState {
   std::array<std::uint32_t, 3> index{};
-  std::vector<Line> lines;
-  std::vector<std::uint8_t> has_mbarrier;  // by line
+  Shadow shadow;
   std::array<BarrierClock, 16> barriers;
   std::unordered_map<std::uint32_t, std::uint32_t> mbarriers;  // offset to index in CheckerState::mbarriers
   bool must_scan = false;                                      // at exit: asynchronous or remote accesses were made
@@ -66,13 +66,15 @@ struct Issuer {
   std::uint32_t where = 0;  // of the last one
 };
 
+/// "writes", "issues a wgmma that reads", ...: what an operation does to memory.
+const char* doing(const Operation& operation);
+
 struct CheckerState {
   CheckerState(Reports& the_reports, Names the_names) : reports(the_reports), names(std::move(the_names)) {}
 
   Reports& reports;
   Names names;
   ClusterShape shape;
-  std::uint32_t generation = 0;
   std::vector<WarpState> warps;
   std::vector<CtaState> ctas;
   std::vector<MbarrierState> mbarriers;
@@ -81,6 +83,7 @@ struct CheckerState {
   std::unordered_map<std::uint32_t, Issuer> bulk_issuers;   // by warp * 32 + lane
   std::unordered_map<std::uint32_t, Issuer> wgmma_issuers;  // by cta * 32 + warpgroup
   Component next_component = 0;
+  Operations operations;
 
   std::uint32_t cta_of(std::uint32_t warp) const { return warp / shape.warps_per_cta; }
   Time now(std::uint32_t warp) const { return warps[warp].known.ordered[static_cast<Component>(warp)]; }
@@ -89,22 +92,21 @@ struct CheckerState {
   void tick(std::uint32_t warp) { warps[warp].known.ordered.raise({static_cast<Component>(warp), now(warp) + 1}); }
   Component new_component() { return next_component++; }
 
-  Line& line(std::uint32_t cta, std::uint32_t index) {
-    Line& l = ctas[cta].lines[index];
-    if (l.generation != generation) {
-      l.generation = generation;
-      l.reset();
-    }
-    return l;
+  /// A new operation; may renumber the ones before.
+  OperationId add(const Operation& operation) {
+    if (operations.is_full()) collect();
+    return operations.add(operation);
   }
+  void collect();
 
-  /// Records an access to one line, and reports what it meets.
-  void touch(Site site, std::uint32_t cta, std::uint32_t line_index, const Access& access, const Knowledge& knowledge);
-  void touch_range(Site site, SharedAddress at, std::uint32_t bytes, Access access);
+  /// Records what an operation accesses, and reports what it meets.
+  void touch_range(Site site, SharedAddress at, std::uint32_t bytes, const Operation& operation);
   void touch_lanes(Site site, std::uint32_t cta, std::uint32_t lanes, const std::uint32_t* offsets, std::uint32_t bytes,
-                   Access access, const Knowledge& knowledge);
-  void touch_footprint(Site site, std::uint32_t cta, const async::Footprint& footprint, Access access,
+                   const Operation& operation);
+  void touch_footprint(Site site, std::uint32_t cta, const async::Footprint& footprint, const Operation& operation,
                        const Knowledge& knowledge);
+  void meet(Site site, std::uint32_t cta, std::uint32_t line, ByteMask bytes, const Judge& judge,
+            const LineResult& result);
   /// Reports a use of another CTA's shared memory that may not be there.
   void check_remote(Site site, std::uint32_t cta);
   /// The live mbarrier at `at`, its initialization visible to the warp, or null; reports.
@@ -115,7 +117,7 @@ struct CheckerState {
   // ---- Text ----
 
   void report(Hazard hazard, Site site, std::uint32_t other_where, const std::function<std::string()>& text);
-  void report_conflict(Site site, std::uint32_t cta, std::uint32_t line_index, const Access& access,
+  void report_conflict(Site site, std::uint32_t cta, std::uint32_t line, const Operation& operation,
                        const Conflict& conflict);
   std::string place(std::uint32_t where) const { return names.place ? names.place(where) : std::to_string(where); }
   std::string warp_name(std::uint32_t warp) const;  // "warp 3 of CTA (1,0,0)"

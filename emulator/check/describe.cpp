@@ -4,10 +4,8 @@
 #include "check/checker_state.hpp"
 
 namespace emu::check {
-namespace {
 
-/// "writes", "issues a wgmma that reads", ...: what the one who meets a hazard does to memory.
-const char* doing(const Access& access) {
+const char* doing(const Operation& access) {
   switch (access.actor) {
     case Actor::copy: return "issues a copy into";
     case Actor::copy_source: return "issues a copy from";
@@ -16,14 +14,16 @@ const char* doing(const Access& access) {
     case Actor::wgmma: return "issues a wgmma that reads";
     case Actor::thread: break;
   }
-  return access.is(Access::write) ? "writes" : "reads";
+  return access.is(Operation::write) ? "writes" : "reads";
 }
 
+namespace {
+
 /// What the other party did, and what is missing; {} is who and where.
-const char* relation(const Access& access, const Access& other) {
+const char* relation(const Operation& access, const Operation& other) {
   switch (other.actor) {
     case Actor::copy:
-      return access.is(Access::write)
+      return access.is(Operation::write)
                  ? "into which the copy that {} may still write: no wait for its mbarrier comes before"
                  : "into which the copy that {} writes: no wait for its mbarrier comes before";
     case Actor::copy_source: return "from which the copy that {} may still read: no wait for its mbarrier comes before";
@@ -37,11 +37,11 @@ const char* relation(const Access& access, const Access& other) {
   return "which {}, and nothing orders the two";
 }
 
-Hazard hazard_of(const Access& access, const Conflict& conflict) {
-  if (conflict.kind == Conflict::Kind::unfenced) return Hazard::missing_proxy_fence;
-  const bool other_asynchronous = conflict.other.actor != Actor::thread;
-  if (!access.is(Access::write)) return other_asynchronous ? Hazard::copy_not_awaited : Hazard::race;
-  return other_asynchronous || access.is(Access::async) ? Hazard::stage_overwritten : Hazard::race;
+Hazard hazard_of(const Operation& access, const Operation& other, Conflict::Kind kind) {
+  if (kind == Conflict::Kind::unfenced) return Hazard::missing_proxy_fence;
+  const bool other_asynchronous = other.actor != Actor::thread;
+  if (!access.is(Operation::write)) return other_asynchronous ? Hazard::copy_not_awaited : Hazard::race;
+  return other_asynchronous || access.is(Operation::async) ? Hazard::stage_overwritten : Hazard::race;
 }
 
 }  // namespace
@@ -67,22 +67,21 @@ void CheckerState::report(Hazard hazard, Site site, std::uint32_t other_where,
                            name_of(hazard))});
 }
 
-void CheckerState::report_conflict(Site site, std::uint32_t cta, std::uint32_t line_index, const Access& access,
+void CheckerState::report_conflict(Site site, std::uint32_t cta, std::uint32_t line, const Operation& operation,
                                    const Conflict& conflict) {
-  const Access& other = conflict.other;
-  report(hazard_of(access, conflict), site, other.where, [&] {
-    const std::uint32_t first = (access.bytes & other.bytes).first();
-    const std::string memory = memory_name(cta_of(site.warp), {cta, line_index * 128 + first});
+  const Operation& other = operations[conflict.other];
+  report(hazard_of(operation, other, conflict.kind), site, other.where, [&] {
+    const std::string memory = memory_name(cta_of(site.warp), {cta, line * 128 + conflict.bytes.first()});
     const std::string who = warp_name(other.warp), where = place(other.where);
     std::string told;
     if (conflict.kind == Conflict::Kind::unfenced) {
       told =
           fmt::format("which {} wrote at {} through the generic proxy, with no fence.proxy.async between", who, where);
     } else {
-      const char* verb = other.actor != Actor::thread ? "issued" : other.is(Access::write) ? "wrote" : "read";
-      told = fmt::format(fmt::runtime(relation(access, other)), fmt::format("{} {} at {}", who, verb, where));
+      const char* verb = other.actor != Actor::thread ? "issued" : other.is(Operation::write) ? "wrote" : "read";
+      told = fmt::format(fmt::runtime(relation(operation, other)), fmt::format("{} {} at {}", who, verb, where));
     }
-    return fmt::format("{} {}, {}", doing(access), memory, told);
+    return fmt::format("{} {}, {}", doing(operation), memory, told);
   });
 }
 

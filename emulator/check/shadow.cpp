@@ -1,5 +1,7 @@
 #include "check/shadow.hpp"
 
+#include <algorithm>
+
 namespace emu::check {
 
 ByteMask ByteMask::of_range(std::uint32_t first, std::uint32_t bytes) {
@@ -12,76 +14,187 @@ ByteMask ByteMask::of_range(std::uint32_t first, std::uint32_t bytes) {
 }
 
 ByteMask ByteMask::of_units(std::uint32_t units) {
-  const auto spread = [](std::uint32_t four) {
-    std::uint64_t mask = 0;
-    for (std::uint32_t i = 0; i < 4; ++i) {
-      if (four >> i & 1) mask |= std::uint64_t{0xffff} << 16 * i;
-    }
-    return mask;
-  };
   if (units == 0xff) return all();
+  // Bit i of four to bit 16 * i, then 16 times.
+  const auto spread = [](std::uint64_t four) {
+    return ((four & 1) | (four & 2) << 15 | (four & 4) << 30 | (four & 8) << 45) * 0xffff;
+  };
   return {spread(units & 15), spread(units >> 4 & 15)};
 }
 
-void Line::push(const Access& access) {
-  if (size_ < inline_accesses) {
-    inline_[size_++] = access;
-    return;
+std::optional<std::uint32_t> ByteMask::units() const {
+  if (is_all()) return 0xff;
+  const auto gather = [](std::uint64_t m) {
+    return static_cast<std::uint32_t>((m & 1) | (m >> 15 & 2) | (m >> 30 & 4) | (m >> 45 & 8));
+  };
+  const std::uint32_t units = gather(low) | gather(high) << 4;
+  if (of_units(units) == *this) return units;
+  return {};
+}
+
+void Operations::compact(std::vector<std::uint32_t>& marks) {
+  std::uint32_t kept = 0;
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    if (!marks[i]) continue;
+    items_[kept] = items_[i];
+    marks[i] = kept++;
   }
-  if (!more_) more_ = std::make_unique<std::vector<Access>>();
-  more_->resize(size_ - inline_accesses);
-  more_->push_back(access);
-  ++size_;
+  items_.resize(kept);
+  limit_ = std::max<std::size_t>(min_limit, 4 * std::size_t{kept});
 }
 
-void Line::remove(std::uint32_t i) {
-  const std::uint32_t last = size_ - 1;
-  if (i != last) (*this)[i] = (*this)[last];
-  size_ = last;
-}
-
-Conflict record(Line& line, const Access& access, const Knowledge& knowledge) {
-  Conflict conflict;
-  const bool writes = access.is(Access::write);
-  Access* same = nullptr;
-  for (std::uint32_t i = 0; i < line.size();) {
-    Access& other = line[i];
-    const ByteMask overlap = other.bytes & access.bytes;
-    if (overlap.empty()) {
-      if (other.epoch == access.epoch && other.where == access.where && other.flags == access.flags) same = &other;
-      ++i;
-      continue;
+Judge::Verdict Judge::judge(const Operation& other) const {
+  const bool writes = self_.is(Operation::write), other_writes = other.is(Operation::write);
+  const bool both_strong = self_.is(Operation::strong) && other.is(Operation::strong);
+  Verdict verdict;
+  verdict.ordered = knowledge_.ordered.covers(other.epoch);
+  verdict.kind = Conflict::Kind::none;
+  if (writes || other_writes) {
+    if (!verdict.ordered) {
+      if (!both_strong) verdict.kind = Conflict::Kind::unordered;
+    } else if (self_.is(Operation::async) && other_writes && !other.is(Operation::async) &&
+               !knowledge_.fenced.covers(other.epoch)) {
+      verdict.kind = Conflict::Kind::unfenced;
     }
-    const bool ordered = knowledge.ordered.covers(other.epoch);
-    const bool both_strong = access.is(Access::strong) && other.is(Access::strong);
-    // Of several, a read that is overwritten says most.
-    const bool is_better = conflict.kind == Conflict::Kind::none || (writes && !other.is(Access::write) && !ordered);
-    if ((writes || other.is(Access::write)) && is_better) {
-      if (!ordered) {
-        if (!both_strong) conflict = {Conflict::Kind::unordered, other};
-      } else if (access.is(Access::async) && other.is(Access::write) && !other.is(Access::async) &&
-                 !knowledge.fenced.covers(other.epoch)) {
-        conflict = {Conflict::Kind::unfenced, other};
+  }
+  // A write supersedes what it overwrites; a read supersedes the reads that are known to be before it.
+  verdict.superseded = writes ? verdict.ordered || !both_strong : verdict.ordered && !other_writes;
+  return verdict;
+}
+
+void Shadow::reset(std::size_t lines) {
+  if (lines_.size() != lines) lines_.assign(lines, Line{});
+  ++generation_;
+  precise_used_ = 0;
+  precise_free_.clear();
+}
+
+LineResult Shadow::initialize(Line& line, ByteMask bytes, const Judge& judge) {
+  LineResult result;
+  if (judge.self().is(Operation::write)) {
+    result.overlaps_mbarriers = line.has_mbarrier;
+  } else {
+    result.uninitialized = bytes & ~line.initialized;
+  }
+  line.initialized = line.initialized | bytes;
+  return result;
+}
+
+LineResult Shadow::access(std::uint32_t index, ByteMask bytes, Judge& judge) {
+  Line& line = at(index);
+  if (const auto units = bytes.units()) return access_units(line, *units, judge);
+  return access_bytes(line, bytes, judge);
+}
+
+LineResult Shadow::access_units(Line& line, std::uint32_t units, Judge& judge) {
+  if (line.is_precise) return access_bytes(line, ByteMask::of_units(units), judge);
+  LineResult result = initialize(line, ByteMask::of_units(units), judge);
+  bool is_there = false;
+  for (std::uint32_t i = 0; i < line.size;) {
+    const OperationId other = line.operations[i];
+    const std::uint32_t overlap = line.units[i] & units;
+    if (other == judge.id()) {
+      line.units[i] |= static_cast<std::uint8_t>(units);
+      is_there = true;
+    } else if (overlap != 0) {
+      const Judge::Verdict& verdict = judge.verdict(other);
+      // Of several conflicts, a read that is overwritten says most.
+      if (verdict.kind != Conflict::Kind::none &&
+          (result.conflict.kind == Conflict::Kind::none || judge.other_reads(other))) {
+        result.conflict = {verdict.kind, other, ByteMask::of_units(overlap)};
       }
-    }
-    // A write supersedes what it overwrites; a read supersedes the reads that are known to be before it.
-    const bool superseded = writes ? ordered || !both_strong : ordered && !other.is(Access::write);
-    if (superseded) {
-      other.bytes = other.bytes & ~overlap;
-      if (other.bytes.empty()) {
-        line.remove(i);
-        same = nullptr;  // it may have moved
+      if (verdict.superseded && (line.units[i] &= static_cast<std::uint8_t>(~units)) == 0) {
+        const std::uint32_t last = --line.size;
+        line.operations[i] = line.operations[last];
+        line.units[i] = line.units[last];
+        line.operations[last] = 0;  // lines of the same history are the same bits
+        line.units[last] = 0;
         continue;
       }
     }
     ++i;
   }
-  if (same) {
-    same->bytes = same->bytes | access.bytes;
+  if (is_there) return result;
+  if (line.size == max_entries) {
+    make_precise(line);
+    precise_[line.operations[0]].push_back({judge.id(), ByteMask::of_units(units)});
   } else {
-    line.push(access);
+    line.operations[line.size] = judge.id();
+    line.units[line.size++] = static_cast<std::uint8_t>(units);
   }
-  return conflict;
+  return result;
+}
+
+LineResult Shadow::access_bytes(Line& line, ByteMask bytes, Judge& judge) {
+  if (!line.is_precise) make_precise(line);
+  LineResult result = initialize(line, bytes, judge);
+  std::vector<PreciseEntry>& entries = precise_[line.operations[0]];
+  bool is_there = false;
+  for (std::size_t i = 0; i < entries.size();) {
+    PreciseEntry& entry = entries[i];
+    const ByteMask overlap = entry.bytes & bytes;
+    if (entry.operation == judge.id()) {
+      entry.bytes = entry.bytes | bytes;
+      is_there = true;
+    } else if (!overlap.empty()) {
+      const Judge::Verdict& verdict = judge.verdict(entry.operation);
+      if (verdict.kind != Conflict::Kind::none &&
+          (result.conflict.kind == Conflict::Kind::none || judge.other_reads(entry.operation))) {
+        result.conflict = {verdict.kind, entry.operation, overlap};
+      }
+      if (verdict.superseded) {
+        entry.bytes = entry.bytes & ~bytes;
+        if (entry.bytes.empty()) {
+          entry = entries.back();
+          entries.pop_back();
+          continue;
+        }
+      }
+    }
+    ++i;
+  }
+  if (!is_there) entries.push_back({judge.id(), bytes});
+  if (entries.size() == 1 && entries[0].bytes.is_all()) {
+    precise_free_.push_back(line.operations[0]);
+    line.is_precise = 0;
+    line.size = 1;
+    line.operations = {judge.id()};
+    line.units = {0xff};
+  }
+  return result;
+}
+
+void Shadow::make_precise(Line& line) {
+  std::uint32_t list = precise_used_;
+  if (!precise_free_.empty()) {
+    list = precise_free_.back();
+    precise_free_.pop_back();
+  } else if (++precise_used_ > precise_.size()) {
+    precise_.emplace_back();
+  }
+  std::vector<PreciseEntry>& entries = precise_[list];
+  entries.clear();
+  for (std::uint32_t i = 0; i < line.size; ++i)
+    entries.push_back({line.operations[i], ByteMask::of_units(line.units[i])});
+  line.is_precise = 1;
+  line.size = 0;
+  line.units = {};
+  line.operations = {list};
+}
+
+void Shadow::mark(std::vector<std::uint32_t>& marks) const {
+  for_each([&](std::uint32_t, OperationId id, ByteMask) { marks[id] = 1; });
+}
+
+void Shadow::renumber(const std::vector<std::uint32_t>& marks) {
+  for (Line& line : lines_) {
+    if (line.generation != generation_) continue;
+    if (line.is_precise) {
+      for (PreciseEntry& entry : precise_[line.operations[0]]) entry.operation = marks[entry.operation];
+    } else {
+      for (std::uint32_t i = 0; i < line.size; ++i) line.operations[i] = marks[line.operations[i]];
+    }
+  }
 }
 
 }  // namespace emu::check
