@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -82,6 +83,122 @@ TEST(PtxSamples, WhatTheSampleHolds) {
   EXPECT_EQ(module.variables[functions].relocations.size(), 2u);
   EXPECT_TRUE(std::any_of(module.locations.begin(), module.locations.end(),
                           [](const Location& location) { return !location.function.empty(); }));
+}
+
+/// Forms of compilers newer and older than the sample's: LLVM 20 and later, debug information, variadic functions.
+TEST(PtxSamples, FormsOfOtherCompilers) {
+  const std::string text = R"(//
+// Based on NVVM 21.0.0
+//
+.version 9.1
+.target sm_90a, debug
+.address_size 64
+
+	// .globl	k                       // -- Begin function k
+.extern .func  (.param .b32 func_retval0) vprintf
+(
+	.param .b64 vprintf_param_0,
+	.param .b64 vprintf_param_1
+)
+;
+.extern .func stop
+()
+.noreturn
+;
+.weak .func (.param .align 16 .b8 func_retval0[16]) variadic(
+	.param .b32 variadic_param_0,
+	.param .align 8 .b8 variadic_vararg[]
+)
+{
+	.reg .b32 	%r<5>;
+	mov.b32 	{%r1, %r2}, 0d3FF0000000000000;
+	st.param.v4.b32 	[func_retval0], {%r1, %r2, 0, 0f3F800000};
+	ret;
+                                        // -- End function
+}
+.common .global .align 4 .b32 tentative;
+.visible .entry k(
+	.param .u64 .ptr .align 1 k_param_0,
+	.param .u64 .ptr .global .align 16 k_param_1,
+	.param .align 64 .b8 k_param_2[128]
+)
+.maxntid 128
+.blocksareclusters
+.reqntid 128, 1, 1
+.reqnctapercluster 2, 1, 1
+{
+	.local .align 8 .b8 	__local_depot0[16];
+	.reg .b64 	%SP;
+	.reg .b64 	%SPL;
+	.reg .pred 	%p<3>;
+	.reg .b32 	%r<10>;
+	.reg .b64 	%rd<6>;
+	.pragma "enable_smem_spilling";
+	.loc	1 4 0                           // t.cu:4:0
+$L__func_begin0:
+// %bb.0:
+	mov.b64 	%SPL, __local_depot0;
+	cvta.local.u64 	%SP, %SPL;
+	ld.param.b64 	%rd1, [k_param_0];
+	.pragma "used_bytes_mask 0xfff";
+	ld.global.nc.v4.b32 	{%r1, %r2, %r3, _}, [%rd1];
+	add.rn.f32 	%r4, %r1, 0fBF800000;
+	$L_brx_0: .branchtargets
+		$L__BB0_1,
+		$L__BB0_2;
+	brx.idx 	%r2, $L_brx_0;
+$L__BB0_1:                              // %a
+	{ // callseq 0, 0
+	.param .b64 param0;
+	.param .b64 param1;
+	.param .b32 retval0;
+	st.param.b64 	[param0], %rd1;
+	st.param.b64 	[param1], %SP;
+	call.uni (retval0), vprintf, (param0, param1);
+	ld.param.b32 	%r5, [retval0];
+	} // callseq 0
+	{ // callseq 1, 0
+	.param .b32 param0;
+	.param .align 8 .b8 param1[8];
+	.param .align 16 .b8 retval0[16];
+	st.param.b32 	[param0], 1;
+	call.uni (retval0), variadic, (param0, param1);
+	} // callseq 1
+	{
+	call.uni stop, ();
+	}
+$L__BB0_2:
+	mov.b64 	%rd2, stop;
+	{
+	prototype_2 : .callprototype () _ () .noreturn;
+	call %rd2, (), prototype_2;
+	}
+	exit;
+$L__tmp1:
+$L__func_end0:
+}
+	.file	1 "t.cu"
+	.section	.debug_abbrev
+	{
+.b8 1                                   // Abbreviation Code
+.b8 0
+	}
+	.section	.debug_info
+	{
+.b32 $L__end-$L__begin
+.b64 $L__tmp1
+.b32 .debug_abbrev
+	}
+	.section	.debug_macinfo	{	}
+)";
+  expect_round_trip(text);
+  const Module module = Module::parse(text);
+  const Function& k = module.functions[module.find_function("k")];
+  EXPECT_TRUE(k.bounds.blocks_are_clusters);
+  EXPECT_EQ(k.bounds.max_threads, (std::array<Index, 3>{128, 1, 1}));
+  EXPECT_EQ(k.branch_tables[0].targets.size(), 2u);
+  EXPECT_EQ(k.calls.size(), 4u);
+  EXPECT_TRUE(module.functions[module.find_function("stop")].no_return);
 }
 
 TEST(PtxSamples, AreParsedFast) {
