@@ -15,4 +15,15 @@ void RegistersInFlight::retire(std::span<const std::uint32_t> d, std::span<const
   --count_;
 }
 
+std::optional<std::uint32_t> UnfencedRegisters::find(std::span<const std::uint32_t> d, std::span<const std::uint32_t> a,
+                                                     std::uint32_t where) const {
+  for (std::span<const std::uint32_t> slots : {d, a}) {
+    for (std::uint32_t slot : slots) {
+      if (writes_[slot].fences == fences_) return writes_[slot].where;
+    }
+  }
+  if (fences_ == 0) return where;
+  return {};
+}
+
 }  // namespace emu::check

@@ -239,6 +239,21 @@ TEST(CheckRegisters, InFlight) {
   EXPECT_TRUE(registers.empty());
 }
 
+TEST(CheckRegisters, Unfenced) {
+  UnfencedRegisters registers(16);
+  const std::uint32_t d[] = {1, 2, 3}, a[] = {5};
+  EXPECT_EQ(registers.find(d, a, 10), 10u);  // there must be one fence before the first wgmma
+  registers.write(5, 11);
+  registers.fence();
+  EXPECT_EQ(registers.find(d, a, 10), std::nullopt);
+  registers.write(6, 12);
+  EXPECT_EQ(registers.find(d, a, 10), std::nullopt);
+  registers.write(3, 13);
+  EXPECT_EQ(registers.find(d, a, 10), 13u);
+  registers.fence();
+  EXPECT_EQ(registers.find(d, a, 10), std::nullopt);
+}
+
 /// Not a test: CKL_EMU_BENCH=1 prints what a check costs.
 TEST_F(CheckGeneric, Speed) {
   if (!std::getenv("CKL_EMU_BENCH")) GTEST_SKIP() << "CKL_EMU_BENCH is not set";
