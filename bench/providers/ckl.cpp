@@ -1,4 +1,6 @@
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "ckl/elementwise.hpp"
 #include "ckl/gemm.hpp"
@@ -8,16 +10,28 @@
 
 namespace ckl::bench {
 
-void provide_ckl(GemmWorkload& workload) {
+namespace {
+
+/// The configs to measure: the library's choice, the one that was asked for, or all that can serve the problem.
+std::vector<std::string> wanted_configs(const GemmWorkload& workload) {
   const Session& session = workload.session;
-  const auto plan = std::make_shared<const GemmPlan>(workload.problem, session.gpu.index, session.config);
-  const auto workspace = std::make_shared<const Buffer>(plan->workspace_bytes());
-  if (workspace->bytes() > 0) check(cudaMemset(workspace->data(), 0, workspace->bytes()), "cudaMemset");
-  const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
-    const GemmOperands& x = operands[set];
-    plan->run(x.a, x.b, x.c, x.d, workspace->data(), stream);
-  };
-  workload.implementations.push_back({"ckl", plan->config(), launch, true});
+  if (session.config != "all") return {session.config};
+  return gemm_candidates(workload.problem, device_info(session.gpu.index));
+}
+
+}  // namespace
+
+void provide_ckl(GemmWorkload& workload) {
+  for (const std::string& config : wanted_configs(workload)) {
+    const auto plan = std::make_shared<const GemmPlan>(workload.problem, workload.session.gpu.index, config);
+    const auto workspace = std::make_shared<const Buffer>(plan->workspace_bytes());
+    if (workspace->bytes() > 0) check(cudaMemset(workspace->data(), 0, workspace->bytes()), "cudaMemset");
+    const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
+      const GemmOperands& x = operands[set];
+      plan->run(x.a, x.b, x.c, x.d, workspace->data(), stream);
+    };
+    workload.implementations.push_back({"ckl", plan->config(), launch, true});
+  }
 }
 
 void provide_ckl(AddWorkload& workload) {

@@ -9,4 +9,15 @@ namespace ckl::device {
 /// Waits until all threads of the block have arrived (bar.sync 0).
 CUTE_DEVICE void block_sync() { __syncthreads(); }
 
+/// Waits until all threads of the warp have arrived, and makes their shared-memory accesses visible to each other.
+CUTE_DEVICE void warp_sync() { __syncwarp(); }
+
+/// Programmatic dependent launch: a kernel that is launched with `overlaps_preceding` (host/launch.hpp) may start while the
+/// grids before it in the stream still run. Every thread calls this before it touches global memory: it returns when those
+/// grids have completed and what they wrote is visible.
+CUTE_DEVICE void wait_for_preceding_grids() { cudaGridDependencySynchronize(); }
+
+/// Says that the next grid of the stream may start as soon as there is room: its prologue then hides behind this grid's end.
+CUTE_DEVICE void allow_next_grid() { cudaTriggerProgrammaticLaunchCompletion(); }
+
 }  // namespace ckl::device

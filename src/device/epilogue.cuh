@@ -1,15 +1,18 @@
 #pragma once
 
-// From accumulators to global memory: each consumer warpgroup converts its part of the tile in pieces, stages
-// them in shared memory, and stores them with TMA, or element by element where D is not TMA's to write.
+// From accumulators to global memory: each consumer warpgroup converts its part of the tile in pieces of 64 rows, stages them
+// in shared memory, and stores them with TMA, or element by element where D is not TMA's to write. Each of its warps does so
+// with 16 of the rows, without waiting for the others.
 
 #include <cute/tensor.hpp>
 #include <cute/arch/copy_sm90.hpp>
-#include <cute/atom/copy_traits_sm90_tma.hpp>
+#include <cute/arch/copy_sm90_tma.hpp>
+#include <cute/atom/copy_traits_sm90.hpp>
 #include <cute/atom/mma_traits_sm90_gmma.hpp>
 #include <cutlass/arch/barrier.h>
 #include <cutlass/numeric_conversion.h>
 
+#include "device/arch.cuh"
 #include "device/numeric.cuh"
 #include "device/tensor_map.hpp"
 #include "device/tile_grid.hpp"
@@ -38,130 +41,176 @@ template <class TD> struct EpilogueTarget {
 
 template <auto Config> struct Epilogue {
   static constexpr int WG_M = Config.warpgroup_m(), WG_N = Config.warpgroup_n();
-  static constexpr int PIECE_M = Config.piece_m, BUFFERS = Config.staging_buffers;
-  static constexpr int threads = Config.warpgroup_threads;
+  static constexpr int PIECE_M = Config.piece_m, BUFFERS = Config.staging_buffers();
+  static constexpr int GROUP_N = 16;  // columns that are converted and staged at a time
+  static constexpr int GROUP_V = PIECE_M * GROUP_N / Config.warpgroup_threads;  // their values in one thread
+  static constexpr int WARP_M = Config.d_box_m;                                 // rows of one warp
+  static constexpr int warp_threads = 32;
 
-  /// The staging buffers of one warpgroup, and how a piece of D's type TD lies in one of them.
+  /// Two neighbours of a row, which one thread holds.
+  template <class TD> using Pair = cutlass::AlignedArray<TD, 2>;
+
+  /// The staging buffers of one warpgroup.
   struct Storage {
     alignas(1024) uint8_t staging[BUFFERS][Config.staging_bytes()];
   };
 
+  /// A piece of D of type TD in a staging buffer: boxes side by side, whose rows of one warp one TMA
+  /// instruction stores. The last
+  /// piece of a row may have fewer boxes.
   template <class TD> struct Piece {
-    static constexpr int N = Config.piece_n(sizeof(TD));
-    static constexpr int row_bytes = N * sizeof(TD);
+    static constexpr int N = Config.piece_n(sizeof(TD)), BOX_N = Config.d_box_n(sizeof(TD));
+    static constexpr int per_row = (WG_N + N - 1) / N, count = WG_M / PIECE_M * per_row;
+    static constexpr int pairs = N / GROUP_N * GROUP_V / 2;  // of neighbours in a row, in one thread
+    static constexpr int box_bytes = BOX_N * sizeof(TD);
     using Atom =
-        conditional_t<row_bytes == 128, GMMA::Layout_K_SW128_Atom<TD>,
-                      conditional_t<row_bytes == 64, GMMA::Layout_K_SW64_Atom<TD>, GMMA::Layout_K_SW32_Atom<TD>>>;
+        conditional_t<box_bytes == 128, GMMA::Layout_K_SW128_Atom<TD>,
+                      conditional_t<box_bytes == 64, GMMA::Layout_K_SW64_Atom<TD>, GMMA::Layout_K_SW32_Atom<TD>>>;
     using SmemLayout = decltype(tile_to_shape(Atom{}, Shape<Int<PIECE_M>, Int<N>>{}));
-    // An MMA whose accumulators are those of one piece, in the same order as in the whole tile.
+    // An MMA whose accumulators are those of one group, in the same order as in the whole tile.
     using Mma = decltype(make_tiled_mma(
-        SM90::GMMA::ss_op_selector<cutlass::bfloat16_t, cutlass::bfloat16_t, float, Shape<_64, Int<N>, _64>>()));
+        SM90::GMMA::ss_op_selector<cutlass::bfloat16_t, cutlass::bfloat16_t, float, Shape<_64, Int<GROUP_N>, _64>>()));
     using StoreAtom =
         conditional_t<sizeof(TD) == 2, Copy_Atom<SM90_U32x4_STSM_N, TD>, Copy_Atom<AutoVectorizingCopy, TD>>;
-    using Gmem =
-        decltype(make_tensor(make_gmem_ptr((TD*)nullptr), Shape<int, int, int>{}, Stride<int64_t, _1, int64_t>{}));
-    using Tma = decltype(make_tma_copy(SM90_TMA_STORE{}, Gmem{}, SmemLayout{}, Shape<Int<PIECE_M>, Int<N>>{}, _1{}));
-    static_assert(Tma::NumValSrc == PIECE_M * N, "TMA box of D");
+    static_assert(cosize_v<SmemLayout> * sizeof(TD) <= Config.staging_bytes());
+
+    CUTE_HOST_DEVICE static constexpr int columns(int piece) {
+      int left = WG_N - piece % per_row * N;
+      return left < N ? left : N;
+    }
   };
 
-  /// D = functor(acc, C). `next` counts pieces, so that buffers alternate from tile to tile.
+  /// D = functor(acc, C); leaves `acc` as it was. `next` counts pieces, so that buffers alternate from tile to tile. The loop
+  /// over the pieces is not unrolled, but for the few instructions that name accumulators: the code of a tile then fits the
+  /// instruction cache.
   template <class TD, class Accumulators, class Functor>
-  CUTE_DEVICE static void store(Accumulators const& acc, Functor const& functor, EpilogueTarget<TD> const& to,
-                                int thread, int barrier, Storage& storage, int& next) {
+  CUTE_DEVICE static void store(Accumulators& acc, Functor const& functor, EpilogueTarget<TD> const& to, int thread,
+                                Storage& storage, int& next) {
+    if (functor.reads_c())
+      store_pieces<true>(acc, functor, to, thread, storage, next);
+    else
+      store_pieces<false>(acc, functor, to, thread, storage, next);
+  }
+
+  /// Waits until the bulk stores of this warp have read the staging buffers.
+  CUTE_DEVICE static void drain() {
+    if (elect_one_sync()) tma_store_wait<0>();
+  }
+
+ private:
+  template <bool ReadsC, class TD, class Accumulators, class Functor>
+  CUTE_DEVICE static void store_pieces(Accumulators& acc, Functor const& functor, EpilogueTarget<TD> const& to,
+                                       int thread, Storage& storage, int& next) {
     using P = Piece<TD>;
-    auto sync = [&] { cutlass::arch::NamedBarrier::sync(threads, barrier); };
     typename P::Mma mma;
-    auto to_smem = make_tiled_copy_C(typename P::StoreAtom{}, mma);
-    auto slice = to_smem.get_slice(thread);
+    int warp = cutlass::canonical_warp_idx_sync() % (PIECE_M / WARP_M), lane = thread % warp_threads;
 
-    CUTLASS_PRAGMA_UNROLL
-    for (int m = 0; m < WG_M / PIECE_M; ++m) {
-      Tensor acc_m = acc(_, m, _0{});  // (MMA)
-      CUTLASS_PRAGMA_UNROLL
-      for (int piece = 0; piece < WG_N / P::N; ++piece) {
-        int64_t row = to.row + m * PIECE_M, column = to.column + piece * P::N;
-        Tensor sD = as_position_independent_swizzle_tensor(
-            make_tensor(make_smem_ptr(reinterpret_cast<TD*>(storage.staging[next])),
-                        typename P::SmemLayout{}));           // (PIECE_M, PIECE_N)
-        Tensor tCsD = mma.get_slice(thread).partition_C(sD);  // (MMA, 1, 1)
-        Tensor rD = make_tensor<TD>(shape(tCsD));             // (MMA, 1, 1)
-        clear(rD);
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int piece = 0; piece < P::count; ++piece) {
+      int64_t row = to.row + piece / P::per_row * PIECE_M + warp * WARP_M;
+      int64_t column = to.column + piece % P::per_row * P::N;
+      TD* buffer = reinterpret_cast<TD*>(storage.staging[next]);
+      next = next + 1 == BUFFERS ? 0 : next + 1;
+      Tensor sD = as_position_independent_swizzle_tensor(
+          make_tensor(make_smem_ptr(buffer), typename P::SmemLayout{}));                    // (PIECE_M, PIECE_N)
+      Tensor sW = local_tile(sD, Shape<Int<WARP_M>, Int<P::N>>{}, make_coord(warp, _0{}));  // (WARP_M, PIECE_N)
+      Tensor tCsC = mma.get_slice(thread).partition_C(sD);                                  // (GROUP_V, 1, GROUPS)
+      Tensor rC = make_tensor<Pair<TD>>(Int<P::pairs>{});                                   // (PAIRS)
 
-        if (thread == 0) tma_store_wait<BUFFERS - 1>();  // the bulk store that last read this buffer has done so
-        sync();
-        if (functor.reads_c()) {  // C passes through the buffer that D is going to leave by
-          load_piece(to, row, column, sD, thread);
-          sync();
-          copy(tCsD, rD);
-          sync();
-        }
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < size(rD); i += 2) {
-          constexpr cutlass::NumericArrayConverter<TD, float, 2> convert;
-          cutlass::Array<float, 2> pair{functor(acc_m(piece * size(rD) + i), float(rD(i))),
-                                        functor(acc_m(piece * size(rD) + i + 1), float(rD(i + 1)))};
-          cutlass::Array<TD, 2> converted = convert(pair);
-          rD(i) = converted[0];
-          rD(i + 1) = converted[1];
-        }
-        copy(to_smem, slice.retile_S(rD), slice.partition_D(sD));
-        if (to.by_tma) {
-          cutlass::arch::fence_view_async_shared();
-          sync();
-          if (thread == 0) store_piece_by_tma(to, int(row), int(column), storage.staging[next]);
-        } else {
-          sync();
-          store_piece(to, row, column, sD, thread);
-        }
-        next = next + 1 == BUFFERS ? 0 : next + 1;
+      if (elect_one_sync()) tma_store_wait<BUFFERS - 1>();  // the bulk store that last read this buffer has done so
+      warp_sync();
+      if constexpr (ReadsC) {  // C passes through the buffer that D is going to leave by
+        load_rows(to, row, column, P::columns(piece), sW, lane);
+        warp_sync();
+        copy(recast<Pair<TD>>(tCsC), rC);
+        warp_sync();
+      }
+      warpgroup_fence_operand(acc);  // no conversion may be hoisted out of the loop: its results would be spilled
+      for_each(make_seq<P::count>{}, [&](auto number) CUTLASS_LAMBDA_FUNC_INLINE {
+        constexpr int p = decltype(number)::value;
+        if (p == piece)
+          stage<TD, ReadsC, P::columns(p) / GROUP_N, p % P::per_row * P::N / GROUP_N>(
+              acc(_, Int<p / P::per_row>{}, _0{}), rC, functor, sD, mma, thread);
+      });
+      if (to.by_tma) {
+        cutlass::arch::fence_view_async_shared();
+        warp_sync();
+        if (elect_one_sync())
+          store_rows_by_tma(to, int(row), int(column), P::columns(piece), buffer + warp * WARP_M * P::BOX_N);
+      } else {
+        warp_sync();
+        store_rows(to, row, column, P::columns(piece), sW, lane);
       }
     }
   }
 
-  /// Waits until the bulk stores of this warpgroup have read the staging buffers.
-  CUTE_DEVICE static void drain(int thread) {
-    if (thread == 0) tma_store_wait<0>();
+  /// functor(acc, C) -> staging buffer, for groups `First` to `First + Groups - 1` of the accumulators of 64 rows.
+  template <class TD, bool ReadsC, int Groups, int First, class Accumulators, class FragmentC, class Functor,
+            class Smem, class Mma>
+  CUTE_DEVICE static void stage(Accumulators const& acc, FragmentC const& rC, Functor const& functor, Smem const& sD,
+                                Mma const& mma, int thread) {
+    Tensor rD = make_tensor<TD>(Shape<Int<GROUP_V>, _1, Int<Groups>>{});  // (GROUP_V, 1, GROUPS)
+    constexpr cutlass::NumericArrayConverter<TD, float, 2> converter;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < size(rD); i += 2) {
+      cutlass::Array<float, 2> pair;
+      CUTLASS_PRAGMA_UNROLL
+      for (int j = 0; j < 2; ++j) {
+        float x = acc(First * GROUP_V + i + j);
+        if constexpr (ReadsC)
+          pair[j] = functor(x, float(rC(i / 2)[j]));
+        else
+          pair[j] = functor(x);
+      }
+      cutlass::Array<TD, 2> converted = converter(pair);
+      rD(i) = converted[0];
+      rD(i + 1) = converted[1];
+    }
+    auto to_smem = make_tiled_copy_C(typename Piece<TD>::StoreAtom{}, mma);
+    auto slice = to_smem.get_slice(thread);
+    Tensor tDsD = slice.partition_D(sD);  // (CPY, 1, GROUPS of the whole piece)
+    Tensor tDrD = slice.retile_S(rD);     // (CPY, 1, GROUPS)
+    CUTLASS_PRAGMA_UNROLL
+    for (int g = 0; g < Groups; ++g) copy(to_smem, tDrD(_, _, g), tDsD(_, _, g));
   }
 
- private:
-  template <class TD>
-  CUTE_DEVICE static void store_piece_by_tma(EpilogueTarget<TD> const& to, int row, int column, uint8_t* staging) {
-    typename Piece<TD>::Tma tma;
-    Tensor sD = make_tensor(make_smem_ptr(reinterpret_cast<TD*>(staging)),
-                            typename Piece<TD>::SmemLayout{});                       // (PIECE_M, PIECE_N)
-    Tensor mD = tma.get_tma_tensor(make_shape(int(to.m), int(to.n), to.batch + 1));  // (M, N, L)
-    Tensor gD = local_tile(domain_offset(make_coord(row, column), mD(_, _, to.batch)),
-                           Shape<Int<PIECE_M>, Int<Piece<TD>::N>>{}, make_coord(_0{}, _0{}));  // (PIECE_M, PIECE_N)
-    auto slice = tma.get_slice(_0{});
-    copy(tma.with(reinterpret_cast<TmaDescriptor const*>(&to.d_map)), slice.partition_S(sD), slice.partition_D(gD));
+  /// Stores one warp's rows of a piece, which begin at `staging`, to D at (row, column). Called by one thread.
+  template <class TD> CUTE_DEVICE static void store_rows_by_tma(EpilogueTarget<TD> const& to, int row, int column,
+                                                                int columns, TD const* staging) {
+    using P = Piece<TD>;
+    CUTLASS_PRAGMA_UNROLL
+    for (int c = 0; c < P::N; c += P::BOX_N)
+      if (c < columns) SM90_TMA_STORE_3D::copy(&to.d_map, staging + c * PIECE_M, column + c, row, to.batch);
     tma_store_arrive();
   }
 
-  /// Calls f(piece element, matrix element) for those of a piece that lie inside of the matrix. Consecutive threads take
-  /// consecutive columns, whatever the strides and the alignment of the matrix.
+  /// Calls f(staged element, matrix element) for those of a warp's rows of a piece of `width` columns that lie inside of the
+  /// matrix. Consecutive threads take consecutive columns, whatever the strides and the alignment of the matrix.
   template <class TD, class T, class Smem, class F>
   CUTE_DEVICE static void for_each_element(EpilogueTarget<TD> const& to, StridedMatrix<T> const& matrix, int64_t row,
-                                           int64_t column, Smem const& sD, int thread, F const& f) {
+                                           int64_t column, int width, Smem const& sW, int lane, F const& f) {
     constexpr int N = Piece<TD>::N;
     T* origin = matrix.data + row * matrix.row_stride + column * matrix.column_stride;
-    Tensor gD = make_tensor(make_gmem_ptr(origin), Shape<Int<PIECE_M>, Int<N>>{},
-                            make_stride(matrix.row_stride, matrix.column_stride));  // (PIECE_M, PIECE_N)
-    int rows = int(cute::min(to.m - row, int64_t(PIECE_M))), columns = int(cute::min(to.n - column, int64_t(N)));
+    Tensor gD = make_tensor(make_gmem_ptr(origin), Shape<Int<WARP_M>, Int<N>>{},
+                            make_stride(matrix.row_stride, matrix.column_stride));  // (WARP_M, PIECE_N)
+    int rows = int(cute::min(to.m - row, int64_t(WARP_M))), columns = int(cute::min(to.n - column, int64_t(width)));
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int i = thread; i < PIECE_M * N; i += threads) {
+    for (int i = lane; i < WARP_M * N; i += warp_threads) {
       int r = i / N, c = i % N;
-      if (r < rows && c < columns) f(sD(r, c), gD(r, c));
+      if (r < rows && c < columns) f(sW(r, c), gD(r, c));
     }
   }
 
-  template <class TD, class Smem> CUTE_DEVICE static void load_piece(EpilogueTarget<TD> const& to, int64_t row,
-                                                                     int64_t column, Smem const& sD, int thread) {
-    for_each_element(to, to.c, row, column, sD, thread, [](TD& staged, TD const& c) { staged = c; });
+  template <class TD, class Smem> CUTE_DEVICE static void load_rows(EpilogueTarget<TD> const& to, int64_t row,
+                                                                    int64_t column, int width, Smem const& sW,
+                                                                    int lane) {
+    for_each_element(to, to.c, row, column, width, sW, lane, [](TD& staged, TD const& c) { staged = c; });
   }
 
-  template <class TD, class Smem> CUTE_DEVICE static void store_piece(EpilogueTarget<TD> const& to, int64_t row,
-                                                                      int64_t column, Smem const& sD, int thread) {
-    for_each_element(to, to.d, row, column, sD, thread, [](TD const& staged, TD& d) { d = staged; });
+  template <class TD, class Smem> CUTE_DEVICE static void store_rows(EpilogueTarget<TD> const& to, int64_t row,
+                                                                     int64_t column, int width, Smem const& sW,
+                                                                     int lane) {
+    for_each_element(to, to.d, row, column, width, sW, lane, [](TD const& staged, TD& d) { d = staged; });
   }
 };
 

@@ -4,7 +4,7 @@
 
 #include <cute/tensor.hpp>
 #include <cute/arch/cluster_sm90.hpp>
-#include <cute/atom/copy_traits_sm90_tma.hpp>
+#include <cute/arch/copy_sm90_tma.hpp>
 #include <cute/atom/mma_traits_sm90_gmma.hpp>
 
 #include "device/numeric.cuh"
@@ -26,14 +26,25 @@ template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers> st
   static constexpr GMMA::Major major = KMajor ? GMMA::Major::K : GMMA::Major::MN;
   static constexpr int stage_bytes = BlkMN * BlkK * sizeof(T);
 
-  using Stride = conditional_t<KMajor, cute::Stride<int64_t, _1, int64_t>, cute::Stride<_1, int64_t, int64_t>>;
-  using Gmem = decltype(make_tensor(make_gmem_ptr((T const*)nullptr), Shape<int, int, int>{}, Stride{}));
-  using TmaOp = conditional_t<(Sharers > 1), SM90_TMA_LOAD_MULTICAST, SM90_TMA_LOAD>;
-  using Tma = decltype(make_tma_copy(TmaOp{}, Gmem{}, SmemLayout{}(_, _, _0{}), Shape<Int<BlkMN>, Int<BlkK>>{},
-                                     Int<Sharers>{}));
+  // A TMA box has 128 bytes of the contiguous mode, the swizzle's width, and this CTA's share of the other mode.
+  static constexpr int CONTIGUOUS = KMajor ? BlkK : BlkMN, OTHER = KMajor ? BlkMN : BlkK;
+  static constexpr int BOX_CONTIGUOUS = 128 / sizeof(T), BOX_OTHER = OTHER / Sharers;
 
-  /// Elements that one TMA instruction moves (NumValSrc counts those of all sharers); the host's boxes must agree.
-  static constexpr int box_elements = Tma::NumValSrc / Sharers;
+  /// Loads this CTA's share, number `share`, of the tile at (mn, k) of matrix `batch` into the stage that begins at `stage`,
+  /// of every CTA in `mask`. Called by one thread.
+  CUTE_DEVICE static void load(TensorMap const& map, uint64_t& full, uint16_t mask, int mn, int k, int batch, int share,
+                               T* stage) {
+    constexpr auto hint = uint64_t(TMA::CacheHintSm90::EVICT_NORMAL);
+    int contiguous = KMajor ? k : mn, other = (KMajor ? mn : k) + share * BOX_OTHER;
+    CUTLASS_PRAGMA_UNROLL
+    for (int c = 0; c < CONTIGUOUS; c += BOX_CONTIGUOUS) {
+      T* box = stage + c * OTHER + share * BOX_OTHER * BOX_CONTIGUOUS;
+      if constexpr (Sharers > 1)
+        SM90_TMA_LOAD_MULTICAST_3D::copy(&map, &full, mask, hint, box, contiguous + c, other, batch);
+      else
+        SM90_TMA_LOAD_3D::copy(&map, &full, hint, box, contiguous + c, other, batch);
+    }
+  }
 };
 
 /// A matrix operand that a gathering producer reads: (mn, k) with any strides.
@@ -59,8 +70,6 @@ template <auto Config> struct Mainloop {
   static constexpr uint32_t stage_bytes = OperandA::stage_bytes + OperandB::stage_bytes;
 
   static_assert(OperandA::stage_bytes == Config.a_stage_bytes() && OperandB::stage_bytes == Config.b_stage_bytes());
-  static_assert(OperandA::box_elements == Config.box_contiguous() * Config.a_box_other(), "TMA box of A");
-  static_assert(OperandB::box_elements == Config.box_contiguous() * Config.b_box_other(), "TMA box of B");
 
   struct Storage {
     alignas(1024) array_aligned<T, cosize_v<typename OperandA::SmemLayout>, 1024> a;
@@ -74,42 +83,28 @@ template <auto Config> struct Mainloop {
     return make_tensor(make_smem_ptr(s.b.data()), typename OperandB::SmemLayout{});  // (BLK_N, BLK_K, PIPE)
   }
 
-  // ---- Producer, TMA: one thread -------------------------------------------------------------------------------
+  // ---- Producer, TMA: one warp ---------------------------------------------------------------------------------
 
   /// Loads K tiles k_begin to k_end - 1 of the tile, one after another. `tile` counts CTA tiles; `rank_m`, `rank_n` say
   /// where in the cluster this CTA is.
-  CUTE_DEVICE static void load(TensorMap const& a_map, TensorMap const& b_map, int m, int n, int k, int batch,
-                               TileIndex tile, int k_begin, int k_end, int rank_m, int rank_n, Storage& storage,
-                               Pipeline& pipeline, State& at) {
-    typename OperandA::Tma tma_a;
-    typename OperandB::Tma tma_b;
-    Tensor mA = tma_a.get_tma_tensor(make_shape(m, k, batch));  // (M, K, L)
-    Tensor mB = tma_b.get_tma_tensor(make_shape(n, k, batch));  // (N, K, L)
-    Tensor gA = local_tile(mA(_, _, tile.batch), Shape<Int<BLK_M>, Int<BLK_K>>{},
-                           make_coord(tile.m, _));  // (BLK_M, BLK_K, k_tiles)
-    Tensor gB = local_tile(mB(_, _, tile.batch), Shape<Int<BLK_N>, Int<BLK_K>>{},
-                           make_coord(tile.n, _));  // (BLK_N, BLK_K, k_tiles)
-    auto slice_a = tma_a.get_slice(rank_n);
-    auto slice_b = tma_b.get_slice(rank_m);
-    Tensor tAgA = slice_a.partition_S(gA);               // (TMA, TMA_M, TMA_K, k_tiles)
-    Tensor tAsA = slice_a.partition_D(smem_a(storage));  // (TMA, TMA_M, TMA_K, PIPE)
-    Tensor tBgB = slice_b.partition_S(gB);               // (TMA, TMA_N, TMA_K, k_tiles)
-    Tensor tBsB = slice_b.partition_D(smem_b(storage));  // (TMA, TMA_N, TMA_K, PIPE)
-
+  CUTE_DEVICE static void load(TensorMap const& a_map, TensorMap const& b_map, TileIndex tile, int k_begin, int k_end,
+                               int rank_m, int rank_n, Storage& storage, Pipeline& pipeline, State& at) {
     // A goes to the CTAs of this rank_m, B to those of this rank_n; ranks are rank_m + CLUSTER_M * rank_n.
     constexpr uint16_t column = (uint16_t(1) << CLUSTER_M) - 1;
     uint16_t mask_a = 0;
     for (int y = 0; y < CLUSTER_N; ++y) mask_a |= uint16_t(1) << (rank_m + CLUSTER_M * y);
     uint16_t mask_b = column << (CLUSTER_M * rank_n);
+    Tensor sA = smem_a(storage);  // (BLK_M, BLK_K, PIPE)
+    Tensor sB = smem_b(storage);  // (BLK_N, BLK_K, PIPE)
 
     CUTLASS_PRAGMA_NO_UNROLL
     for (int k_tile = k_begin; k_tile < k_end; ++k_tile, ++at) {
       pipeline.wait_empty(at);
-      uint64_t& full = pipeline.arrive_and_expect(at, stage_bytes);
-      copy(tma_a.with(reinterpret_cast<TmaDescriptor const*>(&a_map), full, mask_a), tAgA(_, _, _, k_tile),
-           tAsA(_, _, _, at.index()));
-      copy(tma_b.with(reinterpret_cast<TmaDescriptor const*>(&b_map), full, mask_b), tBgB(_, _, _, k_tile),
-           tBsB(_, _, _, at.index()));
+      if (elect_one_sync()) {
+        uint64_t& full = pipeline.arrive_and_expect(at, stage_bytes);
+        OperandA::load(a_map, full, mask_a, tile.m * BLK_M, k_tile * BLK_K, tile.batch, rank_n, &sA(0, 0, at.index()));
+        OperandB::load(b_map, full, mask_b, tile.n * BLK_N, k_tile * BLK_K, tile.batch, rank_m, &sB(0, 0, at.index()));
+      }
     }
   }
 
@@ -136,10 +131,11 @@ template <auto Config> struct Mainloop {
     return partition_fragment_C(Mma{}, Shape<Int<WG_M>, Int<WG_N>>{});  // (MMA, MMA_M, MMA_N)
   }
 
-  /// acc = A * B over `k_tiles` >= 1 stages, for part (part_m, part_n) of the tile.
-  template <class Accumulators> CUTE_DEVICE static void multiply(Accumulators& acc, int k_tiles, int part_m, int part_n,
-                                                                 int thread, Storage& storage, Pipeline& pipeline,
-                                                                 State& at) {
+  /// acc = A * B over `k_tiles` >= 1 stages, for part (part_m, part_n) of the tile. Calls issued() when the last product
+  /// has been issued: what the tensor cores are to do next may queue up behind it.
+  template <class Accumulators, class Issued>
+  CUTE_DEVICE static void multiply(Accumulators& acc, int k_tiles, int part_m, int part_n, int thread, Storage& storage,
+                                   Pipeline& pipeline, State& at, Issued const& issued) {
     Mma mma;
     auto slice = mma.get_slice(thread);
     Tensor sA = local_tile(smem_a(storage), Shape<Int<WG_M>, Int<BLK_K>>{},
@@ -169,6 +165,7 @@ template <auto Config> struct Mainloop {
     multiply_stage(at.index());
     ++at;
     if (k_tiles == 1) {
+      issued();
       warpgroup_wait<0>();
       warpgroup_fence_operand(acc);
     } else {
@@ -184,6 +181,7 @@ template <auto Config> struct Mainloop {
         ++done;
         ++at;
       } while (++k_tile < k_tiles);
+      issued();
       warpgroup_wait<0>();
       warpgroup_fence_operand(acc);
     }

@@ -3,6 +3,7 @@
 // Who computes what: the K tiles of all output tiles, divided among the clusters of a persistent grid. Host and kernel
 // share it.
 
+#include "device/divider.hpp"
 #include "device/host_device.hpp"
 
 namespace ckl {
@@ -18,11 +19,12 @@ struct Segment {
 struct WorkSplit {
   int clusters, tiles, split_tiles, k_tiles;
   int run, longer_runs;  ///< K tiles of a run, and how many of the first runs have one more.
+  Divider per_tile;      ///< K tiles of a tile.
 
   /// On the host. All cut tiles together have fewer than 2^31 K tiles.
   static constexpr WorkSplit of(int clusters, int tiles, int split_tiles, int k_tiles) {
     int total = split_tiles * k_tiles;
-    return {clusters, tiles, split_tiles, k_tiles, total / clusters, total % clusters};
+    return {clusters, tiles, split_tiles, k_tiles, total / clusters, total % clusters, Divider::of(k_tiles)};
   }
 
   /// Where cluster's run begins, in K tiles from the beginning of tile 0.
@@ -44,7 +46,7 @@ class SegmentWalk {
   /// Gives the next segment; false when there is none.
   CKL_HOST_DEVICE constexpr bool next(Segment& segment) {
     if (at_ > begin_) {
-      int tile = (at_ - 1) / split_.k_tiles;
+      int tile = split_.per_tile.quotient(at_ - 1);
       int tile_begin = tile * split_.k_tiles;
       int from = begin_ > tile_begin ? begin_ : tile_begin;
       segment = {tile, from - tile_begin, at_ - tile_begin};

@@ -8,20 +8,35 @@ namespace {
 
 const void* as_function(cudaKernel_t kernel) { return reinterpret_cast<const void*>(kernel); }
 
-/// A launch configuration; `attribute` must outlive it.
-cudaLaunchConfig_t configuration(const Launch& launch, cudaLaunchAttribute& attribute, Stream stream) {
+/// The attributes of a launch, which its configuration points at.
+struct Attributes {
+  cudaLaunchAttribute list[2] = {};
+  unsigned count = 0;
+
+  explicit Attributes(const Launch& launch) {
+    if (launch.cluster > 1) {
+      list[count].id = cudaLaunchAttributeClusterDimension;
+      list[count].val.clusterDim.x = launch.cluster;
+      list[count].val.clusterDim.y = list[count].val.clusterDim.z = 1;
+      ++count;
+    }
+    if (launch.overlaps_preceding) {
+      list[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      list[count].val.programmaticStreamSerializationAllowed = 1;
+      ++count;
+    }
+  }
+};
+
+/// A launch configuration; `attributes` must outlive it.
+cudaLaunchConfig_t configuration(const Launch& launch, Attributes& attributes, Stream stream) {
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(launch.grid);
   config.blockDim = dim3(launch.threads);
   config.dynamicSmemBytes = launch.shared_bytes;
   config.stream = stream;
-  if (launch.cluster > 1) {
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim.x = launch.cluster;
-    attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
-    config.attrs = &attribute;
-    config.numAttrs = 1;
-  }
+  config.attrs = attributes.list;
+  config.numAttrs = attributes.count;
   return config;
 }
 
@@ -41,8 +56,8 @@ int max_active_clusters(const Launch& launch, const DeviceInfo& device) {
           "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
     clusters *= device.sm_count;
   } else {
-    cudaLaunchAttribute attribute{};
-    cudaLaunchConfig_t config = configuration(launch, attribute, nullptr);
+    Attributes attributes(launch);
+    cudaLaunchConfig_t config = configuration(launch, attributes, nullptr);
     config.gridDim = dim3(launch.cluster);
     check(cudaOccupancyMaxActiveClusters(&clusters, as_function(launch.kernel), &config),
           "cudaOccupancyMaxActiveClusters");
@@ -53,8 +68,8 @@ int max_active_clusters(const Launch& launch, const DeviceInfo& device) {
 }
 
 void launch(const Launch& launch, const void* params, Stream stream) {
-  cudaLaunchAttribute attribute{};
-  cudaLaunchConfig_t config = configuration(launch, attribute, stream);
+  Attributes attributes(launch);
+  cudaLaunchConfig_t config = configuration(launch, attributes, stream);
   void* arguments[] = {const_cast<void*>(params)};
   check(cudaLaunchKernelExC(&config, as_function(launch.kernel), arguments), "cudaLaunchKernelExC");
 }

@@ -15,6 +15,8 @@ struct Launch {
   unsigned threads = 0;  ///< Threads a block.
   unsigned cluster = 1;  ///< Blocks a cluster, along x.
   std::size_t shared_bytes = 0;
+  /// May start before the stream's preceding kernels end; the kernel itself waits for them (device/arch.cuh).
+  bool overlaps_preceding = false;
 };
 
 /// Allows `shared_bytes` of dynamic shared memory for `kernel` on `device`. Legal while a stream captures.

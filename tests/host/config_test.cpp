@@ -121,8 +121,10 @@ TEST(GemmConfigs, GeometryFitsTheHardware) {
     EXPECT_TRUE(c.a_box_other() >= 8 && c.a_box_other() <= 256);
     EXPECT_TRUE(c.b_box_other() >= 8 && c.b_box_other() <= 256);
     for (const int bytes : {2, 4}) {
-      const int columns = c.piece_n(bytes);
-      EXPECT_EQ(c.warpgroup_n() % columns, 0);
+      const int columns = c.piece_n(bytes), box = c.d_box_n(bytes);
+      EXPECT_EQ(columns % box, 0);
+      EXPECT_EQ(c.warpgroup_n() % columns % box, 0) << "the last piece of a row is made of whole boxes too";
+      EXPECT_EQ(box * bytes % 32, 0) << "the narrowest swizzle";
       EXPECT_LE(columns * bytes, 128);
       EXPECT_LE(columns * bytes * GemmConfig::piece_m, c.staging_bytes());
     }

@@ -56,7 +56,7 @@ TEST(TileGrid, VisitsEveryTileOnce) {
     for (const int tiles_n : {1, 3, 8})
       for (const int batch : {1, 3})
         for (const int group : {1, 2, 8, 16, 100}) {
-          const TileGrid grid{tiles_m, tiles_n, batch, group};
+          const TileGrid grid = TileGrid::of(tiles_m, tiles_n, batch, group);
           ASSERT_EQ(grid.count(), std::int64_t(tiles_m) * tiles_n * batch);
           std::set<std::tuple<int, int, int>> seen;
           for (int index = 0; index < grid.count(); ++index) {
@@ -72,7 +72,7 @@ TEST(TileGrid, VisitsEveryTileOnce) {
 
 // The point of groups: tiles that are computed at the same time span few rows.
 TEST(TileGrid, StaysWithinAGroupOfRows) {
-  const TileGrid grid{32, 10, 1, 8};
+  const TileGrid grid = TileGrid::of(32, 10, 1, 8);
   for (int index = 0; index < 80; ++index) EXPECT_LT(tile_at(grid, index).m, 8);
   EXPECT_EQ(tile_at(grid, 8).n, 1) << "columns follow each other within the group";
   EXPECT_EQ(tile_at(grid, 80).m, 8);

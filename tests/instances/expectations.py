@@ -3,7 +3,7 @@
 # How many entries of each operator are shipped. Change it together with src/ops/<op>/instances.txt.
 SHIPPED = {
     "elementwise": 18,
-    "gemm": 34,
+    "gemm": 52,
 }
 
 LIBRARY_MIB = 40             # libckl.so
@@ -20,15 +20,19 @@ FEATURES = {
     "register reallocation": r"USETMAXREG\.TRY_ALLOC",
     "cluster barrier": r"UCGABAR_WAIT",
     "distributed shared memory": r"SYNCS\.ARRIVE\.\S*\.RED\.A1T0",  # arriving at a barrier of another CTA in the cluster
+    "programmatic launch": r"ACQBULK",  # waiting for the grids before this one
     "16-byte loads": r"LDG\.E\.\S*128",
     "16-byte stores": r"STG\.E\.\S*128",
 }
+
+TRAP = r"BPT\.TRAP"  # no entry may have one: the compiler has found undefined behaviour, or an assertion is left
 
 # Every entry is held to all rules whose pattern its symbol matches, and must match at least one; every rule must match an entry.
 #   pattern, features it shows, features it must not show, most registers a thread, most waits for wgmma
 # More than 3 waits (peeled first k-tile, loop, after the loop) mean that ptxas has put in some of its own.
 CLUSTER = r"_(2x1|1x2|2x2|4x1|1x4)_"
 RULES = [
+    (r"^ckl_gemm_", ["programmatic launch"], [], 168, 3),
     (r"^ckl_gemm_.*_(coopm|coopn|ping)$",
      ["wgmma", "TMA load", "TMA store", "matrix store to shared memory", "register reallocation"], [], 168, 3),
     (rf"^ckl_gemm_.*{CLUSTER}",

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import unittest
 
-from expectations import ALL_CPU_SECONDS, FEATURES, LIBRARY_MIB, MODULE_CPU_SECONDS, RULES, SHIPPED
+from expectations import ALL_CPU_SECONDS, FEATURES, LIBRARY_MIB, MODULE_CPU_SECONDS, RULES, SHIPPED, TRAP
 
 MODULES, LIBRARY, CUOBJDUMP = (pathlib.Path(argument) for argument in (sys.argv[1:4] + [""] * 3)[:3])
 
@@ -57,6 +57,8 @@ def machine_code(sass):
 def rule_problems(rule, code, register_count):
     """How an entry breaks a rule of expectations.py."""
     _, shows, shows_not, most_registers, most_waits = rule
+    if re.search(TRAP, code):
+        yield "has a trap"
     for feature in shows:
         if not re.search(FEATURES[feature], code):
             yield f"does not show {feature} ({FEATURES[feature]})"
@@ -92,6 +94,7 @@ class Checks(unittest.TestCase):
         rule = (".*", ["wgmma"], ["TMA load"], 100, 1)
         self.assertEqual(list(rule_problems(rule, "HGMMA.64x256 WARPGROUP.DEPBAR.LE", 100)), [])
         self.assertEqual(len(list(rule_problems(rule, "UTMALDG.3D WARPGROUP.DEPBAR WARPGROUP.DEPBAR", 101))), 4)
+        self.assertEqual(len(list(rule_problems(rule, "HGMMA.64x256 BPT.TRAP 0x1", 100))), 1)
 
 
 class Instances(unittest.TestCase):

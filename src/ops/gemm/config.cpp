@@ -54,7 +54,7 @@ double estimated_clocks(const GemmProblem& problem, const GemmConfig& c, const D
       c.load == Load::tma ? rows_loaded * c.tile_k * c.element_bytes() / l2_bytes : rows_loaded * c.tile_k / gathered;
   double mainloop = k_tiles * std::max(multiply, load);
   int piece_n = c.piece_n(int(size_of(problem.d.dtype)));
-  double store = store_piece * (c.warpgroup_m() / GemmConfig::piece_m) * (c.warpgroup_n() / piece_n);
+  double store = store_piece * (c.warpgroup_m() / GemmConfig::piece_m) * ceil_div(c.warpgroup_n(), piece_n);
   if (c.schedule == Schedule::pingpong)
     return fill + waves * std::max(mainloop, store / 2) + store;  // stores hide, but for the last
   return fill + waves * (mainloop + store);

@@ -12,6 +12,7 @@
 //
 // An optional last word `gather` says that the producer copies single elements, for operands that TMA cannot take.
 
+#include <algorithm>
 #include <cstdint>
 #include <numeric>
 #include <string>
@@ -57,21 +58,26 @@ struct GemmConfig {
   static constexpr int consumers = 2;  ///< Consumer warpgroups.
   static constexpr int threads = (1 + consumers) * warpgroup_threads;
   constexpr int cluster_size() const { return cluster_m * cluster_n; }
-  /// Registers a thread after setmaxnreg; together at most 64 Ki a CTA. A gathering producer holds a batch of elements.
-  constexpr int producer_registers() const { return load == Load::tma ? 40 : 152; }
-  constexpr int consumer_registers() const { return load == Load::tma ? 232 : 176; }
+  /// Registers a thread after setmaxnreg; together at most 64 Ki a CTA. A gathering producer holds a batch of elements;
+  /// one that only issues TMA makes room for large accumulators.
+  constexpr int producer_registers() const { return load == Load::gather ? 152 : accumulators() > 128 ? 24 : 40; }
+  constexpr int consumer_registers() const { return load == Load::gather ? 176 : accumulators() > 128 ? 240 : 232; }
 
   // The part of the tile that one consumer multiplies.
   constexpr int warpgroup_m() const { return schedule == Schedule::cooperative_m ? tile_m / 2 : tile_m; }
   constexpr int warpgroup_n() const { return schedule == Schedule::cooperative_n ? tile_n / 2 : tile_n; }
+  /// f32 accumulators of one consumer thread.
+  constexpr int accumulators() const { return warpgroup_m() * warpgroup_n() / warpgroup_threads; }
   /// Consumers that read one stage, and so have to release it.
   constexpr int readers() const { return schedule == Schedule::pingpong ? 1 : consumers; }
 
-  // The epilogue moves the tile in pieces of 64 rows through staging buffers, two a consumer.
-  static constexpr int piece_m = 64;
-  static constexpr int staging_buffers = 2;
-  /// Columns of a piece: at most one 128-byte row of shared memory.
-  constexpr int piece_n(int element_bytes) const { return std::gcd(warpgroup_n(), 128 / element_bytes); }
+  // The epilogue moves the tile in pieces of 64 rows through staging buffers: two a consumer where they fit, else one. Each
+  // warp stores its 16 rows of a piece by TMA.
+  static constexpr int piece_m = 64, d_box_m = 16;
+  /// Columns of a piece of D: a 128-byte row of shared memory, if the consumer has as many.
+  constexpr int piece_n(int element_bytes) const { return std::min(warpgroup_n(), 128 / element_bytes); }
+  /// Columns of a TMA box of D: a piece is made of whole boxes, also the last piece of a row.
+  constexpr int d_box_n(int element_bytes) const { return std::gcd(warpgroup_n(), 128 / element_bytes); }
   constexpr int staging_bytes() const { return piece_m * 128; }
 
   // Shared memory
@@ -79,17 +85,22 @@ struct GemmConfig {
   constexpr int a_stage_bytes() const { return tile_m * tile_k * element_bytes(); }
   constexpr int b_stage_bytes() const { return tile_n * tile_k * element_bytes(); }
   /// Swizzled buffers want 1024-byte alignment, which the start of dynamic shared memory has; so does each buffer here.
-  constexpr int shared_bytes() const {
-    int buffers = stages * (a_stage_bytes() + b_stage_bytes()) + consumers * staging_buffers * staging_bytes();
-    int barriers = (2 * stages + 4) * 8;
-    return buffers + (barriers + 1023) / 1024 * 1024;
-  }
+  constexpr int shared_bytes() const { return shared_bytes_with(staging_buffers()); }
+  constexpr int staging_buffers() const { return shared_bytes_with(2) <= max_shared_bytes ? 2 : 1; }
+  static constexpr int max_shared_bytes = 227 * 1024;
 
   // TMA boxes: elements along the contiguous mode (128 bytes, the swizzle's width), and along the other one, which the
   // CTAs that share the operand split: each loads its share and multicasts it.
   constexpr int box_contiguous() const { return 128 / element_bytes(); }
   constexpr int a_box_other() const { return (a_major == Major::k ? tile_m : tile_k) / cluster_n; }
   constexpr int b_box_other() const { return (b_major == Major::k ? tile_n : tile_k) / cluster_m; }
+
+ private:
+  constexpr int shared_bytes_with(int buffers) const {
+    int staged = stages * (a_stage_bytes() + b_stage_bytes()) + consumers * buffers * staging_bytes();
+    int barriers = (2 * stages + 4) * 8;
+    return staged + (barriers + 1023) / 1024 * 1024;
+  }
 };
 
 /// Why `config` cannot be compiled, or nullptr if it can.
@@ -100,7 +111,7 @@ constexpr const char* defect(const GemmConfig& config) {
   if (c.warpgroup_m() < 64 || c.warpgroup_m() % 64) return "a consumer's rows must be a multiple of 64";
   if (c.warpgroup_n() < 16 || c.warpgroup_n() > 256 || c.warpgroup_n() % 16)
     return "a consumer's columns must be a multiple of 16 up to 256";
-  if (c.warpgroup_m() * c.warpgroup_n() > 128 * 192) return "a consumer's accumulators must fit 192 registers a thread";
+  if (c.accumulators() > 192) return "a consumer's accumulators must fit 192 registers a thread";
   if (c.cluster_m < 1 || c.cluster_n < 1 || c.cluster_size() > 8) return "a cluster must have 1 to 8 CTAs";
   if (c.a_major == Major::mn && c.tile_m % 64) return "the tile of an M-major A must be a multiple of 64 rows";
   if (c.b_major == Major::mn && c.tile_n % 64) return "the tile of an N-major B must be a multiple of 64 columns";
@@ -111,7 +122,7 @@ constexpr const char* defect(const GemmConfig& config) {
     return "a CTA's share of B must be a multiple of 8 up to 256";
   if (c.load == Load::gather && c.cluster_size() != 1) return "a gathering producer cannot multicast";
   if (c.stages < 2) return "the pipeline needs 2 stages";
-  if (c.shared_bytes() > 232448) return "shared memory exceeds 227 KiB";
+  if (c.shared_bytes() > GemmConfig::max_shared_bytes) return "shared memory exceeds 227 KiB";
   return nullptr;
 }
 

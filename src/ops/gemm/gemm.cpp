@@ -249,8 +249,8 @@ class ProductLauncher {
                                   config.box_contiguous(), config.b_box_other());
     }
     if (params_.d_by_tma) {
-      int piece_n = config.piece_n(int(size_of(p.d.dtype)));
-      params_.d_map = matrix_map(p.d.dtype, p.n, p.m, p.d.row_stride, piece_n, GemmConfig::piece_m);
+      int box_n = config.d_box_n(int(size_of(p.d.dtype)));
+      params_.d_map = matrix_map(p.d.dtype, p.n, p.m, p.d.row_stride, box_n, GemmConfig::d_box_m);
     }
   }
 
@@ -266,7 +266,7 @@ class ProductLauncher {
                             ", but m is ", p.m, " and n is ", p.n);
     constexpr int group_rows = 2048;  // of D
     int group = std::clamp(group_rows / (config.tile_m * config.cluster_m), 1, int(tiles_m));
-    return {int(tiles_m), int(tiles_n), int(p.batch), group};
+    return TileGrid::of(int(tiles_m), int(tiles_n), int(p.batch), group);
   }
 
   /// A descriptor that run() points at the data. Encoding wants an address, so it gets an aligned one.
@@ -291,6 +291,7 @@ class ProductLauncher {
     launch_.threads = GemmConfig::threads;
     launch_.cluster = unsigned(config.cluster_size());
     launch_.shared_bytes = std::size_t(config.shared_bytes());
+    launch_.overlaps_preceding = true;
     host::prepare(launch_, device.index);
     int tiles = int(params_.tiles.count()), clusters = host::max_active_clusters(launch_, device);
     auto k_tiles = int((params_.k + config.tile_k - 1) / config.tile_k);

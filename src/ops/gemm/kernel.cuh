@@ -26,9 +26,9 @@ template <GemmConfig Config> struct GemmKernel {
   using FixupT = Fixup<Config>;
   using Pipeline = typename MainloopT::Pipeline;
   static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
-  /// Ping-pong turns: step 0 is the mainloop, step 1 the epilogue; each is one consumer's at a time.
-  using Turns = cutlass::OrderedSequenceBarrier<2, GemmConfig::consumers>;
-  static constexpr int first_epilogue_barrier = 1;  // named barrier of consumer 0; barrier 0 is the whole block's
+  /// Ping-pong turns: who may issue products.
+  using Turns = cutlass::OrderedSequenceBarrier<1, GemmConfig::consumers>;
+  static constexpr int first_fixup_barrier = 1;  // named barrier of consumer 0; barrier 0 is the whole block's
 
   struct Shared {
     typename MainloopT::Storage mainloop;
@@ -77,6 +77,8 @@ template <GemmConfig Config> struct GemmKernel {
       cluster_sync();
     else
       block_sync();
+    allow_next_grid();
+    wait_for_preceding_grids();
 
     Work work(p);
     Pipeline pipeline(shared.pipeline);
@@ -104,10 +106,10 @@ template <GemmConfig Config> struct GemmKernel {
     SegmentWalk segments = work.segments();
     Segment segment;
     if constexpr (Config.load == Load::tma) {
-      if (thread == 0) {
+      if (cutlass::canonical_warp_idx_sync() == 0) {
         while (segments.next(segment))
-          MainloopT::load(p.a_map, p.b_map, int(p.m), int(p.n), int(p.k), p.tiles.batch, work.tile(segment.tile),
-                          segment.k_begin, segment.k_end, work.rank_m, work.rank_n, shared.mainloop, pipeline, at);
+          MainloopT::load(p.a_map, p.b_map, work.tile(segment.tile), segment.k_begin, segment.k_end, work.rank_m,
+                          work.rank_n, shared.mainloop, pipeline, at);
         pipeline.drain(at);
       }
     } else {
@@ -128,7 +130,7 @@ template <GemmConfig Config> struct GemmKernel {
     int part_m = Config.schedule == Schedule::cooperative_m ? consumer : 0;
     int part_n = Config.schedule == Schedule::cooperative_n ? consumer : 0;
     int part = pingpong ? 0 : consumer;
-    int barrier = first_epilogue_barrier + consumer;
+    int barrier = first_fixup_barrier + consumer;
     FixupWorkspace workspace{p.fixup_flags, p.fixup_slots};
     SegmentWalk segments = work.segments();
     Segment segment;
@@ -143,14 +145,12 @@ template <GemmConfig Config> struct GemmKernel {
       TileIndex tile = work.tile(segment.tile);
       auto acc = MainloopT::make_accumulators();  // (MMA, MMA_M, MMA_N)
       if constexpr (pingpong) turns.wait();
-      MainloopT::multiply(acc, segment.k_end - segment.k_begin, part_m, part_n, thread, shared.mainloop, pipeline, at);
-      if constexpr (pingpong) {
-        turns.arrive();
-        turns.wait();
-      }
+      MainloopT::multiply(acc, segment.k_end - segment.k_begin, part_m, part_n, thread, shared.mainloop, pipeline, at,
+                          [&]() CUTLASS_LAMBDA_FUNC_INLINE {
+                            if constexpr (pingpong) turns.arrive();
+                          });
       if (segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
         FixupT::hand_over(acc, workspace, int(blockIdx.x), part, thread, barrier);
-        if constexpr (pingpong) turns.arrive();
         continue;
       }
       if (segment.k_begin > 0) add_other_parts(acc, work, segment, part, thread, barrier, workspace);
@@ -166,15 +166,10 @@ template <GemmConfig Config> struct GemmKernel {
                                   int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
                                   tile.batch,
                                   p.d_by_tma};
-        EpilogueT::store(acc, LinearCombination(p.epilogue), target, thread, barrier, shared.epilogue[consumer],
-                         next_buffer);
+        EpilogueT::store(acc, LinearCombination(p.epilogue), target, thread, shared.epilogue[consumer], next_buffer);
       });
-      if constexpr (pingpong) {
-        EpilogueT::drain(thread);
-        turns.arrive();
-      }
     }
-    EpilogueT::drain(thread);
+    EpilogueT::drain();
   }
 
   /// Adds what the clusters before this one have computed of the segment's tile: always in the same order.

@@ -12,7 +12,9 @@ struct LinearCombination {
 
   CUTE_DEVICE explicit LinearCombination(LinearCombinationParams const& p) : alpha(p.alpha), beta(p.beta) {}
   CUTE_DEVICE bool reads_c() const { return beta != 0.0f; }
-  /// One element; `c` is 0 where C is not read.
+  /// One element, where C is not read.
+  CUTE_DEVICE float operator()(float acc) const { return alpha * acc; }
+  /// One element, with that of C.
   CUTE_DEVICE float operator()(float acc, float c) const { return alpha * acc + beta * c; }
 };
 
