@@ -91,10 +91,16 @@ class Box {
 };
 
 /// Writes a packed row at `offset` of shared memory, before the swizzle.
-void put_row(std::byte* shared, std::uint32_t offset, std::uint32_t swizzle, const std::byte* row,
-             std::uint32_t bytes) {
+inline void put_row(std::byte* shared, std::uint32_t offset, std::uint32_t swizzle, const std::byte* row,
+                    std::uint32_t bytes) {
   if (swizzle == 0) {
     std::memcpy(shared + offset, row, bytes);
+    return;
+  }
+  if (bytes == 128) {  // one line: the swizzle is one exclusive or
+    std::byte* line = shared + offset;
+    const std::uint32_t flip = offset >> 3 & swizzle;
+    for (std::uint32_t i = 0; i < 128; i += unit_bytes) std::memcpy(line + (i ^ flip), row + i, unit_bytes);
     return;
   }
   for (std::uint32_t i = 0; i < bytes; i += unit_bytes) {
@@ -190,6 +196,9 @@ void tensor_load(const TensorMap& map, const Coordinates& at, std::span<std::byt
       const std::byte* from = source + (row - rows.begin) * stride;
       if (row + prefetch_rows < rows.end) {
         for (std::uint32_t i = 0; i < row_bytes; i += 64) __builtin_prefetch(from + prefetch_rows * stride + i);
+      }
+      for (std::uint32_t i = 0; i < row_bytes; i += 64) {  // the box of the next step of a loop over dimension 0
+        __builtin_prefetch(from + row_bytes + i, 0, 2);
       }
       if (whole_rows) {
         put_row(shared.data(), to, swizzle, from, row_bytes);
