@@ -124,6 +124,8 @@ void Checker::start_cluster(const ClusterShape& shape, std::span<const std::arra
     w.known.clear();
     w.released.clear();
     w.observed.clear();
+    w.has_released = false;
+    w.execution.clear();
     w.new_inits.clear();
     w.cp_async = 0;
     w.cp_async_time = 0;
@@ -146,6 +148,8 @@ void Checker::start_cluster(const ClusterShape& shape, std::span<const std::arra
   s.mbarriers.clear();
   s.cluster_barrier.arriving.clear();
   s.cluster_barrier.completed.clear();
+  s.cluster_arriving.clear();
+  s.cluster_executed.clear();
   s.variables.clear();
   s.bulk_issuers.clear();
   s.wgmma_issuers.clear();
@@ -158,8 +162,8 @@ namespace {
 Operation thread_access(const CheckerState& s, Site site, bool writes, Strength strength) {
   Operation access;
   access.epoch = s.epoch_of(site.warp);
-  access.flags =
-      static_cast<std::uint8_t>((writes ? Operation::write : 0) | (strength == Strength::strong ? Operation::strong : 0));
+  access.flags = static_cast<std::uint8_t>((writes ? Operation::write : 0) |
+                                           (strength == Strength::strong ? Operation::strong : 0));
   access.where = site.where;
   access.warp = site.warp;
   return access;
@@ -198,6 +202,7 @@ void Checker::fence(Site site, Fence fence) {
       w.known.join(w.observed);
       w.observed.clear();
       w.released = w.known;
+      w.has_released = true;
       w.new_inits.clear();
       break;
     case Fence::proxy_async: w.known.fenced.join(w.known.ordered); break;
@@ -208,6 +213,7 @@ void Checker::fence(Site site, Fence fence) {
         w.released.fenced.raise(init);
       }
       w.new_inits.clear();
+      w.has_released = true;
       break;
   }
   state_->tick(site.warp);
@@ -216,6 +222,7 @@ void Checker::fence(Site site, Fence fence) {
 void Checker::strong_write(Site site, std::uint64_t key, Order order) {
   WarpState& w = state_->warps[site.warp];
   const bool releases = order == Order::release || order == Order::acq_rel;
+  if (!releases && !w.has_released) return;
   state_->variables[key].join(releases ? w.known : w.released);
   if (releases) state_->tick(site.warp);
 }
@@ -243,12 +250,21 @@ void Checker::barrier_leave(Site site, std::uint32_t cta, std::uint32_t barrier)
 void Checker::cluster_arrive(Site site, bool relaxed) {
   const WarpState& w = state_->warps[site.warp];
   state_->cluster_barrier.arriving.join(relaxed ? w.released : w.known);
+  state_->cluster_arriving.join(w.known.ordered);
   state_->tick(site.warp);
 }
 
-void Checker::cluster_complete() { state_->cluster_barrier.complete(); }
+void Checker::cluster_complete() {
+  state_->cluster_barrier.complete();
+  std::swap(state_->cluster_arriving, state_->cluster_executed);
+  state_->cluster_arriving.clear();
+}
 
-void Checker::cluster_leave(Site site) { state_->warps[site.warp].known.join(state_->cluster_barrier.completed); }
+void Checker::cluster_leave(Site site) {
+  WarpState& w = state_->warps[site.warp];
+  w.known.join(state_->cluster_barrier.completed);
+  w.execution.join(state_->cluster_executed);
+}
 
 void Checker::report(Hazard hazard, Site site, std::uint32_t other_where, const std::function<std::string()>& text) {
   state_->report(hazard, site, other_where, text);

@@ -275,8 +275,11 @@ void Checker::cta_exit(std::uint32_t index, std::uint32_t where) {
   CtaState& cta = s.ctas[index];
   cta.exited = true;
   VectorClock known;
-  for (std::uint32_t i = 0; i < s.shape.warps_per_cta; ++i)
-    known.join(s.warps[index * s.shape.warps_per_cta + i].known.ordered);
+  for (std::uint32_t i = 0; i < s.shape.warps_per_cta; ++i) {
+    const WarpState& w = s.warps[index * s.shape.warps_per_cta + i];
+    known.join(w.known.ordered);
+    known.join(w.execution);
+  }
 
   for (const auto& [offset, id] : cta.mbarriers) {
     const MbarrierState& barrier = s.mbarriers[id];

@@ -26,6 +26,8 @@ struct WarpState {
   Knowledge known;
   Knowledge released;            // what was known at the last fence: all that relaxed operations release
   Knowledge observed;            // by relaxed operations: the next fence acquires it
+  bool has_released = false;     // there was such a fence
+  VectorClock execution;         // what has been executed, by cluster barriers that need not make it visible
   std::vector<Epoch> new_inits;  // mbarriers that it has initialized since the last fence
   Component cp_async = 0;        // its component, 0: none yet
   Time cp_async_time = 0;
@@ -79,6 +81,7 @@ struct CheckerState {
   std::vector<CtaState> ctas;
   std::vector<MbarrierState> mbarriers;
   BarrierClock cluster_barrier;
+  VectorClock cluster_arriving, cluster_executed;           // of the cluster barrier, relaxed arrivals too
   std::unordered_map<std::uint64_t, Knowledge> variables;   // synchronization variables, by key
   std::unordered_map<std::uint32_t, Issuer> bulk_issuers;   // by warp * 32 + lane
   std::unordered_map<std::uint32_t, Issuer> wgmma_issuers;  // by cta * 32 + warpgroup

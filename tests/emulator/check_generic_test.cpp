@@ -212,6 +212,27 @@ TEST_F(CheckGeneric, RemoteWriteThatNothingOrdersBeforeTheExit) {
   expect_one(Hazard::remote_cta, 10, 20, "accesses shared memory 0x500 of CTA (1,0,0), which may have exited");
 }
 
+TEST_F(CheckGeneric, ARelaxedClusterBarrierKeepsACtaFromExiting) {
+  start(2);
+  cluster_sync();
+  check.write({1, 10}, {1, 256}, 4);
+  cluster_sync(2, true);
+  check.cta_exit(1, 20);
+  expect_none();
+}
+
+TEST_F(CheckGeneric, LongHistoriesAreForgotten) {
+  for (std::uint32_t i = 0; i < 100000; ++i) {
+    check.write({i % 8, 10 + i % 7}, {0, 256 + i % 32 * 128}, 128);
+    check.write({i % 8, 20}, {0, 8192 + i % 8 * 4}, 4);
+    sync();
+  }
+  expect_none();
+  check.write({0, 30}, {0, 256}, 128);
+  check.read({1, 31}, {0, 260}, 4);
+  expect_one(Hazard::race, 31, 30);
+}
+
 TEST_F(CheckGeneric, EachPairOfPlacesIsReportedOnce) {
   for (std::uint32_t i = 0; i < 100; ++i) {
     check.write({1, 10}, {0, 256 + 16 * i}, 4);
