@@ -52,4 +52,11 @@ bool Reports::empty() const {
   return reports_.empty();
 }
 
+void Reports::clear() {
+  const std::lock_guard lock(mutex_);
+  reports_.clear();
+  seen_.clear();
+  left_out_ = 0;
+}
+
 }  // namespace emu::check

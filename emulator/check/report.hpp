@@ -46,6 +46,7 @@ class Reports {
   std::vector<Report> reports() const;
   std::size_t left_out() const;
   bool empty() const;
+  void clear();
 
  private:
   mutable std::mutex mutex_;

@@ -57,8 +57,19 @@ Judge::Verdict Judge::judge(const Operation& other) const {
       verdict.kind = Conflict::Kind::unfenced;
     }
   }
-  // A write supersedes what it overwrites; a read supersedes the reads that are known to be before it.
-  verdict.superseded = writes ? verdict.ordered || !both_strong : verdict.ordered && !other_writes;
+  // A write supersedes what it overwrites; a read supersedes the reads that are known to be before it. But what may meet a strong
+  // access does not stand for what must not, and who waits for a wgmma does not learn what was before it in other warps.
+  if (self_.is(Operation::strong) && !other.is(Operation::strong)) {
+    verdict.superseded = false;
+  } else if (writes) {
+    verdict.superseded = verdict.ordered || !both_strong;
+  } else if (other_writes) {
+    verdict.superseded = false;
+  } else if (self_.epoch.component == other.epoch.component) {
+    verdict.superseded = true;
+  } else {
+    verdict.superseded = verdict.ordered && self_.actor != Actor::wgmma;
+  }
   return verdict;
 }
 

@@ -6,4 +6,4 @@ set(CKL_EMULATOR_CHECK_SOURCES
   check/registers.cpp
   check/report.cpp
   check/shadow.cpp)
-set(CKL_EMULATOR_CHECK_TESTS check_async check_generic)
+set(CKL_EMULATOR_CHECK_TESTS check_async check_generic check_random)

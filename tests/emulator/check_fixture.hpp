@@ -77,7 +77,7 @@ class CheckFixture : public ::testing::Test {
     EXPECT_NE(report.text.find(part), std::string::npos) << all();
   }
 
-  Reports reports;
+  Reports reports{1000};
   Checker check{reports, {"kernel", [](std::uint32_t where) { return "k.cu:" + std::to_string(where); }, 1024}};
 };
 
