@@ -1,0 +1,150 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "isa/handler.hpp"
+#include "ptx/analysis.hpp"
+
+// From a parsed instruction to a Decoded one. A bind function looks at the opcode's parts and the operands, says which
+// operand is what, and chooses the handler:
+//
+//   bool bind_add(Binder& b) {
+//     b.result(0);
+//     b.source(0, 1, b.type());
+//     b.source(1, 2, b.type());
+//     return b.handle(add_handler(b.type()));   // a null handler: not known
+//   }
+//   void register_arithmetic(Registry& registry) { registry.add("add", bind_add); }
+namespace emu::isa {
+
+class Binder {
+ public:
+  /// Where the binder finds the values of symbols, and keeps constants and lists; the decoder implements it.
+  class Environment {
+   public:
+    virtual std::uint64_t address_of(const ptx::Operand& operand) = 0;  // of a variable, parameter or function
+    virtual Source constant(std::uint64_t value, int bytes) = 0;        // lanes of 4 or 8 bytes; bytes 0: a predicate
+    virtual Source special(ptx::SpecialRegister special) = 0;
+    virtual std::vector<Source>& lists() = 0;
+
+   protected:
+    ~Environment() = default;
+  };
+
+  Binder(const ptx::Module& module, const ptx::Function& function, const ptx::Instruction& instruction, Decoded& out,
+         ptx::RegisterRoles& roles, Environment& environment);
+
+  const ptx::Module& module;
+  const ptx::Function& function;
+  const ptx::Instruction& instruction;
+  Decoded& out;
+
+  // ---- The opcode ----
+
+  const ptx::Opcode& opcode() const { return module.opcode_of(instruction); }
+  std::string_view name() const { return opcode().name(); }
+  /// Part `i` of the opcode, 0 is the name; empty if there is none.
+  std::string_view part(std::size_t i) const { return i < opcode().parts.size() ? opcode().parts[i] : ""; }
+  bool has(std::string_view part) const { return opcode().has(part); }
+  /// The index of the first part of `names` that the opcode has, -1 if there is none.
+  int which(std::initializer_list<std::string_view> names) const;
+  /// The types in the opcode, in their order, and the last of them (none if there is none).
+  std::span<const ptx::Type> types() const { return types_; }
+  ptx::Type type() const { return types_.empty() ? ptx::Type::none : types_.back(); }
+
+  // ---- Operands ----
+
+  std::span<const ptx::Operand> operands() const { return function.operands_of(instruction); }
+  std::size_t operand_count() const { return instruction.operand_count; }
+  const ptx::Operand& operand(std::size_t i) const;
+  std::span<const ptx::Operand> elements(const ptx::Operand& operand) const { return function.elements_of(operand); }
+  /// The type of a register; none for what is not one.
+  ptx::Type register_type(const ptx::Operand& operand) const;
+  /// Bytes of a lane of the register: 4, 8, 16; 0 for a predicate and for what is no register.
+  int register_bytes(const ptx::Operand& operand) const;
+
+  // ---- Roles: each sets a field of `out`, and tells the analysis ----
+
+  /// Operand `i` is the result: out.d and, of a pair, out.d2; out.register_bytes. A sink gives no_register.
+  void result(std::size_t i) { result(operand(i)); }
+  void result(const ptx::Operand& operand);
+  /// Operand `i` is out.s[s]. `type` says how a constant is spelled out in lanes: its size, and float or not.
+  void source(int s, std::size_t i, ptx::Type type) { out.s[s] = make_source(operand(i), type); }
+  void source(int s, const ptx::Operand& operand, ptx::Type type) { out.s[s] = make_source(operand, type); }
+  /// Out.s[s] is a constant.
+  void constant(int s, std::uint64_t value, int bytes) { out.s[s] = environment_.constant(value, bytes); }
+  /// Operands 0 to n: the result and n sources of one type.
+  void result_and_sources(int n, ptx::Type type);
+  /// An address: out.s[s] and out.address_bytes; the offset goes to out.immediate. out.window must be set.
+  void address(int s, std::size_t i) { address(s, operand(i)); }
+  void address(int s, const ptx::Operand& operand);
+  /// An address that the handler wants whole, the offset added, as lanes of `bytes` bytes without an immediate. Only constants
+  /// and registers without an offset can be; others are refused.
+  void plain_address(int s, const ptx::Operand& operand, int bytes);
+  /// Appends a register, a constant or the elements of a vector to the lists, as sources or as results. Call begin_list() first.
+  void begin_list();
+  void list_sources(const ptx::Operand& operand, ptx::Type type);
+  void list_results(const ptx::Operand& operand, bool kills = true);
+  /// Registers that an asynchronous operation reads and writes (accumulators of wgmma), in the list.
+  void list_accumulators(const ptx::Operand& operand);
+
+  /// The value of an operand that must be a constant.
+  std::int64_t immediate_of(std::size_t i) const;
+
+  /// Takes the handler; false if there is none.
+  bool handle(Handler handler) {
+    out.handler = handler;
+    return handler != nullptr;
+  }
+  /// The instruction cannot be executed, and why.
+  [[noreturn]] void refuse(const std::string& why) const;
+
+ private:
+  Source make_source(const ptx::Operand& operand, ptx::Type type);
+  std::uint32_t make_result(const ptx::Operand& operand, bool kills = true);
+
+  std::vector<ptx::Type> types_;
+  ptx::RegisterRoles& roles_;
+  Environment& environment_;
+};
+
+/// False: the opcode's form is not known.
+using BindFunction = bool (*)(Binder&);
+
+/// Bind functions by the opcode's name ("add").
+class Registry {
+ public:
+  void add(std::initializer_list<std::string_view> names, BindFunction function) {
+    for (const std::string_view name : names) functions_[name] = function;
+  }
+  void add(std::string_view name, BindFunction function) { functions_[name] = function; }
+  BindFunction find(std::string_view name) const {
+    const auto at = functions_.find(name);
+    return at == functions_.end() ? nullptr : at->second;
+  }
+  /// All that there are.
+  static const Registry& instance();
+
+ private:
+  std::unordered_map<std::string_view, BindFunction> functions_;
+};
+
+// Each file of instructions has one.
+void register_arithmetic(
+    Registry& registry);  // arithmetic*.cpp: add to tanh, min, max, setp, set, selp, slct, testp, copysign
+void register_bits(Registry& registry);        // bits*.cpp: and to shf, popc to bfi, prmt, lop3, fns, szext, dp4a, dp2a
+void register_conversion(Registry& registry);  // convert*.cpp: cvt, cvt.pack
+void register_moves(Registry& registry);       // moves.cpp: mov, cvta, mapa, isspacep, createpolicy
+void register_control(Registry& registry);     // control.cpp: bra, call, ret, bar, fence and what has no effect
+void register_memory(Registry& registry);      // memory.cpp: ld, st, atom, red
+void register_warp(Registry& registry);        // warp.cpp: shfl, vote, match, activemask, elect, redux
+void register_mbarrier(Registry& registry);    // mbarrier.cpp
+void register_copies(Registry& registry);      // copies.cpp: cp.async.bulk, cp.async
+void register_matrix(Registry& registry);      // matrix.cpp: wgmma, ldmatrix, stmatrix, mma
+
+}  // namespace emu::isa
