@@ -12,6 +12,9 @@ CUTE_DEVICE void block_sync() { __syncthreads(); }
 /// Waits until all threads of the warp have arrived, and makes their shared-memory accesses visible to each other.
 CUTE_DEVICE void warp_sync() { __syncwarp(); }
 
+/// Adds `value` to *counter and returns what was there before; orders nothing else (atom.relaxed.gpu).
+CUTE_DEVICE int atomic_add(int* counter, int value) { return atomicAdd(counter, value); }
+
 /// Programmatic dependent launch: a kernel that is launched with `overlaps_preceding` (host/launch.hpp) may start while the
 /// grids before it in the stream still run. Every thread calls this before it touches global memory: it returns when those
 /// grids have completed and what they wrote is visible.

@@ -92,6 +92,17 @@ template <auto Config> struct Epilogue {
       store_pieces<false>(acc, functor, to, thread, storage, next);
   }
 
+  /// One element of D, `row` and `column` from the part's first, straight to global memory.
+  template <class TD, class Functor> CUTE_DEVICE static void store_element(int row, int column, float acc,
+                                                                           Functor const& functor,
+                                                                           EpilogueTarget<TD> const& to) {
+    int64_t r = to.row + row, c = to.column + column;
+    if (r >= to.m || c >= to.n) return;
+    float x =
+        functor.reads_c() ? functor(acc, float(to.c.data[r * to.c.row_stride + c * to.c.column_stride])) : functor(acc);
+    to.d.data[r * to.d.row_stride + c * to.d.column_stride] = cutlass::NumericConverter<TD, float>{}(x);
+  }
+
   /// Waits until the bulk stores of this warp have read the staging buffers.
   CUTE_DEVICE static void drain() {
     if (elect_one_sync()) tma_store_wait<0>();

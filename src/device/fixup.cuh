@@ -6,12 +6,14 @@
 #include <cutlass/arch/barrier.h>
 #include <cutlass/barrier.h>
 
+#include "device/arch.cuh"
+
 namespace ckl::device {
 
 using namespace cute;
 using cute::Tensor;  // not ckl::Tensor
 
-/// The workspace of a plan that cuts tiles: a flag for each part of each CTA, 0 between launches, then their slots.
+/// The workspace of a plan that cuts tiles: two flags for each part of each CTA, 0 between launches, then their slots.
 struct FixupWorkspace {
   int* flags;
   float* slots;
@@ -22,27 +24,51 @@ template <auto Config> struct Fixup {
   static constexpr int threads = Config.warpgroup_threads;
   static constexpr int values = Config.warpgroup_m() * Config.warpgroup_n() / threads;
 
-  /// Leaves `acc` in the slot of part `part` of CTA `cta`, and says so.
+  /// Stream-K: leaves `acc` in the slot of part `part` of CTA `cta`, and says so.
   template <class Accumulators> CUTE_DEVICE static void hand_over(Accumulators const& acc,
                                                                   FixupWorkspace const& workspace, int cta, int part,
                                                                   int thread, int barrier) {
-    Tensor gSlot = slot(workspace, cta, part, thread);  // (VALUES)
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < values; ++i) gSlot(i) = acc(i);
-    cutlass::arch::NamedBarrier::sync(threads, barrier);
-    Flag::arrive_inc(workspace.flags, thread, cta * Config.readers() + part);
+    leave(acc, workspace, cta, part, thread, barrier);
+    Flag::arrive_inc(workspace.flags, thread, flag(cta, part));
   }
 
   /// Waits for that slot, adds it to `acc`, and puts the flag back to 0 for the next launch.
   template <class Accumulators> CUTE_DEVICE static void add(Accumulators& acc, FixupWorkspace const& workspace, int cta,
                                                             int part, int thread, int barrier) {
-    int flag = cta * Config.readers() + part;
-    Flag::wait_eq(workspace.flags, thread, flag);
+    Flag::wait_eq(workspace.flags, thread, flag(cta, part));
     cutlass::arch::NamedBarrier::sync(threads, barrier);
     Tensor gSlot = slot(workspace, cta, part, thread);  // (VALUES)
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < values; ++i) acc(i) += gSlot(i);
-    if (thread == 0) workspace.flags[flag] = 0;
+    if (thread == 0) workspace.flags[flag(cta, part)] = 0;
+  }
+
+  /// Split-K: leaves `acc` in this CTA's slot, waits until all `splits` CTAs that share the tile have done so, and calls
+  /// f(value, sum) for this CTA's share of the values: sums in the order of the CTAs, which lie `stride` apart from
+  /// `first_cta` on, this being number `split` of them.
+  template <class Accumulators, class F>
+  CUTE_DEVICE static void reduce(Accumulators const& acc, FixupWorkspace const& workspace, int first_cta, int stride,
+                                 int split, int splits, int part, int thread, int barrier, F const& f) {
+    leave(acc, workspace, first_cta + split * stride, part, thread, barrier);
+    int arrived = flag(first_cta, part), finished = arrived + 1;
+    Flag::arrive_inc(workspace.flags, thread, arrived);
+    Flag::wait_lt(workspace.flags, thread, arrived, splits);
+    cutlass::arch::NamedBarrier::sync(threads, barrier);
+
+    int share = (values + splits - 1) / splits, begin = split * share;
+    int end = begin + share < values ? begin + share : values;
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int v = begin; v < end; ++v) {
+      float sum = 0;
+#pragma unroll 8  // loads in flight
+      for (int s = 0; s < splits; ++s) sum += slot(workspace, first_cta + s * stride, part, thread)(v);
+      f(v, sum);
+    }
+
+    // The last to finish puts both flags back to 0 for the next launch.
+    cutlass::arch::NamedBarrier::sync(threads, barrier);
+    if (thread == 0 && atomic_add(&workspace.flags[finished], 1) == splits - 1)
+      workspace.flags[arrived] = workspace.flags[finished] = 0;
   }
 
  private:
@@ -51,6 +77,17 @@ template <auto Config> struct Fixup {
     CUTE_DEVICE static void sync() {}
   };
   using Flag = cutlass::GenericBarrier<NoSync>;
+
+  /// The first of the two flags of a part of a CTA.
+  CUTE_DEVICE static int flag(int cta, int part) { return 2 * (cta * Config.readers() + part); }
+
+  template <class Accumulators> CUTE_DEVICE static void leave(Accumulators const& acc, FixupWorkspace const& workspace,
+                                                              int cta, int part, int thread, int barrier) {
+    Tensor gSlot = slot(workspace, cta, part, thread);  // (VALUES)
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < values; ++i) gSlot(i) = acc(i);
+    cutlass::arch::NamedBarrier::sync(threads, barrier);
+  }
 
   /// One thread's values of a slot; value by value, the warpgroup's threads lie side by side.
   CUTE_DEVICE static auto slot(FixupWorkspace const& workspace, int cta, int part, int thread) {

@@ -131,6 +131,13 @@ template <auto Config> struct Mainloop {
     return partition_fragment_C(Mma{}, Shape<Int<WG_M>, Int<WG_N>>{});  // (MMA, MMA_M, MMA_N)
   }
 
+  /// Where in the warpgroup's part of the tile the accumulators of `thread` lie.
+  CUTE_DEVICE static auto coordinates(int thread) {
+    Mma mma;
+    return mma.get_slice(thread).partition_C(
+        make_identity_tensor(Shape<Int<WG_M>, Int<WG_N>>{}));  // (MMA, MMA_M, MMA_N)
+  }
+
   /// acc = A * B over `k_tiles` >= 1 stages, for part (part_m, part_n) of the tile. Calls issued() when the last product
   /// has been issued: what the tensor cores are to do next may queue up behind it.
   template <class Accumulators, class Issued>

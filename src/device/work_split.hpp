@@ -16,15 +16,26 @@ struct Segment {
 /// The first `split_tiles` tiles are laid end to end and cut into `clusters` equal runs of K tiles ("stream-K"), so that no
 /// cluster is idle while others finish; the other tiles go whole, round robin. Of a tile that is cut, the cluster with its
 /// last K tile adds up what the others hand over and stores the tile.
+///
+/// Or, where a few tiles have much of K ("split-K"), each tile has `splits` clusters of its own, which share its K tiles evenly;
+/// each of them then adds up and stores a share of the tile.
 struct WorkSplit {
   int clusters, tiles, split_tiles, k_tiles;
   int run, longer_runs;  ///< K tiles of a run, and how many of the first runs have one more.
+  int splits;            ///< Clusters that share each tile; 1 unless this is split-K.
   Divider per_tile;      ///< K tiles of a tile.
+  Divider per_splits;    ///< Clusters of a tile.
 
   /// On the host. All cut tiles together have fewer than 2^31 K tiles.
   static constexpr WorkSplit of(int clusters, int tiles, int split_tiles, int k_tiles) {
     int total = split_tiles * k_tiles;
-    return {clusters, tiles, split_tiles, k_tiles, total / clusters, total % clusters, Divider::of(k_tiles)};
+    return {clusters,         tiles, split_tiles,          k_tiles,       total / clusters,
+            total % clusters, 1,     Divider::of(k_tiles), Divider::of(1)};
+  }
+
+  /// Split-K, on the host: tiles * splits clusters, 2 <= splits <= k_tiles, splits * k_tiles < 2^31.
+  static constexpr WorkSplit of_split_k(int tiles, int splits, int k_tiles) {
+    return {tiles * splits, tiles, 0, k_tiles, 0, 0, splits, Divider::of(k_tiles), Divider::of(splits)};
   }
 
   /// Where cluster's run begins, in K tiles from the beginning of tile 0.
@@ -51,6 +62,14 @@ class SegmentWalk {
       int from = begin_ > tile_begin ? begin_ : tile_begin;
       segment = {tile, from - tile_begin, at_ - tile_begin};
       at_ = from;
+      return true;
+    }
+    if (split_.splits > 1) {
+      if (whole_ >= split_.clusters) return false;
+      int tile = split_.per_splits.quotient(whole_), share = whole_ - tile * split_.splits;
+      segment = {tile, split_.per_splits.quotient(share * split_.k_tiles),
+                 split_.per_splits.quotient((share + 1) * split_.k_tiles)};
+      whole_ += split_.clusters;
       return true;
     }
     if (whole_ >= split_.tiles) return false;

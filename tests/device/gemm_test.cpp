@@ -72,6 +72,7 @@ constexpr Sizes3 config_sizes[] = {
     {321, 449, 193},  // odd: partial vectors at every edge
     {328, 456, 64},   // a single k-tile: the loop's prologue and epilogue meet
     {8, 8, 8},        // one tile, nearly all of it outside
+    {72, 136, 1032},  // few tiles and a deep K: split-K has something to split
 };
 
 // The chooser takes few of the configs for such shapes; here each is made to run, on every problem that it serves.

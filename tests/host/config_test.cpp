@@ -160,14 +160,15 @@ TEST(GemmConfigs, DefectsAreFound) {
 // ---- the choice ----------------------------------------------------------------------------------------
 
 TEST(GemmChoice, NamesParseBack) {
-  int cut = 0;
-  const GemmProblem problem = problem_of(gemm_of(DType::bf16, true, false, 1000, 2000, 3000));
+  std::set<Division> seen;
+  const GemmProblem problem = problem_of(gemm_of(DType::bf16, true, false, 1000, 800, 3000));
   for (const std::string& name : gemm_candidates(problem, h100())) {
     EXPECT_EQ(to_string(parse_gemm_choice(name)), name);
-    cut += parse_gemm_choice(name).cuts_tiles;
+    seen.insert(parse_gemm_choice(name).division);
   }
-  EXPECT_GT(cut, 0);
+  EXPECT_EQ(seen.size(), 3);
   EXPECT_EQ(parse_gemm_choice("_sk").config.stages, 0);
+  EXPECT_EQ(parse_gemm_choice("_splitk").config.stages, 0);
 }
 
 // Tiles are cut only where a whole-tile grid would leave clusters idle in its last wave.
@@ -177,7 +178,16 @@ TEST(GemmChoice, CutsTilesOfPartialWavesOnly) {
   EXPECT_EQ(tiles_to_cut(140, 66), 66 + 8);
   const GemmProblem short_k = problem_of(gemm_of(DType::bf16, true, false, 1000, 1000, 64));
   for (const std::string& name : gemm_candidates(short_k, h100()))
-    EXPECT_FALSE(parse_gemm_choice(name).cuts_tiles) << name;
+    EXPECT_EQ(parse_gemm_choice(name).division, Division::whole_tiles) << name;
+}
+
+// Split-K is for few tiles with much of K each.
+TEST(GemmChoice, SplitsKAmongIdleClusters) {
+  EXPECT_EQ(splits_of(10, 132, 1000), 13);
+  EXPECT_EQ(splits_of(10, 132, 20), 5) << "at least 4 K tiles each";
+  EXPECT_EQ(splits_of(1, 132, 1000), 32);
+  EXPECT_EQ(splits_of(67, 132, 1000), 1);
+  EXPECT_EQ(splits_of(0, 132, 1000), 32) << "no division by 0";
 }
 
 TEST(GemmChoice, IsAPureFunction) {

@@ -39,5 +39,26 @@ TEST(WorkSplit, CoversEveryKTileOnce) {
         }
 }
 
+// Split-K covers every K tile once too, each cluster with one share that is not empty.
+TEST(WorkSplit, SplitsKEvenly) {
+  for (int tiles : {1, 4, 33})
+    for (int k_tiles : {4, 13, 128})
+      for (int splits = 2; splits <= 4; ++splits) {
+        const WorkSplit split = WorkSplit::of_split_k(tiles, splits, k_tiles);
+        EXPECT_EQ(split.clusters, tiles * splits);
+        std::vector<int> computed(tiles * k_tiles, 0);
+        for (int cluster = 0; cluster < split.clusters; ++cluster) {
+          SegmentWalk walk(split, cluster);
+          Segment segment;
+          ASSERT_TRUE(walk.next(segment));
+          EXPECT_EQ(segment.tile, cluster / splits);
+          EXPECT_GE(segment.k_end - segment.k_begin, k_tiles / splits);
+          for (int k = segment.k_begin; k < segment.k_end; ++k) ++computed[segment.tile * k_tiles + k];
+          EXPECT_FALSE(walk.next(segment));
+        }
+        EXPECT_EQ(computed, std::vector<int>(tiles * k_tiles, 1));
+      }
+}
+
 }  // namespace
 }  // namespace ckl

@@ -17,7 +17,10 @@ std::string to_string(const GemmConfig& c) {
          number(c.cluster_n) + "_s" + number(c.stages) + schedule + (c.load == Load::gather ? "_gather" : "");
 }
 
-std::string to_string(const GemmChoice& choice) { return to_string(choice.config) + (choice.cuts_tiles ? "_sk" : ""); }
+std::string to_string(const GemmChoice& choice) {
+  const char* suffix[] = {"", "_sk", "_splitk"};
+  return to_string(choice.config) + suffix[int(choice.division)];
+}
 
 namespace {
 
@@ -71,9 +74,13 @@ std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInf
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<GemmChoice> choices;
-  for (const auto& [clocks, config] : ranked) choices.push_back({config, false});
+  for (const auto& [clocks, config] : ranked) choices.push_back({config, Division::whole_tiles});
   for (const auto& [clocks, config] : ranked)
-    if (cutting_helps(problem, config, device)) choices.push_back({config, true});
+    if (cutting_helps(problem, config, device)) choices.push_back({config, Division::stream_k});
+  for (const auto& [clocks, config] : ranked)
+    if (splits_of(int(cluster_tiles(problem, config)), int(clusters_at_a_time(config, device)),
+                  int(ceil_div(problem.k, config.tile_k))) > 1)
+      choices.push_back({config, Division::split_k});
   return choices;
 }
 

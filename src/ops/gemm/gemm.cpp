@@ -202,8 +202,8 @@ class ProductLauncher {
     prepare_launch(choice, device);
   }
 
-  /// The workspace begins with a flag for each part of each CTA: two parts, one CTA an SM, room for 512 SMs.
-  static constexpr std::size_t flags_bytes = 4096;
+  /// The workspace begins with two flags for each part of each CTA: two parts, one CTA an SM, room for 512 SMs.
+  static constexpr std::size_t flags_bytes = 8192;
 
   const std::string& name() const { return name_; }
 
@@ -295,13 +295,19 @@ class ProductLauncher {
     host::prepare(launch_, device.index);
     int tiles = int(params_.tiles.count()), clusters = host::max_active_clusters(launch_, device);
     auto k_tiles = int((params_.k + config.tile_k - 1) / config.tile_k);
-    int cut = choice.cuts_tiles ? tiles_to_cut(tiles, clusters) : 0;
-    host::require_supported(std::int64_t(cut) * k_tiles <= std::numeric_limits<int>::max(), "config \"", name_,
-                            "\" cuts fewer than 2^31 K tiles, but this problem has ", cut, " times ", k_tiles);
-    if (cut == 0) clusters = std::min(clusters, tiles);
+    int splits = choice.division == Division::split_k ? splits_of(tiles, clusters, k_tiles) : 1;
+    int cut = choice.division == Division::stream_k ? tiles_to_cut(tiles, clusters) : 0;
+    host::require_supported(std::int64_t(std::max(cut, splits)) * k_tiles <= std::numeric_limits<int>::max(),
+                            "config \"", name_, "\" cuts fewer than 2^31 K tiles, but this problem has ",
+                            std::max(cut, splits), " times ", k_tiles);
+    if (splits > 1)
+      clusters = tiles * splits;
+    else if (cut == 0)
+      clusters = std::min(clusters, tiles);
+    params_.split =
+        splits > 1 ? WorkSplit::of_split_k(tiles, splits, k_tiles) : WorkSplit::of(clusters, tiles, cut, k_tiles);
     launch_.grid = unsigned(clusters) * launch_.cluster;
-    params_.split = WorkSplit::of(clusters, tiles, cut, k_tiles);
-    if (cut > 0)
+    if (cut > 0 || splits > 1)
       workspace_bytes_ = flags_bytes + std::size_t(launch_.grid) * config.tile_m * config.tile_n * sizeof(float);
   }
 

@@ -149,11 +149,12 @@ template <GemmConfig Config> struct GemmKernel {
                           [&]() CUTLASS_LAMBDA_FUNC_INLINE {
                             if constexpr (pingpong) turns.arrive();
                           });
-      if (segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
+      bool split_k = p.split.splits > 1;
+      if (!split_k && segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
         FixupT::hand_over(acc, workspace, int(blockIdx.x), part, thread, barrier);
         continue;
       }
-      if (segment.k_begin > 0) add_other_parts(acc, work, segment, part, thread, barrier, workspace);
+      if (!split_k && segment.k_begin > 0) add_other_parts(acc, work, segment, part, thread, barrier, workspace);
       with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
         using TD = decltype(element);
         EpilogueTarget<TD> target{p.d_map,
@@ -166,7 +167,17 @@ template <GemmConfig Config> struct GemmKernel {
                                   int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
                                   tile.batch,
                                   p.d_by_tma};
-        EpilogueT::store(acc, LinearCombination(p.epilogue), target, thread, shared.epilogue[consumer], next_buffer);
+        LinearCombination functor(p.epilogue);
+        if (split_k) {
+          Tensor tCcD = MainloopT::coordinates(thread);  // (MMA, MMA_M, MMA_N)
+          int split = work.cluster % p.split.splits;
+          FixupT::reduce(acc, workspace, work.counterpart(work.cluster - split), Config.cluster_size(), split,
+                         p.split.splits, part, thread, barrier, [&](int value, float sum) CUTLASS_LAMBDA_FUNC_INLINE {
+                           EpilogueT::store_element(get<0>(tCcD(value)), get<1>(tCcD(value)), sum, functor, target);
+                         });
+        } else {
+          EpilogueT::store(acc, functor, target, thread, shared.epilogue[consumer], next_buffer);
+        }
       });
     }
     EpilogueT::drain();
