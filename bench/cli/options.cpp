@@ -30,7 +30,8 @@ void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
   list("--layout", layout, "gemm: tn, nn, nt, tt; add: contiguous, broadcast, strided, transposed");
   list("--alpha", alpha, "Scale of a gemm's product [1]");
   list("--beta", beta, "Scale of a gemm's addend [0]");
-  verb.add_option("--config", config, "Config of the library to force; `ckl candidates` lists them; all (gemm): each of them in turn");
+  verb.add_option("--config", config,
+                  "Config of the library to force; `ckl candidates` lists them; all (gemm): each of them in turn");
   if (with_device)
     verb.add_option("--device", device, "CUDA index, emulator, or reference (run only)")->capture_default_str();
 }

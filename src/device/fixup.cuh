@@ -57,12 +57,20 @@ template <auto Config> struct Fixup {
 
     int share = (values + splits - 1) / splits, begin = split * share;
     int end = begin + share < values ? begin + share : values;
+    constexpr int at_a_time = 4;  // so that as many loads are in flight
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int v = begin; v < end; ++v) {
-      float sum = 0;
-#pragma unroll 8  // loads in flight
-      for (int s = 0; s < splits; ++s) sum += slot(workspace, first_cta + s * stride, part, thread)(v);
-      f(v, sum);
+    for (int v = begin; v < end; v += at_a_time) {
+      float sums[at_a_time] = {};
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int s = 0; s < splits; ++s) {
+        Tensor gSlot = slot(workspace, first_cta + s * stride, part, thread);  // (VALUES)
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < at_a_time; ++i)
+          if (v + i < end) sums[i] += gSlot(v + i);
+      }
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < at_a_time; ++i)
+        if (v + i < end) f(v + i, sums[i]);
     }
 
     // The last to finish puts both flags back to 0 for the next launch.

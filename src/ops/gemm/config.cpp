@@ -24,63 +24,112 @@ std::string to_string(const GemmChoice& choice) {
 
 namespace {
 
-double ceil_div(double x, double y) { return std::ceil(x / y); }
+std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
 
-double cluster_tiles(const GemmProblem& problem, const GemmConfig& c) {
+/// Tiles of the whole grid, a cluster's worth of CTAs each.
+std::int64_t cluster_tiles(const GemmProblem& problem, const GemmConfig& c) {
   return ceil_div(problem.m, c.tile_m * c.cluster_m) * ceil_div(problem.n, c.tile_n * c.cluster_n) * problem.batch;
 }
 
-double clusters_at_a_time(const GemmConfig& c, const DeviceInfo& device) {
-  return std::max(1.0, std::floor(device.sm_count / double(c.cluster_size())));
+/// Clusters that run at a time. A larger one lies within one of the eight groups of multiprocessors (GPC).
+int clusters_at_a_time(const GemmConfig& c, const DeviceInfo& device) {
+  constexpr int groups = 8;
+  int clusters = c.cluster_size() <= 2 ? device.sm_count / c.cluster_size()
+                                       : groups * (device.sm_count / groups / c.cluster_size());
+  return std::max(1, clusters);
 }
 
-/// Whether the last wave would leave clusters idle, and K is long enough to share.
-bool cutting_helps(const GemmProblem& problem, const GemmConfig& c, const DeviceInfo& device) {
-  return std::fmod(cluster_tiles(problem, c), clusters_at_a_time(c, device)) != 0 && problem.k > 2 * c.tile_k;
+/// Whether rows of the operand begin off the 128-byte lines of L2.
+bool straddles_lines(const GemmOperand& operand, Major major, bool is_a) {
+  std::int64_t pitch = (major == Major::k) == is_a ? operand.row_stride : operand.column_stride;
+  return pitch * std::int64_t(size_of(operand.dtype)) % 128 != 0;
 }
 
 }  // namespace
 
-double estimated_clocks(const GemmProblem& problem, const GemmConfig& c, const DeviceInfo& device) {
-  // Rates of one SM, per clock: dense 16-bit multiply-adds; bytes from L2 with all SMs asking; elements that a gathering
-  // warpgroup copies. Fitted to a sweep of the menu over 19 problems on an H100.
-  constexpr double products = 2048, l2_bytes = 41, gathered = 12;
-  // Clocks that come on top: filling the pipeline, once; storing a piece of the tile.
-  constexpr double fill = 3000, store_piece = 400;
+double estimated_clocks(const GemmProblem& problem, const GemmChoice& choice, const DeviceInfo& device) {
+  // Fitted to runs of the menu, and of more, over the suites and over random problems on an H100 (docs/performance-guide.md).
+  constexpr double products = 2048;                     // 16-bit multiply-adds of one SM, per clock
+  constexpr double shared_bytes = 137;                  // of shared memory, per clock: TMA's writes, wgmma's reads
+  constexpr double l2_bytes = 64, all_l2_bytes = 5790;  // from L2 into one SM, and into all of them
+  constexpr double straddling = 1.59;                   // how much more a line costs that is loaded in two pieces
+  constexpr double dram_bytes = 1420;                   // all SMs, per clock
+  constexpr double gathered = 12;                       // elements that a gathering warpgroup copies, per clock
+  constexpr double fill_one = 3120,
+                   fill_cluster = 7000;  // from the launch to the first product, with no cluster and with one
+  constexpr double store_piece = 335;
+  constexpr double products_energy = 0.42, shared_energy = 0.45 / 100;  // what power allows: clocks of the whole chip
+  constexpr double cut_slower = 1.17, cut_once = 4130,
+                   add_part = 86. / 1000;                       // stream-K; the last: per element of a part
+  constexpr double split_once = 8100, split_sum = 185. / 1000;  // split-K
 
-  double waves = ceil_div(cluster_tiles(problem, c), clusters_at_a_time(c, device));
-  double k_tiles = ceil_div(problem.k, c.tile_k);
+  const GemmConfig& c = choice.config;
+  const bool pingpong = c.schedule == Schedule::pingpong;
+  const int clusters = clusters_at_a_time(c, device), k_tiles = int(ceil_div(problem.k, c.tile_k));
+  const std::int64_t tiles = cluster_tiles(problem, c);
+  const int splits = choice.division == Division::split_k ? splits_of(tiles, clusters, k_tiles) : 1;
+  const double waves = double(ceil_div(tiles, clusters));
+  const double busy_sms =
+      double(c.cluster_size()) *
+      (choice.division == Division::stream_k ? clusters : std::min<std::int64_t>(tiles * splits, clusters));
 
-  double multiply = double(c.tile_m) * c.tile_n * c.tile_k / products;
-  double rows_loaded = double(c.tile_m) / c.cluster_n + double(c.tile_n) / c.cluster_m;
-  double load =
-      c.load == Load::tma ? rows_loaded * c.tile_k * c.element_bytes() / l2_bytes : rows_loaded * c.tile_k / gathered;
-  double mainloop = k_tiles * std::max(multiply, load);
-  int piece_n = c.piece_n(int(size_of(problem.d.dtype)));
-  double store = store_piece * (c.warpgroup_m() / GemmConfig::piece_m) * ceil_div(c.warpgroup_n(), piece_n);
-  if (c.schedule == Schedule::pingpong)
-    return fill + waves * std::max(mainloop, store / 2) + store;  // stores hide, but for the last
-  return fill + waves * (mainloop + store);
+  // A K tile: its products, its traffic in shared memory, its loads.
+  const double row_bytes = double(c.tile_k) * c.element_bytes();
+  const double multiply = double(c.tile_m) * c.tile_n * c.tile_k / products;
+  const double shared_traffic =
+      (c.readers() * (c.warpgroup_m() / 64) * (64 + c.warpgroup_n()) + c.tile_m + c.tile_n) * row_bytes;
+  const double a_rows = double(c.tile_m) / c.cluster_n, b_rows = double(c.tile_n) / c.cluster_m;
+  double load = (a_rows + b_rows) * c.tile_k / gathered;
+  if (c.load == Load::tma) {
+    double lines = a_rows * (straddles_lines(problem.a, c.a_major, true) ? straddling : 1) +
+                   b_rows * (straddles_lines(problem.b, c.b_major, false) ? straddling : 1);
+    load = lines * row_bytes / std::min(l2_bytes, all_l2_bytes / busy_sms);
+  }
+  const double k_tile = std::max({multiply, shared_traffic / shared_bytes, load});
+
+  const double pieces = double(c.warpgroup_m()) / GemmConfig::piece_m *
+                        ceil_div(c.warpgroup_n(), c.piece_n(int(size_of(problem.d.dtype))));
+  const double store = store_piece * pieces, elements = double(c.tile_m) * c.tile_n;
+  const double fill = c.cluster_size() == 1 ? fill_one : fill_cluster;
+
+  double clocks = fill;
+  if (choice.division == Division::split_k) {
+    clocks += double(ceil_div(k_tiles, splits)) * k_tile + split_once + split_sum * elements;
+  } else if (choice.division == Division::stream_k) {
+    double cut = tiles_to_cut(tiles, clusters), whole = (double(tiles) - cut) / clusters, share = cut / clusters;
+    clocks += (whole + share * cut_slower) * k_tiles * k_tile + (pingpong ? 1 : whole + std::ceil(share)) * store;
+    clocks += cut_once + add_part * elements * (1 + clusters / cut);
+  } else if (pingpong) {
+    clocks += waves * std::max(k_tiles * k_tile, store / 2) + store;  // stores hide, but for the last
+  } else {
+    clocks += waves * (k_tiles * k_tile + store);
+  }
+
+  const double energy =
+      double(tiles) * c.cluster_size() * k_tiles * (products_energy * multiply + shared_energy * shared_traffic);
+  const double bytes = double(size_of(problem.a.dtype)) * (double(problem.m + problem.n) * double(problem.k)) +
+                       double(size_of(problem.d.dtype)) * double(problem.m) * double(problem.n);
+  return std::max({clocks, energy / device.sm_count, fill + bytes * double(problem.batch) / dram_bytes});
 }
 
 std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInfo& device,
                                      const std::vector<GemmConfig>& shipped) {
   GemmTraits traits = traits_of(problem);
-  std::vector<std::pair<double, GemmConfig>> ranked;
+  std::vector<std::pair<double, GemmChoice>> ranked;
+  auto add = [&](const GemmChoice& choice) { ranked.emplace_back(estimated_clocks(problem, choice, device), choice); };
   for (const GemmConfig& c : shipped) {
     bool fits = c.dtype == problem.a.dtype && c.a_major == traits.a_major && c.b_major == traits.b_major &&
                 (c.load == Load::gather || traits.loads_by_tma) && std::size_t(c.shared_bytes()) <= device.shared_bytes;
-    if (fits) ranked.emplace_back(estimated_clocks(problem, c, device), c);
+    if (!fits) continue;
+    add({c, Division::whole_tiles});
+    std::int64_t tiles = cluster_tiles(problem, c);
+    int clusters = clusters_at_a_time(c, device), k_tiles = int(ceil_div(problem.k, c.tile_k));
+    if (tiles_to_cut(tiles, clusters) > 0 && k_tiles > 2) add({c, Division::stream_k});
+    if (c.can_split_k() && splits_of(tiles, clusters, k_tiles) > 1) add({c, Division::split_k});
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<GemmChoice> choices;
-  for (const auto& [clocks, config] : ranked) choices.push_back({config, Division::whole_tiles});
-  for (const auto& [clocks, config] : ranked)
-    if (cutting_helps(problem, config, device)) choices.push_back({config, Division::stream_k});
-  for (const auto& [clocks, config] : ranked)
-    if (splits_of(int(cluster_tiles(problem, config)), int(clusters_at_a_time(config, device)),
-                  int(ceil_div(problem.k, config.tile_k))) > 1)
-      choices.push_back({config, Division::split_k});
+  for (const auto& [clocks, choice] : ranked) choices.push_back(choice);
   return choices;
 }
 

@@ -69,6 +69,8 @@ struct GemmConfig {
   constexpr int warpgroup_n() const { return schedule == Schedule::cooperative_n ? tile_n / 2 : tile_n; }
   /// f32 accumulators of one consumer thread.
   constexpr int accumulators() const { return warpgroup_m() * warpgroup_n() / warpgroup_threads; }
+  /// Whether the kernel can divide its work by split-K: with more accumulators there are no registers left for the sums.
+  constexpr bool can_split_k() const { return load == Load::tma && accumulators() <= 128; }
   /// Consumers that read one stage, and so have to release it.
   constexpr int readers() const { return schedule == Schedule::pingpong ? 1 : consumers; }
 
@@ -217,24 +219,24 @@ constexpr GemmChoice parse_gemm_choice(std::string_view name) {
 
 /// In how many parts split-K cuts each of `tiles` when `clusters` work at a time: as many as there are clusters for, of at
 /// least 4 K tiles each; 1 if it does not pay.
-constexpr int splits_of(int tiles, int clusters, int k_tiles) {
-  return std::max(1, std::min({clusters / std::max(tiles, 1), k_tiles / 4, 32}));
+constexpr int splits_of(std::int64_t tiles, int clusters, int k_tiles) {
+  return std::max(1, std::min({int(clusters / std::max<std::int64_t>(tiles, 1)), k_tiles / 4, 32}));
 }
 
 /// How many of `tiles` are cut when `clusters` work at a time: those of the last, partial wave, with a whole wave before it
 /// where there is one, so that every run is long; none where the waves are full.
-constexpr int tiles_to_cut(int tiles, int clusters) {
-  int rest = tiles % clusters;
+constexpr int tiles_to_cut(std::int64_t tiles, int clusters) {
+  int rest = int(tiles % clusters);
   if (rest == 0 || tiles < clusters) return rest;
   return clusters + rest;
 }
 
-/// A rough prediction of the time that `problem` takes with `config` on `device`, in SM clocks. It ranks configs;
-/// it does not promise a time.
-double estimated_clocks(const GemmProblem& problem, const GemmConfig& config, const DeviceInfo& device);
+/// A rough prediction of the time that `problem` takes with `choice` on `device`, in SM clocks. It ranks choices; it does not
+/// promise a time. `problem` has a row-major D (see canonical()).
+double estimated_clocks(const GemmProblem& problem, const GemmChoice& choice, const DeviceInfo& device);
 
-/// What of the configs in `shipped` can serve `problem`, best first; those that cut tiles come last, since the model does
-/// not know their cost yet. `problem` has a row-major D (see canonical()).
+/// All ways in which the configs in `shipped` can serve `problem`, best first by estimated_clocks(). `problem` has a
+/// row-major D (see canonical()).
 std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInfo& device,
                                      const std::vector<GemmConfig>& shipped);
 

@@ -149,7 +149,7 @@ template <GemmConfig Config> struct GemmKernel {
                           [&]() CUTLASS_LAMBDA_FUNC_INLINE {
                             if constexpr (pingpong) turns.arrive();
                           });
-      bool split_k = p.split.splits > 1;
+      bool split_k = Config.can_split_k() && p.split.splits > 1;
       if (!split_k && segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
         FixupT::hand_over(acc, workspace, int(blockIdx.x), part, thread, barrier);
         continue;
@@ -168,16 +168,18 @@ template <GemmConfig Config> struct GemmKernel {
                                   tile.batch,
                                   p.d_by_tma};
         LinearCombination functor(p.epilogue);
-        if (split_k) {
-          Tensor tCcD = MainloopT::coordinates(thread);  // (MMA, MMA_M, MMA_N)
-          int split = work.cluster % p.split.splits;
-          FixupT::reduce(acc, workspace, work.counterpart(work.cluster - split), Config.cluster_size(), split,
-                         p.split.splits, part, thread, barrier, [&](int value, float sum) CUTLASS_LAMBDA_FUNC_INLINE {
-                           EpilogueT::store_element(get<0>(tCcD(value)), get<1>(tCcD(value)), sum, functor, target);
-                         });
-        } else {
-          EpilogueT::store(acc, functor, target, thread, shared.epilogue[consumer], next_buffer);
+        if constexpr (Config.can_split_k()) {
+          if (split_k) {
+            Tensor tCcD = MainloopT::coordinates(thread);  // (MMA, MMA_M, MMA_N)
+            int split = work.cluster % p.split.splits;
+            FixupT::reduce(acc, workspace, work.counterpart(work.cluster - split), Config.cluster_size(), split,
+                           p.split.splits, part, thread, barrier, [&](int value, float sum) CUTLASS_LAMBDA_FUNC_INLINE {
+                             EpilogueT::store_element(get<0>(tCcD(value)), get<1>(tCcD(value)), sum, functor, target);
+                           });
+            return;
+          }
         }
+        EpilogueT::store(acc, functor, target, thread, shared.epilogue[consumer], next_buffer);
       });
     }
     EpilogueT::drain();
