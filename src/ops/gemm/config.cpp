@@ -48,20 +48,21 @@ bool straddles_lines(const GemmOperand& operand, Major major, bool is_a) {
 }  // namespace
 
 double estimated_clocks(const GemmProblem& problem, const GemmChoice& choice, const DeviceInfo& device) {
-  // Fitted to runs of the menu, and of more, over the suites and over random problems on an H100 (docs/performance-guide.md).
-  constexpr double products = 2048;                     // 16-bit multiply-adds of one SM, per clock
-  constexpr double shared_bytes = 137;                  // of shared memory, per clock: TMA's writes, wgmma's reads
-  constexpr double l2_bytes = 64, all_l2_bytes = 5790;  // from L2 into one SM, and into all of them
-  constexpr double straddling = 1.59;                   // how much more a line costs that is loaded in two pieces
-  constexpr double dram_bytes = 1420;                   // all SMs, per clock
-  constexpr double gathered = 12;                       // elements that a gathering warpgroup copies, per clock
-  constexpr double fill_one = 3120,
-                   fill_cluster = 7000;  // from the launch to the first product, with no cluster and with one
-  constexpr double store_piece = 335;
-  constexpr double products_energy = 0.42, shared_energy = 0.45 / 100;  // what power allows: clocks of the whole chip
-  constexpr double cut_slower = 1.17, cut_once = 4130,
-                   add_part = 86. / 1000;                       // stream-K; the last: per element of a part
-  constexpr double split_once = 8100, split_sum = 185. / 1000;  // split-K
+  // Fitted to runs of the menu over the suites and over random problems on an H100 (docs/performance-guide.md).
+  constexpr double products = 2048;      // 16-bit multiply-adds of one SM, per clock
+  constexpr double shared_bytes = 162;   // of shared memory, per clock: TMA's writes, wgmma's reads
+  constexpr double l2_bytes = 84;        // from L2 into one SM, per clock
+  constexpr double all_l2_bytes = 5670;  // the same into all of them
+  constexpr double straddling = 1.38;    // how much more a row costs that begins off a line of L2
+  constexpr double multicast_box = 18;   // clocks for each box that a CTA of a cluster receives
+  constexpr double dram_bytes = 1340;    // all SMs, per clock
+  constexpr double gathered = 1.3;       // elements that a gathering warpgroup copies, per clock
+  constexpr double wave = 110, store_piece = 460, cooperative_store = 1.76;
+  constexpr double products_energy = 1.09, shared_energy = 0.0012;      // what power allows: clocks of the whole chip
+  constexpr double cut_slower = 1.1, cut_once = 2560, add_part = 0.12;  // stream-K; the last: per element of a part
+  constexpr double split_once = 5080, split_sum = 0.83;                 // split-K; the last: per element of a tile
+  // From the launch to the first product, by the size of the cluster.
+  auto fill_of = [](int cluster) { return cluster == 1 ? 3130. : cluster == 2 ? 6170. : cluster <= 4 ? 6500. : 5050.; };
 
   const GemmConfig& c = choice.config;
   const bool pingpong = c.schedule == Schedule::pingpong;
@@ -84,13 +85,14 @@ double estimated_clocks(const GemmProblem& problem, const GemmChoice& choice, co
     double lines = a_rows * (straddles_lines(problem.a, c.a_major, true) ? straddling : 1) +
                    b_rows * (straddles_lines(problem.b, c.b_major, false) ? straddling : 1);
     load = lines * row_bytes / std::min(l2_bytes, all_l2_bytes / busy_sms);
+    if (c.cluster_size() > 1) load += multicast_box * (c.cluster_m + c.cluster_n);
   }
   const double k_tile = std::max({multiply, shared_traffic / shared_bytes, load});
 
   const double pieces = double(c.warpgroup_m()) / GemmConfig::piece_m *
                         ceil_div(c.warpgroup_n(), c.piece_n(int(size_of(problem.d.dtype))));
-  const double store = store_piece * pieces, elements = double(c.tile_m) * c.tile_n;
-  const double fill = c.cluster_size() == 1 ? fill_one : fill_cluster;
+  const double store = store_piece * pieces * (pingpong ? 1 : cooperative_store);
+  const double fill = fill_of(c.cluster_size()), elements = double(c.tile_m) * c.tile_n;
 
   double clocks = fill;
   if (choice.division == Division::split_k) {
@@ -100,9 +102,9 @@ double estimated_clocks(const GemmProblem& problem, const GemmChoice& choice, co
     clocks += (whole + share * cut_slower) * k_tiles * k_tile + (pingpong ? 1 : whole + std::ceil(share)) * store;
     clocks += cut_once + add_part * elements * (1 + clusters / cut);
   } else if (pingpong) {
-    clocks += waves * std::max(k_tiles * k_tile, store / 2) + store;  // stores hide, but for the last
+    clocks += waves * std::max(k_tiles * k_tile + wave, store / 2) + store;  // stores hide, but for the last
   } else {
-    clocks += waves * (k_tiles * k_tile + store);
+    clocks += waves * (k_tiles * k_tile + wave + store);
   }
 
   const double energy =
