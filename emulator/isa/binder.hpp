@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "async/wgmma.hpp"
 #include "isa/handler.hpp"
 #include "ptx/analysis.hpp"
 
@@ -31,6 +32,8 @@ class Binder {
     virtual Source constant(std::uint64_t value, int bytes) = 0;        // lanes of 4 or 8 bytes; bytes 0: a predicate
     virtual Source special(ptx::SpecialRegister special) = 0;
     virtual std::vector<Source>& lists() = 0;
+    /// The number of a wgmma in Program::wgmmas. Its list is its accumulators, then A if that is in registers.
+    virtual std::uint32_t wgmma(const async::WgmmaKind& kind) = 0;
 
    protected:
     ~Environment() = default;
@@ -92,6 +95,8 @@ class Binder {
   void list_results(const ptx::Operand& operand, bool kills = true);
   /// Registers that an asynchronous operation reads and writes (accumulators of wgmma), in the list.
   void list_accumulators(const ptx::Operand& operand);
+
+  std::uint32_t wgmma(const async::WgmmaKind& kind) { return environment_.wgmma(kind); }
 
   /// The value of an operand that must be a constant.
   std::int64_t immediate_of(std::size_t i) const;

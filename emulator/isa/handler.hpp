@@ -47,7 +47,9 @@ struct Decoded;
 using Handler = Next (*)(Context&, const Decoded&);
 
 /// Where an operand's lanes are: `offset` bytes from the start of the register file (base 0) or of the program's constants
-/// (base 1).
+/// (base 1). While a function is being bound, registers have no place yet: `offset` is the number of a register, or of a special
+/// one in Program::specials, with a base of its own.
+inline constexpr std::uint8_t source_register = 2, source_special = 3;
 struct Source {
   std::uint32_t offset = no_register;
   std::uint8_t base = 0;
@@ -65,7 +67,7 @@ struct Decoded {
   std::uint8_t vector = 1;           // elements of ld.v4 and the like
   std::uint8_t register_bytes = 4;   // of a lane of the destination register: 4, 8 or 16
   std::uint8_t address_bytes = 8;    // of a lane of the register that holds the address
-  ptx::Type type = ptx::Type::none;  // of the instruction; type2: of the source, where that differs
+  ptx::Type type = ptx::Type::none;  // the last one in the opcode; type2: of the result, where that differs
   ptx::Type type2 = ptx::Type::none;
   std::uint32_t d = no_register;   // offset of the result; no_register for a sink
   std::uint32_t d2 = no_register;  // the second one: setp p|q, shfl d|p

@@ -1,0 +1,97 @@
+#include "machine/state.hpp"
+
+// From addresses to the host's pointers.
+namespace emu::machine {
+
+using isa::Window;
+
+namespace {
+
+void check_alignment(std::uint64_t address, std::uint32_t alignment, const char* window) {
+  if (address & (alignment - 1)) [[unlikely]]
+    fail(FaultKind::misaligned_address, "{} address {:#x} is not a multiple of {}", window, address, alignment);
+}
+
+}  // namespace
+
+std::byte* global_pointer(Cluster& cluster, std::uint64_t address, std::uint64_t bytes, std::uint32_t alignment) {
+  check_alignment(address, alignment, "global");
+  if (!cluster.recent.contains(address, bytes)) [[unlikely]] {
+    const GlobalMemory::Block block = cluster.grid->memory->find(address);
+    if (block.bytes == 0) fail(FaultKind::illegal_address, "{} bytes at {:#x} lie in no allocation", bytes, address);
+    if (!block.contains(address, bytes))
+      fail(FaultKind::illegal_address, "{} bytes at {:#x} leave their allocation of {} bytes at {:#x}", bytes, address,
+           block.bytes, block.address);
+    cluster.recent = block;
+  }
+  return reinterpret_cast<std::byte*>(address);
+}
+
+SharedLocation locate_shared(Cta& cta, std::uint32_t address, std::uint32_t bytes, std::uint32_t alignment) {
+  check_alignment(address, alignment, "shared");
+  const std::uint32_t rank = address >> shared_offset_bits, offset = address & shared_offset_mask;
+  Cta* target = &cta;
+  if (rank) {
+    if (rank > cta.cluster->ctas.size()) [[unlikely]]
+      fail(FaultKind::illegal_address, "shared address {:#x} is of CTA {} of a cluster of {}", address, rank - 1,
+           cta.cluster->ctas.size());
+    target = &cta.cluster->ctas[rank - 1];
+    if (target->live_warps == 0) [[unlikely]]
+      fail(FaultKind::hazard, "shared memory of CTA {} of the cluster is accessed after it has exited", rank - 1);
+  }
+  if (offset < shared_base || offset + bytes > target->shared.size()) [[unlikely]]
+    fail(FaultKind::illegal_address, "{} bytes at shared address {:#x} lie outside of the CTA's [{:#x}, {:#x})", bytes,
+         address, shared_base, target->shared.size());
+  return {target, offset};
+}
+
+std::byte* pointer_to(isa::Context& c, Window window, int lane, std::uint64_t address, std::uint32_t bytes,
+                      std::uint32_t alignment) {
+  if (window == Window::generic) {
+    const std::uint64_t tag = address & tag_mask;
+    if (tag == 0) {
+      window = Window::global;
+    } else {
+      address &= ~tag_mask;
+      window = tag == shared_tag   ? Window::shared_cluster
+               : tag == local_tag  ? Window::local
+               : tag == param_tag  ? Window::param
+                                   : throw Fault(FaultKind::illegal_address,
+                                                 fmt::format("generic address {:#x} is in no window", address | tag));
+    }
+  }
+  switch (window) {
+    case Window::shared_cta:
+    case Window::shared_cluster: {
+      const SharedLocation at = locate_shared(*c.cta, static_cast<std::uint32_t>(address), bytes, alignment);
+      return at.cta->shared.data() + at.offset;
+    }
+    case Window::local: {
+      check_alignment(address, alignment, "local");
+      const std::uint64_t size = c.program->function->local_bytes;
+      if (address > size || bytes > size - address)
+        fail(FaultKind::illegal_address, "{} bytes at local address {:#x} leave the frame of {} bytes", bytes, address, size);
+      return c.warp->local + static_cast<std::uint64_t>(lane) * size + address;
+    }
+    case Window::param: {
+      check_alignment(address, alignment, "param");
+      const std::uint64_t size = c.grid->params.size();
+      if (address > size || bytes > size - address)
+        fail(FaultKind::illegal_address, "{} bytes at {:#x} leave the parameters, {} bytes", bytes, address, size);
+      return c.grid->params.data() + address;
+    }
+    default: return global_pointer(*c.cluster, address, bytes, alignment);
+  }
+}
+
+std::byte* AsyncGlobal::check(const async::GlobalRows& rows) {
+  // The rows ascend: if the first and the last are in one block, all are.
+  std::byte* first = global_pointer(cluster_, rows.address, rows.row_bytes, 1);
+  if (rows.rows > 1) {
+    const std::uint64_t last = rows.address + (rows.rows - 1) * rows.stride;
+    if (!cluster_.recent.contains(last, rows.row_bytes)) global_pointer(cluster_, last, rows.row_bytes, 1);
+  }
+  return first;
+}
+
+}  // namespace emu::machine

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "async/wgmma.hpp"
+#include "isa/handler.hpp"
+#include "machine/memory.hpp"
+#include "ptx/call_graph.hpp"
+#include "ptx/module.hpp"
+
+// A module that is loaded: its variables have addresses, its kernels are decoded.
+namespace emu::machine {
+
+/// A wgmma instruction: offsets in the register file of its accumulators, and of A if that is in registers.
+struct WgmmaSite {
+  async::WgmmaKind kind;
+  std::vector<std::uint32_t> accumulators, a;
+};
+
+/// One kernel, ready to execute.
+struct Program {
+  const ptx::Module* module = nullptr;
+  const ptx::Function* function = nullptr;
+  std::vector<isa::Decoded> code;  // by instruction of the function
+  std::vector<std::byte> constants;
+  std::vector<isa::Source> lists;
+  std::vector<WgmmaSite> wgmmas;
+  std::vector<ptx::SpecialRegister> specials;  // lane arrays behind the registers, 256 bytes apart
+  std::uint32_t register_bytes = 0;            // of a warp, without the specials
+  ptx::SharedLayout shared;
+
+  static constexpr std::uint32_t special_bytes = 256;
+  std::uint32_t warp_bytes() const {
+    return register_bytes + static_cast<std::uint32_t>(specials.size()) * special_bytes;
+  }
+  /// "gemm.cuh:120: wgmma.fence.sync.aligned" of an instruction.
+  std::string describe(std::uint32_t pc) const;
+};
+
+/// A device variable.
+struct DeviceVariable {
+  std::byte* address = nullptr;
+  std::size_t bytes = 0;
+};
+
+class LoadedModule {
+ public:
+  /// Parses and decodes all of `text`; variables are allocated in `memory`. Throws an exception with a sentence.
+  static std::shared_ptr<LoadedModule> load(const std::string& text, GlobalMemory& memory);
+  ~LoadedModule();
+
+  const Program* kernel(std::string_view name) const;
+  std::vector<std::string> kernel_names() const;
+  std::optional<DeviceVariable> variable(std::string_view name) const;
+  /// The address of variable `index` of the module; only for global and constant ones.
+  std::uint64_t address_of(ptx::Index index) const { return variables_[index]; }
+
+ private:
+  LoadedModule(ptx::Module module, GlobalMemory& memory);
+  void place_variables();
+
+  ptx::Module module_;
+  GlobalMemory& memory_;
+  std::vector<std::uint64_t> variables_;  // addresses, 0 for shared ones
+  std::vector<std::unique_ptr<Program>> kernels_;
+};
+
+}  // namespace emu::machine

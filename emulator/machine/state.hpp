@@ -1,0 +1,209 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "async/copy.hpp"
+#include "async/wgmma.hpp"
+#include "isa/handler.hpp"
+#include "machine/fault.hpp"
+#include "machine/memory.hpp"
+#include "machine/program.hpp"
+#include "machine/windows.hpp"
+
+// What a running grid consists of. A cluster belongs to the host thread that runs it; a Grid is shared by all.
+namespace emu::machine {
+
+struct Dim3 {
+  std::uint32_t x = 1, y = 1, z = 1;
+  std::uint64_t volume() const { return std::uint64_t{x} * y * z; }
+};
+
+/// How the machine behaves where PTX leaves it open.
+struct Options {
+  int threads = 1;   // of the host
+  int sm_count = 132;
+  bool late_loads = false, late_mma = false, late_stores = false;
+  bool random_priorities = false;
+  std::uint64_t seed = 0;
+};
+
+/// Why a group of lanes does not run.
+enum class Wait : std::uint8_t {
+  none,
+  lanes,     // until all lanes of `lanes` that live have come to the same instruction
+  mbarrier,  // until the phase of the mbarrier at `address` (of CTA `cta`) is not `value`
+  barrier,   // until barrier `address` of the CTA has completed more than `value` times
+  cluster,   // until the cluster's barrier has completed more than `value` times
+  wgmma,     // until `value` wgmma groups of the warpgroup are complete
+};
+
+/// Lanes of a warp that are at the same instruction.
+struct Group {
+  std::uint32_t pc = 0;
+  std::uint32_t mask = 0;
+  Wait wait = Wait::none;
+  std::uint8_t resumed = 0;  // the wait has ended: the instruction is executed again and must go on
+  std::uint32_t lanes = 0;
+  std::uint32_t cta = 0;
+  std::uint64_t address = 0, value = 0;
+};
+
+/// A bulk store on its way.
+struct BulkStore {
+  std::uint32_t group = 0;             // the number of the thread's bulk group that it belongs to
+  std::function<void()> read, write;   // shared memory to a buffer; the buffer to global memory
+  bool has_read = false;
+};
+
+/// A wgmma that has been issued.
+struct PendingWgmma {
+  const WgmmaSite* site = nullptr;
+  async::WgmmaStep step;
+};
+
+struct Warp {
+  Cta* cta = nullptr;
+  std::uint32_t number = 0;
+  std::uint32_t live = 0;  // lanes that have not exited
+  std::vector<Group> groups;
+  std::size_t next_group = 0;
+  std::byte* registers = nullptr;
+  std::uint32_t registers_per_thread = 0;  // setmaxnreg
+
+  std::vector<PendingWgmma> uncommitted;
+  std::uint64_t wgmma_groups = 0;  // committed
+
+  std::array<std::uint32_t, 32> bulk_groups{};  // committed by each thread
+  std::deque<BulkStore> bulk_stores[32];        // only what is late
+
+  std::byte* local = nullptr;  // of lane 0; lanes lie Program::function->local_bytes apart
+};
+
+/// The wgmma groups of four warps.
+struct Warpgroup {
+  struct CommittedGroup {
+    std::vector<PendingWgmma> steps;
+    std::uint32_t warps = 0;  // that have committed it
+  };
+  std::deque<CommittedGroup> groups;  // from number `completed` on
+  std::uint64_t completed = 0;
+};
+
+/// A CTA's named barrier (PTX ISA: bar, barrier).
+struct NamedBarrier {
+  std::uint32_t arrived = 0, expected = 0;  // threads; expected 0: all that live
+  std::uint64_t completed = 0;
+};
+
+struct Cta {
+  Cluster* cluster = nullptr;
+  std::uint32_t rank = 0;  // in the cluster
+  std::array<std::uint32_t, 3> index{}, index_in_cluster{};
+  std::span<std::byte> shared;  // from window offset 0 on
+  std::vector<Warp> warps;
+  std::vector<Warpgroup> warpgroups;
+  std::array<NamedBarrier, 16> barriers{};
+  std::uint32_t live_warps = 0;
+
+  // The memory behind the spans; kept from one cluster to the next.
+  struct Free {
+    void operator()(std::byte* memory) const;
+  };
+  std::unique_ptr<std::byte[], Free> shared_memory, register_memory, local_memory;
+};
+
+struct Cluster {
+  Grid* grid = nullptr;
+  std::uint64_t number = 0;
+  std::vector<Cta> ctas;
+  std::uint32_t arrived_threads = 0, live_threads = 0;  // of barrier.cluster
+  std::uint64_t barrier_completed = 0;
+  std::deque<std::function<void()>> late;  // copies into shared memory that have not landed yet
+  GlobalMemory::Block recent;              // of global memory
+};
+
+struct Grid {
+  const Program* program = nullptr;
+  const GlobalMemory* memory = nullptr;
+  Dim3 grid, block, cluster;
+  std::vector<std::byte> params;
+  std::uint32_t dynamic_shared = 0;
+  Options options;
+  std::uint64_t id = 0;
+
+  std::uint32_t warps_per_cta() const { return static_cast<std::uint32_t>((block.volume() + 31) / 32); }
+  std::uint32_t shared_bytes() const {
+    return shared_base + static_cast<std::uint32_t>(program->shared.dynamic_offset) + dynamic_shared;
+  }
+  std::uint64_t clusters() const { return grid.volume() / cluster.volume(); }
+
+  // Shared by the threads.
+  std::atomic<std::uint64_t> next_cluster{0};
+  std::atomic<bool> stopped{false};
+  std::mutex mutex;
+  FaultKind fault = FaultKind::trap;
+  std::string report;  // empty: no fault
+};
+
+// ---- Memory, as handlers see it ----
+
+/// The host's pointer to `bytes` bytes of global memory; a fault if they are not all in one allocation, or misaligned.
+std::byte* global_pointer(Cluster& cluster, std::uint64_t address, std::uint64_t bytes, std::uint32_t alignment);
+/// The CTA, and the offset in its window, of a 32-bit shared address that a thread of `cta` uses.
+struct SharedLocation {
+  Cta* cta;
+  std::uint32_t offset;
+};
+SharedLocation locate_shared(Cta& cta, std::uint32_t address, std::uint32_t bytes, std::uint32_t alignment);
+/// The pointer to what `lane` of `warp` reaches at `address` of the window.
+std::byte* pointer_to(isa::Context& c, isa::Window window, int lane, std::uint64_t address, std::uint32_t bytes,
+                      std::uint32_t alignment);
+
+/// Global memory for the asynchronous operations of a cluster.
+class AsyncGlobal final : public async::GlobalAccess {
+ public:
+  explicit AsyncGlobal(Cluster& cluster) : cluster_(cluster) {}
+  const std::byte* read(const async::GlobalRows& rows) override { return check(rows); }
+  std::byte* write(const async::GlobalRows& rows) override { return check(rows); }
+  std::byte* update(const async::GlobalRows& rows) override { return check(rows); }
+
+ private:
+  std::byte* check(const async::GlobalRows& rows);
+  Cluster& cluster_;
+};
+
+// ---- Synchronization ----
+
+/// Signals `bytes` bytes at the mbarrier, which may complete its phase.
+void complete_transactions(const SharedLocation& barrier, std::uint32_t bytes);
+/// Ends the phase of a barrier if all have arrived.
+void complete_if_full(Cta& cta, NamedBarrier& barrier);
+void complete_cluster_if_full(Cluster& cluster);
+/// Lanes exit: what that means for barriers.
+void exit_lanes(Warp& warp, std::uint32_t lanes);
+/// Executes the wgmma groups of the warpgroup that all four warps have committed, up to number `upto` (exclusive).
+void run_wgmmas(Cta& cta, Warpgroup& warpgroup, std::uint64_t upto);
+
+// ---- Execution ----
+
+/// Prepares `cluster` as cluster `number` of the grid.
+void start(Cluster& cluster, Grid& grid, std::uint64_t number);
+enum class Progress { finished, ran_out_of_time, stuck };
+/// Runs the cluster's warps for a while.
+Progress run(Cluster& cluster);
+/// Who waits for what, a line for each group of lanes.
+std::string describe_waits(const Cluster& cluster);
+/// Runs all clusters. A fault ends it; the grid then has a report.
+void run(Grid& grid);
+
+}  // namespace emu::machine
