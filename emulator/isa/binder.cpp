@@ -85,7 +85,8 @@ Source Binder::make_source(const Operand& operand, Type type) {
       std::uint64_t value = static_cast<std::uint64_t>(operand.value);
       const bool wide = ptx::bits_of(type) == 64;
       if (wide && operand.bits == 32)
-        value = std::bit_cast<std::uint64_t>(static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(value))));
+        value =
+            std::bit_cast<std::uint64_t>(static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(value))));
       if (!wide && operand.bits == 64)
         value = std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<double>(value)));
       return environment_.constant(value, bytes);
@@ -109,10 +110,8 @@ void Binder::address(int s, const Operand& operand) {
   if (operand.has_register_base()) {
     roles_.read(operand.index);
     out.s[s] = {operand.index, source_register, false};
-    out.address_bytes = static_cast<std::uint8_t>(ptx::slot_class_of(function.registers[operand.index].type) ==
-                                                          ptx::SlotClass::word
-                                                      ? 4
-                                                      : 8);
+    out.address_bytes = static_cast<std::uint8_t>(
+        ptx::slot_class_of(function.registers[operand.index].type) == ptx::SlotClass::word ? 4 : 8);
   } else if (operand.symbol != ptx::SymbolKind::none) {
     out.s[s] = environment_.constant(environment_.address_of(operand), 8);
   } else {

@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "machine/state.hpp"
 
 // From addresses to the host's pointers.
@@ -45,6 +47,13 @@ SharedLocation locate_shared(Cta& cta, std::uint32_t address, std::uint32_t byte
   return {target, offset};
 }
 
+std::uint32_t shared_address(Window window, std::uint64_t address) {
+  const std::uint64_t tag = address & tag_mask;
+  if (tag == 0 && (window != Window::generic || address >> 32 == 0)) return static_cast<std::uint32_t>(address);
+  if (tag != shared_tag) fail(FaultKind::illegal_address, "{:#x} is not an address in shared memory", address);
+  return static_cast<std::uint32_t>(address & ~tag_mask);
+}
+
 std::byte* pointer_to(isa::Context& c, Window window, int lane, std::uint64_t address, std::uint32_t bytes,
                       std::uint32_t alignment) {
   if (window == Window::generic) {
@@ -53,11 +62,11 @@ std::byte* pointer_to(isa::Context& c, Window window, int lane, std::uint64_t ad
       window = Window::global;
     } else {
       address &= ~tag_mask;
-      window = tag == shared_tag   ? Window::shared_cluster
-               : tag == local_tag  ? Window::local
-               : tag == param_tag  ? Window::param
-                                   : throw Fault(FaultKind::illegal_address,
-                                                 fmt::format("generic address {:#x} is in no window", address | tag));
+      window = tag == shared_tag  ? Window::shared_cluster
+               : tag == local_tag ? Window::local
+               : tag == param_tag ? Window::param
+                                  : throw Fault(FaultKind::illegal_address,
+                                                fmt::format("generic address {:#x} is in no window", address | tag));
     }
   }
   switch (window) {
@@ -70,7 +79,8 @@ std::byte* pointer_to(isa::Context& c, Window window, int lane, std::uint64_t ad
       check_alignment(address, alignment, "local");
       const std::uint64_t size = c.program->function->local_bytes;
       if (address > size || bytes > size - address)
-        fail(FaultKind::illegal_address, "{} bytes at local address {:#x} leave the frame of {} bytes", bytes, address, size);
+        fail(FaultKind::illegal_address, "{} bytes at local address {:#x} leave the frame of {} bytes", bytes, address,
+             size);
       return c.warp->local + static_cast<std::uint64_t>(lane) * size + address;
     }
     case Window::param: {
@@ -82,6 +92,20 @@ std::byte* pointer_to(isa::Context& c, Window window, int lane, std::uint64_t ad
     }
     default: return global_pointer(*c.cluster, address, bytes, alignment);
   }
+}
+
+const TensorMap* TensorMapCache::find(const std::byte* blob) const {
+  for (const Entry& entry : entries_)
+    if (entry.at == blob && std::memcmp(entry.blob.data(), blob, tensor_map_bytes) == 0) return &entry.map;
+  return nullptr;
+}
+
+const TensorMap& TensorMapCache::keep(const std::byte* blob, const TensorMap& map) {
+  Entry& entry = entries_[next_++ % entries_.size()];
+  entry.at = blob;
+  std::memcpy(entry.blob.data(), blob, tensor_map_bytes);
+  entry.map = map;
+  return entry.map;
 }
 
 std::byte* AsyncGlobal::check(const async::GlobalRows& rows) {

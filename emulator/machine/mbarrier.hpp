@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -10,9 +11,9 @@ namespace emu::machine {
 struct Mbarrier {
   static constexpr std::uint32_t max_count = (1u << 20) - 1;
 
-  std::uint32_t phase = 0;     // its parity
-  std::uint32_t expected = 0;  // arrivals of a phase
-  std::uint32_t pending = 0;   // arrivals that the current phase still waits for
+  std::uint32_t phase = 0;        // its parity
+  std::uint32_t expected = 0;     // arrivals of a phase
+  std::uint32_t pending = 0;      // arrivals that the current phase still waits for
   std::int32_t transactions = 0;  // bytes that it still waits for; negative if they came before they were expected
 
   static Mbarrier load(const std::byte* at) {

@@ -37,12 +37,14 @@ class Decoder final : public isa::Binder::Environment {
     switch (operand.symbol) {
       case ptx::SymbolKind::variable: {
         const ptx::Variable& variable = module_.variables[operand.index];
-        if (variable.space == ptx::Space::shared) return shared_base + program_->shared.offset_of(ptx::no_index, operand.index);
+        if (variable.space == ptx::Space::shared)
+          return shared_base + program_->shared.offset_of(ptx::no_index, operand.index);
         return loaded_.address_of(operand.index);
       }
       case ptx::SymbolKind::local: {
         const ptx::Variable& variable = function_.variables[operand.index];
-        if (variable.space == ptx::Space::shared) return shared_base + program_->shared.offset_of(kernel_, operand.index);
+        if (variable.space == ptx::Space::shared)
+          return shared_base + program_->shared.offset_of(kernel_, operand.index);
         if (variable.space == ptx::Space::local) return variable.offset;
         throw std::runtime_error("parameters of calls are not modelled yet");
       }
@@ -133,6 +135,7 @@ class Decoder final : public isa::Binder::Environment {
       end += (slots.count[c] * slot_bytes[c] + 63) / 64 * 64;
     }
     program_->register_bytes = end;
+    program_->registers = slots.count[1] + 2 * slots.count[2] + 4 * slots.count[3] + 8;
     const auto offset_of = [&](std::uint32_t reg) {
       const auto c = static_cast<int>(slots.slot_class[reg]);
       return first[c] + slots.slot[reg] * slot_bytes[c];
@@ -179,6 +182,8 @@ class Decoder final : public isa::Binder::Environment {
   std::map<std::pair<std::uint64_t, int>, Source> constants_;
 };
 
+bool is_kernel(const ptx::Function& function) { return function.is_kernel && function.has_body; }
+
 }  // namespace
 
 std::string Program::describe(std::uint32_t pc) const {
@@ -189,9 +194,6 @@ std::string Program::describe(std::uint32_t pc) const {
 std::shared_ptr<LoadedModule> LoadedModule::load(const std::string& text, GlobalMemory& memory) {
   std::shared_ptr<LoadedModule> loaded(new LoadedModule(ptx::Module::parse(text), memory));
   loaded->place_variables();
-  for (ptx::Index i = 0; i < loaded->module_.functions.size(); ++i)
-    if (loaded->module_.functions[i].is_kernel && loaded->module_.functions[i].has_body)
-      loaded->kernels_.push_back(Decoder(loaded->module_, *loaded, i).decode());
   return loaded;
 }
 
@@ -208,33 +210,38 @@ void LoadedModule::place_variables() {
     const ptx::Variable& variable = module_.variables[i];
     if (variable.space == ptx::Space::shared) continue;
     if (variable.external)
-      throw std::runtime_error(fmt::format("variable {} is defined in another module, which is not modelled", variable.name));
+      throw std::runtime_error(
+          fmt::format("variable {} is defined in another module, which is not modelled", variable.name));
     const std::uint64_t size = std::max<std::uint64_t>(variable.size, 1);
     variables_[i] = memory_.allocate(size);
-    if (!variables_[i]) throw std::runtime_error(fmt::format("no memory for variable {} of {} bytes", variable.name, size));
+    if (!variables_[i])
+      throw std::runtime_error(fmt::format("no memory for variable {} of {} bytes", variable.name, size));
     memory_.fill(variables_[i], 0, size);  // CUDA: what has no initial value is zero
     memory_.copy_in(variables_[i], variable.initial.data(), variable.initial.size());
   }
   for (std::size_t i = 0; i < variables_.size(); ++i)
     for (const ptx::Relocation& relocation : module_.variables[i].relocations) {
       if (relocation.symbol != ptx::SymbolKind::variable || !variables_[relocation.index])
-        throw std::runtime_error(fmt::format("the initial value of {} holds an address that is not modelled",
-                                             module_.variables[i].name));
+        throw std::runtime_error(
+            fmt::format("the initial value of {} holds an address that is not modelled", module_.variables[i].name));
       const std::uint64_t value =
           (variables_[relocation.index] + static_cast<std::uint64_t>(relocation.addend)) >> relocation.shift;
       memory_.copy_in(variables_[i] + relocation.offset, &value, relocation.bytes);
     }
 }
 
-const Program* LoadedModule::kernel(std::string_view name) const {
-  for (const auto& kernel : kernels_)
-    if (kernel->function->name == name) return kernel.get();
-  return nullptr;
+const Program* LoadedModule::kernel(std::string_view name) {
+  const ptx::Index index = module_.find_function(name);
+  if (index == ptx::no_index || !is_kernel(module_.functions[index])) return nullptr;
+  kernels_.resize(module_.functions.size());
+  if (!kernels_[index]) kernels_[index] = Decoder(module_, *this, index).decode();
+  return kernels_[index].get();
 }
 
 std::vector<std::string> LoadedModule::kernel_names() const {
   std::vector<std::string> names;
-  for (const auto& kernel : kernels_) names.emplace_back(kernel->function->name);
+  for (const ptx::Function& function : module_.functions)
+    if (is_kernel(function)) names.emplace_back(function.name);
   return names;
 }
 
@@ -242,6 +249,13 @@ std::optional<DeviceVariable> LoadedModule::variable(std::string_view name) cons
   const ptx::Index index = module_.find_variable(name);
   if (index == ptx::no_index || !variables_[index]) return std::nullopt;
   return DeviceVariable{reinterpret_cast<std::byte*>(variables_[index]), module_.variables[index].size};
+}
+
+std::vector<DeviceVariable> LoadedModule::variables() const {
+  std::vector<DeviceVariable> all;
+  for (std::size_t i = 0; i < variables_.size(); ++i)
+    if (variables_[i]) all.push_back({reinterpret_cast<std::byte*>(variables_[i]), module_.variables[i].size});
+  return all;
 }
 
 }  // namespace emu::machine

@@ -14,7 +14,7 @@
 #include "ptx/call_graph.hpp"
 #include "ptx/module.hpp"
 
-// A module that is loaded: its variables have addresses, its kernels are decoded.
+// A module that is loaded: its variables have addresses, its kernels are decoded when they are asked for.
 namespace emu::machine {
 
 /// A wgmma instruction: offsets in the register file of its accumulators, and of A if that is in registers.
@@ -33,6 +33,7 @@ struct Program {
   std::vector<WgmmaSite> wgmmas;
   std::vector<ptx::SpecialRegister> specials;  // lane arrays behind the registers, 256 bytes apart
   std::uint32_t register_bytes = 0;            // of a warp, without the specials
+  std::uint32_t registers = 0;                 // of 32 bits for a thread, an estimate
   ptx::SharedLayout shared;
 
   static constexpr std::uint32_t special_bytes = 256;
@@ -51,13 +52,15 @@ struct DeviceVariable {
 
 class LoadedModule {
  public:
-  /// Parses and decodes all of `text`; variables are allocated in `memory`. Throws an exception with a sentence.
+  /// Parses all of `text`; variables are allocated in `memory`. Throws an exception with a sentence.
   static std::shared_ptr<LoadedModule> load(const std::string& text, GlobalMemory& memory);
   ~LoadedModule();
 
-  const Program* kernel(std::string_view name) const;
+  /// Decodes the kernel, if that is still to do; null if there is none. Throws an exception that names what is not known of it.
+  const Program* kernel(std::string_view name);
   std::vector<std::string> kernel_names() const;
   std::optional<DeviceVariable> variable(std::string_view name) const;
+  std::vector<DeviceVariable> variables() const;
   /// The address of variable `index` of the module; only for global and constant ones.
   std::uint64_t address_of(ptx::Index index) const { return variables_[index]; }
 
@@ -67,8 +70,8 @@ class LoadedModule {
 
   ptx::Module module_;
   GlobalMemory& memory_;
-  std::vector<std::uint64_t> variables_;  // addresses, 0 for shared ones
-  std::vector<std::unique_ptr<Program>> kernels_;
+  std::vector<std::uint64_t> variables_;           // addresses, 0 for shared ones
+  std::vector<std::unique_ptr<Program>> kernels_;  // by function, null if it is not decoded
 };
 
 }  // namespace emu::machine

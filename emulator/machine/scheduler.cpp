@@ -62,8 +62,9 @@ std::uint32_t special_value(const Warp& warp, ptx::SpecialRegister special, std:
     case S::laneid: return lane;
     case S::warpid: return warp.number;
     case S::nwarpid: return grid.warps_per_cta();
-    case S::smid: return static_cast<std::uint32_t>((cta.cluster->number * cluster.volume() + cta.rank) %
-                                                    static_cast<std::uint64_t>(grid.options.sm_count));
+    case S::smid:
+      return static_cast<std::uint32_t>((cta.cluster->number * cluster.volume() + cta.rank) %
+                                        static_cast<std::uint64_t>(grid.options.sm_count));
     case S::nsmid: return static_cast<std::uint32_t>(grid.options.sm_count);
     case S::gridid: return static_cast<std::uint32_t>(grid.id);
     case S::lanemask_eq: return 1u << lane;
@@ -121,8 +122,10 @@ void merge(Warp& warp) {
       const bool alike = groups[i].pc == groups[j].pc && groups[i].wait == groups[j].wait &&
                          groups[i].resumed == groups[j].resumed && groups[i].value == groups[j].value &&
                          groups[i].address == groups[j].address;
-      const bool gather = groups[i].pc == groups[j].pc && (groups[i].wait == Wait::lanes || groups[j].wait == Wait::lanes) &&
-                          (groups[i].wait == Wait::none || groups[j].wait == Wait::none) && !groups[i].resumed && !groups[j].resumed;
+      const bool gather = groups[i].pc == groups[j].pc &&
+                          (groups[i].wait == Wait::lanes || groups[j].wait == Wait::lanes) &&
+                          (groups[i].wait == Wait::none || groups[j].wait == Wait::none) &&
+                          groups[i].resumed == Wait::none && groups[j].resumed == Wait::none;
       if (alike || gather) {
         groups[i].mask |= groups[j].mask;
         groups[i].lanes |= groups[j].lanes;
@@ -142,8 +145,8 @@ Group* pick(Warp& warp, bool rotate) {
   for (Group& group : warp.groups) {
     if (group.wait != Wait::none) {
       if (!is_over(warp, group)) continue;
+      group.resumed = group.wait;
       group.wait = Wait::none;
-      group.resumed = 1;
     }
     if (!best || group.pc < best->pc) best = &group;
   }
@@ -206,23 +209,26 @@ class Runner {
         std::memcpy(&value, context_.bases[0] + in.guard, sizeof(value));
         context_.mask &= in.guard_negated ? ~value : value;
         if (context_.mask == 0) {
-          group.resumed = 0;
+          group.resumed = Wait::none;
           if (++group.pc == meet) return left += quantum - 1, Next::regroup;
           continue;
         }
       }
       switch (in.handler(context_, in)) {
         case Next::next:
-          group.resumed = 0;
+          group.resumed = Wait::none;
           if (++group.pc == meet) return left += quantum - 1, Next::regroup;
           break;
         case Next::jump:
-          group.resumed = 0;
+          group.resumed = Wait::none;
           if (warp.groups.size() > 1) return left += quantum - 1, Next::regroup;
           break;
         case Next::regroup: return left += quantum - 1, Next::regroup;
         case Next::block: return left += quantum - 1, Next::block;
-        case Next::yield: group.resumed = 0; ++group.pc; return left += quantum - 1, Next::yield;
+        case Next::yield:
+          group.resumed = Wait::none;
+          ++group.pc;
+          return left += quantum - 1, Next::yield;
       }
     }
     return Next::next;
@@ -340,15 +346,19 @@ std::string describe_waits(const Cluster& cluster) {
         if (warp.live == 0) continue;
         std::string what;
         switch (group.wait) {
-          case Wait::lanes: what = fmt::format("the lanes {:#010x} of its warp", group.lanes & warp.live & ~group.mask); break;
+          case Wait::lanes:
+            what = fmt::format("the lanes {:#010x} of its warp", group.lanes & warp.live & ~group.mask);
+            break;
           case Wait::mbarrier: {
             const Mbarrier m = Mbarrier::load(cluster.ctas[group.cta].shared.data() + group.address);
-            what = fmt::format("phase {} of the mbarrier at {:#x} of CTA rank {}: {} of {} arrivals and {} bytes are missing",
-                               group.value, group.address, group.cta, m.pending, m.expected, m.transactions);
+            what = fmt::format(
+                "phase {} of the mbarrier at {:#x} of CTA rank {}: {} of {} arrivals and {} bytes are missing",
+                group.value, group.address, group.cta, m.pending, m.expected, m.transactions);
             break;
           }
           case Wait::barrier:
-            what = fmt::format("barrier {}: {} threads have arrived", group.address, cta.barriers[group.address].arrived);
+            what =
+                fmt::format("barrier {}: {} threads have arrived", group.address, cta.barriers[group.address].arrived);
             break;
           case Wait::cluster:
             what = fmt::format("the cluster's barrier: {} of {} threads have arrived", cluster.arrived_threads,
@@ -357,8 +367,9 @@ std::string describe_waits(const Cluster& cluster) {
           case Wait::wgmma: what = "a wgmma group that the other warps of its warpgroup have not committed"; break;
           case Wait::none: what = "nothing"; break;
         }
-        text += fmt::format("  CTA ({}, {}, {}), warp {}, lanes {:#010x} at {} wait for {}\n", cta.index[0], cta.index[1],
-                            cta.index[2], warp.number, group.mask, cluster.grid->program->describe(group.pc), what);
+        text +=
+            fmt::format("  CTA ({}, {}, {}), warp {}, lanes {:#010x} at {} wait for {}\n", cta.index[0], cta.index[1],
+                        cta.index[2], warp.number, group.mask, cluster.grid->program->describe(group.pc), what);
       }
   return text;
 }

@@ -19,6 +19,7 @@
 #include "machine/memory.hpp"
 #include "machine/program.hpp"
 #include "machine/windows.hpp"
+#include "tensor_map/tensor_map.hpp"
 
 // What a running grid consists of. A cluster belongs to the host thread that runs it; a Grid is shared by all.
 namespace emu::machine {
@@ -30,7 +31,7 @@ struct Dim3 {
 
 /// How the machine behaves where PTX leaves it open.
 struct Options {
-  int threads = 1;   // of the host
+  int threads = 1;  // of the host
   int sm_count = 132;
   bool late_loads = false, late_mma = false, late_stores = false;
   bool random_priorities = false;
@@ -52,7 +53,7 @@ struct Group {
   std::uint32_t pc = 0;
   std::uint32_t mask = 0;
   Wait wait = Wait::none;
-  std::uint8_t resumed = 0;  // the wait has ended: the instruction is executed again and must go on
+  Wait resumed = Wait::none;  // this wait has ended: the instruction is executed again and goes on
   std::uint32_t lanes = 0;
   std::uint32_t cta = 0;
   std::uint64_t address = 0, value = 0;
@@ -60,8 +61,8 @@ struct Group {
 
 /// A bulk store on its way.
 struct BulkStore {
-  std::uint32_t group = 0;             // the number of the thread's bulk group that it belongs to
-  std::function<void()> read, write;   // shared memory to a buffer; the buffer to global memory
+  std::uint32_t group = 0;            // the number of the thread's bulk group that it belongs to
+  std::function<void()> read, write;  // shared memory to a buffer; the buffer to global memory
   bool has_read = false;
 };
 
@@ -79,6 +80,8 @@ struct Warp {
   std::size_t next_group = 0;
   std::byte* registers = nullptr;
   std::uint32_t registers_per_thread = 0;  // setmaxnreg
+  std::uint32_t carry = 0;                 // CC.CF, by lane
+  std::uint64_t cluster_phase = 0;         // of the cluster's barrier, when the warp arrived
 
   std::vector<PendingWgmma> uncommitted;
   std::uint64_t wgmma_groups = 0;  // committed
@@ -103,6 +106,8 @@ struct Warpgroup {
 struct NamedBarrier {
   std::uint32_t arrived = 0, expected = 0;  // threads; expected 0: all that live
   std::uint64_t completed = 0;
+  // bar.red: threads that have said yes, and all; and of the last phase.
+  std::uint32_t votes = 0, voters = 0, result_votes = 0, result_voters = 0;
 };
 
 struct Cta {
@@ -122,6 +127,22 @@ struct Cta {
   std::unique_ptr<std::byte[], Free> shared_memory, register_memory, local_memory;
 };
 
+/// Tensor maps that have been decoded, by their place and content.
+class TensorMapCache {
+ public:
+  const TensorMap* find(const std::byte* blob) const;
+  const TensorMap& keep(const std::byte* blob, const TensorMap& map);
+
+ private:
+  struct Entry {
+    const std::byte* at = nullptr;
+    std::array<std::byte, tensor_map_bytes> blob;
+    TensorMap map;
+  };
+  std::array<Entry, 8> entries_;
+  std::size_t next_ = 0;
+};
+
 struct Cluster {
   Grid* grid = nullptr;
   std::uint64_t number = 0;
@@ -130,6 +151,7 @@ struct Cluster {
   std::uint64_t barrier_completed = 0;
   std::deque<std::function<void()>> late;  // copies into shared memory that have not landed yet
   GlobalMemory::Block recent;              // of global memory
+  TensorMapCache tensor_maps;
 };
 
 struct Grid {
@@ -165,6 +187,8 @@ struct SharedLocation {
   std::uint32_t offset;
 };
 SharedLocation locate_shared(Cta& cta, std::uint32_t address, std::uint32_t bytes, std::uint32_t alignment);
+/// The address in the shared window that `address` is; a fault if it is a generic one of another window.
+std::uint32_t shared_address(isa::Window window, std::uint64_t address);
 /// The pointer to what `lane` of `warp` reaches at `address` of the window.
 std::byte* pointer_to(isa::Context& c, isa::Window window, int lane, std::uint64_t address, std::uint32_t bytes,
                       std::uint32_t alignment);

@@ -1,4 +1,5 @@
 #include <bit>
+#include <utility>
 #include <vector>
 
 #include "machine/mbarrier.hpp"
@@ -19,6 +20,8 @@ void complete_if_full(Cta& cta, NamedBarrier& barrier) {
   const std::uint32_t expected = barrier.expected ? barrier.expected : cta.live_warps * 32;
   if (barrier.arrived == 0 || barrier.arrived < expected) return;
   barrier.arrived = barrier.expected = 0;
+  barrier.result_votes = std::exchange(barrier.votes, 0);
+  barrier.result_voters = std::exchange(barrier.voters, 0);
   ++barrier.completed;
 }
 

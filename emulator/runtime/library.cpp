@@ -71,6 +71,22 @@ std::unique_ptr<CUlib_st> make_library(const void* image, std::string name) {
   return library;
 }
 
+namespace {
+
+/// The module of `text`. Its variables are memory that programs may copy to and from, as long as it lives.
+std::shared_ptr<machine::LoadedModule> load_module(const std::string& text) {
+  auto module = machine::LoadedModule::load(text, context().memory.global());
+  for (const machine::DeviceVariable& variable : module->variables())
+    context().memory.add_variable(variable.address, variable.bytes);
+  machine::LoadedModule* pointer = module.get();
+  return {pointer, [kept = std::move(module)](machine::LoadedModule* unloaded) {
+            for (const machine::DeviceVariable& variable : unloaded->variables())
+              context().memory.remove_variable(variable.address);
+          }};
+}
+
+}  // namespace
+
 void load(CUlib_st& library) {
   if (library.loaded) return;
   auto images = library.fatbin.for_hopper();
@@ -79,10 +95,10 @@ void load(CUlib_st& library) {
     status::say(why);
     fail(cudaErrorNoKernelImageForDevice, "{}", why);
   }
-  std::vector<std::shared_ptr<Module>> modules;
+  std::vector<std::shared_ptr<machine::LoadedModule>> modules;
   for (const PtxImage* image : images) {
     try {
-      modules.push_back(Module::load(image->text, library.name, context().memory.global()));
+      modules.push_back(load_module(image->text));
     } catch (const std::exception& error) {
       status::say(fmt::format("{}: {}", library.name, error.what()));
       fail(cudaErrorInvalidPtx, "{}", error.what());
@@ -92,10 +108,24 @@ void load(CUlib_st& library) {
   library.loaded = true;
 }
 
+namespace {
+
+/// The kernel's program, decoded when it is first asked for; null if the module has no such kernel.
+const machine::Program* decode(const CUlib_st& library, machine::LoadedModule& module, const std::string& name) {
+  try {
+    return module.kernel(name);
+  } catch (const std::exception& error) {
+    status::say(fmt::format("{}: {}", library.name, error.what()));
+    fail(cudaErrorInvalidPtx, "{}", error.what());
+  }
+}
+
+}  // namespace
+
 CUkern_st& get_kernel(CUlib_st& library, const std::string& name, cudaError_t missing) {
   load(library);
   for (const auto& module : library.modules)
-    if (const Kernel* code = module->kernel(name)) {
+    if (const machine::Program* code = decode(library, *module, name)) {
       CUkern_st& kernel = add_kernel(library, name);
       kernel.code = code;
       return kernel;
@@ -103,7 +133,7 @@ CUkern_st& get_kernel(CUlib_st& library, const std::string& name, cudaError_t mi
   fail(missing, "{} has no kernel {}", library.name, name);
 }
 
-const Kernel& code_of(CUkern_st& kernel) {
+const machine::Program& code_of(CUkern_st& kernel) {
   if (!kernel.code) get_kernel(*kernel.library, kernel.name, cudaErrorInvalidDeviceFunction);
   return *kernel.code;
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "fatbin/fatbin.hpp"
-#include "ptx/module.hpp"
+#include "machine/program.hpp"
 #include "runtime/objects.hpp"
 
 // A library is the code of one fat binary: registered by a program when it starts, or loaded by cudaLibraryLoad*.
@@ -15,7 +15,7 @@
 struct CUkern_st {
   CUlib_st* library = nullptr;
   std::string name;
-  const emu::Kernel* code = nullptr;  // looked up when the kernel is first used
+  const emu::machine::Program* code = nullptr;  // looked up when the kernel is first used
   // What cudaFuncSetAttribute sets.
   int max_dynamic_shared = 0;
   bool max_dynamic_shared_set = false;
@@ -30,7 +30,7 @@ struct CUlib_st {
   std::string name;  // for messages
   emu::Fatbin fatbin;
   bool loaded = false;
-  std::vector<std::shared_ptr<emu::Module>> modules;
+  std::vector<std::shared_ptr<emu::machine::LoadedModule>> modules;
   std::map<std::string, std::unique_ptr<CUkern_st>, std::less<>> kernels;
 };
 
@@ -55,7 +55,7 @@ CUkern_st& get_kernel(CUlib_st& library, const std::string& name, cudaError_t mi
 std::optional<GlobalVariable> find_variable(CUlib_st& library, const std::string& name);
 
 /// The kernel's code. Fails as load() does.
-const Kernel& code_of(CUkern_st& kernel);
+const machine::Program& code_of(CUkern_st& kernel);
 
 /// What programs pass as a function: the address of a kernel's host stub, a cudaKernel_t, or a cudaFunction_t (which are
 /// the same here).

@@ -101,6 +101,12 @@ void Memory::release(Allocation allocation) {
   allocations_.erase(allocation.address);
 }
 
+void Memory::add_variable(std::byte* address, std::size_t bytes) {
+  allocations_[address_of(address)] = {address_of(address), bytes, MemoryKind::variable, 0, nullptr};
+}
+
+void Memory::remove_variable(std::byte* address) { allocations_.erase(address_of(address)); }
+
 const Allocation* Memory::find(const void* pointer) const {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
   auto at = allocations_.upper_bound(address);
@@ -177,7 +183,10 @@ void Memory::run(const FillOperation& fill) {
 void Memory::invalidate(void* address, std::size_t bytes) { global_.invalidate(address_of(address), bytes); }
 
 void Memory::release_all() {
-  while (!allocations_.empty()) release(allocations_.begin()->second);
+  for (auto at = allocations_.begin(); at != allocations_.end();) {
+    const Allocation allocation = (at++)->second;
+    if (allocation.kind != MemoryKind::variable) release(allocation);
+  }
 }
 
 }  // namespace emu

@@ -17,6 +17,7 @@ enum class MemoryKind {
   pinned,      // cudaHostAlloc, cudaMallocHost
   registered,  // cudaHostRegister: the program's own
   graph,       // an allocation node's, owned by its graph
+  variable,    // a device variable, owned by its module
 };
 
 struct Allocation {
@@ -40,6 +41,9 @@ class Memory {
   void* allocate(std::size_t bytes, MemoryKind kind, unsigned flags = 0, CUmemPoolHandle_st* pool = nullptr);
   void adopt(void* host, std::size_t bytes, unsigned flags);
   void release(Allocation allocation);
+  /// Device variables, which a module has allocated and will release.
+  void add_variable(std::byte* address, std::size_t bytes);
+  void remove_variable(std::byte* address);
 
   /// The allocation that holds `address`, or null.
   const Allocation* find(const void* address) const;
@@ -59,6 +63,7 @@ class Memory {
   /// Makes the allocation's content uninitialized.
   void invalidate(void* address, std::size_t bytes);
 
+  /// Releases everything but variables.
   void release_all();
 
  private:

@@ -274,8 +274,11 @@ TEST_F(Launch, BadImagesAreRefused) {
     return cudaLibraryLoadData(&bad, image, nullptr, nullptr, 0, nullptr, nullptr, 0);
   };
   EXPECT_EQ(cudaErrorInvalidKernelImage, load("\177ELF is not PTX text"));
-  EXPECT_EQ(cudaErrorInvalidPtx,
-            load(".version 8.7\n.target sm_90a\n.address_size 64\n.entry broken() { not.an.instruction; }\n"));
+  EXPECT_EQ(cudaErrorInvalidPtx, load(".version 8.7\n.target sm_90a\n.address_size 64\n.entry broken() { ret }\n"));
+  // What an opcode means is found when its kernel is asked for.
+  ASSERT_OK(load(".version 8.7\n.target sm_90a\n.address_size 64\n.entry broken() { not.an.instruction; }\n"));
+  EXPECT_EQ(cudaErrorInvalidPtx, cudaLibraryGetKernel(&kernel, bad, "broken"));
+  EXPECT_OK(cudaLibraryUnload(bad));
   EXPECT_EQ(cudaErrorInvalidValue, load(nullptr));
   EXPECT_NE(testing::internal::GetCapturedStderr().find("not.an.instruction"), std::string::npos);
 }

@@ -1,0 +1,271 @@
+#include <bit>
+
+#include "isa/dispatch.hpp"
+#include "isa/synchronize.hpp"
+
+// PTX ISA 9.7.12 and 9.7.13: branches, barriers, fences, and what has no effect on a result.
+namespace emu::isa {
+
+namespace {
+
+using machine::FaultKind;
+using machine::Group;
+using machine::NamedBarrier;
+using machine::Wait;
+using ptx::Type;
+
+// ---- Branches ----
+
+Next branch(Context& c, const Decoded& in) {
+  Group& group = *c.group;
+  if (c.mask == group.mask) {
+    group.pc = in.target;
+    return Next::jump;
+  }
+  const Group taken{in.target, c.mask};
+  group.mask &= ~c.mask;
+  ++group.pc;
+  group.resumed = Wait::none;
+  c.warp->groups.push_back(taken);
+  return Next::regroup;
+}
+
+bool bind_bra(Binder& b) {
+  if (b.operand(0).kind != ptx::OperandKind::label) return false;
+  b.out.target = b.operand(0).index;
+  return b.handle(branch);
+}
+
+/// Each lane to the target that its index names.
+Next indexed_branch(Context& c, const Decoded& in) {
+  const auto& targets = c.program->function->branch_tables[in.target].targets;
+  const std::byte* index = c.source(in.s[0]);
+  Group& group = *c.group;
+  group.mask &= ~c.mask;
+  std::uint32_t rest = c.mask;
+  std::vector<Group> parts;
+  while (rest) {
+    const auto first = read<std::uint32_t>(index, std::countr_zero(rest));
+    if (first >= targets.size())
+      machine::fail(FaultKind::illegal_instruction, "brx.idx has {} targets, but the index is {}", targets.size(), first);
+    std::uint32_t same = 0;
+    for_lanes(rest, [&](int lane) { same |= static_cast<std::uint32_t>(read<std::uint32_t>(index, lane) == first) << lane; });
+    same &= rest;
+    parts.push_back({targets[first], same});
+    rest &= ~same;
+  }
+  if (group.mask) {
+    ++group.pc;
+    group.resumed = Wait::none;
+  } else {
+    group = parts.back();
+    parts.pop_back();
+  }
+  c.warp->groups.insert(c.warp->groups.end(), parts.begin(), parts.end());
+  return Next::regroup;
+}
+
+bool bind_brx(Binder& b) {
+  if (b.operand_count() != 2 || b.operand(1).kind != ptx::OperandKind::branch_table) return false;
+  b.source(0, 0, Type::u32);
+  b.out.target = b.operand(1).index;
+  return b.handle(indexed_branch);
+}
+
+Next leave(Context& c, const Decoded&) {
+  machine::Warp& warp = *c.warp;
+  Group& group = *c.group;
+  const std::uint32_t lanes = c.mask;
+  group.mask &= ~lanes;
+  if (group.mask == 0) {
+    warp.groups.erase(warp.groups.begin() + (&group - warp.groups.data()));
+  } else {
+    ++group.pc;
+    group.resumed = Wait::none;
+  }
+  machine::exit_lanes(warp, lanes);
+  return Next::regroup;
+}
+
+bool bind_leave(Binder& b) {
+  if (b.operand_count() != 0) return false;
+  return b.handle(leave);
+}
+
+bool bind_trap(Binder& b) {
+  return b.handle([](Context&, const Decoded&) -> Next { machine::fail(FaultKind::trap, "the kernel executed trap"); });
+}
+
+bool bind_call(Binder& b) {
+  // What the kernel might call is found when it is loaded; a call that is never reached does no harm.
+  return b.handle([](Context&, const Decoded&) -> Next {
+    machine::fail(FaultKind::illegal_instruction, "calls of functions are not modelled");
+  });
+}
+
+// ---- Named barriers ----
+
+enum BarrierFlags : std::uint32_t { arrives = 1, reduces_popc = 2, reduces_and = 4, reduces_or = 8, aligned = 16 };
+constexpr std::uint32_t reduces = reduces_popc | reduces_and | reduces_or;
+
+/// Gives each lane the result of the reduction.
+void write_reduction(Context& c, const Decoded& in, const NamedBarrier& barrier) {
+  if (in.flags & reduces_popc) {
+    std::byte* d = c.target(in.d);
+    for_lanes(c.mask, [&](int lane) { write(d, lane, barrier.result_votes); });
+  } else if (in.flags & reduces) {
+    const bool all = barrier.result_votes == barrier.result_voters;
+    const bool holds = in.flags & reduces_and ? all : barrier.result_votes != 0;
+    c.set_predicate(in.d, holds ? full_mask : 0);
+  }
+}
+
+Next barrier(Context& c, const Decoded& in) {
+  const auto number = first_value<std::uint32_t>(c, in.s[0]);
+  if (number >= c.cta->barriers.size())
+    machine::fail(FaultKind::illegal_instruction, "barrier {} does not exist, there are {}", number, c.cta->barriers.size());
+  NamedBarrier& state = c.cta->barriers[number];
+  if (c.group->resumed == Wait::barrier) {
+    write_reduction(c, in, state);
+    return Next::next;
+  }
+  if (in.flags & aligned && !gather_warp(c)) return Next::block;
+  const std::uint32_t threads = in.s[1].exists() ? first_value<std::uint32_t>(c, in.s[1]) : 0;
+  if (threads % 32)
+    machine::fail(FaultKind::illegal_instruction, "a barrier is of a multiple of 32 threads, not of {}", threads);
+  if (state.arrived && state.expected != threads)
+    machine::fail(FaultKind::hazard, "barrier {} waits for {} threads, but a warp arrives that says {}", number, state.expected,
+                  threads);
+  state.expected = threads;
+  // A warp counts as 32 threads, however many it has; of one that has parted, the last lane counts those that are not there.
+  const bool has_last = c.mask >> (31 - std::countl_zero(c.warp->live)) & 1;
+  state.arrived += static_cast<std::uint32_t>(std::popcount(c.mask) + (has_last ? 32 - std::popcount(c.warp->live) : 0));
+  if (in.flags & reduces) {
+    state.votes += static_cast<std::uint32_t>(std::popcount(c.predicate(in.s[2]) & c.mask));
+    state.voters += static_cast<std::uint32_t>(std::popcount(c.mask));
+  }
+  if (threads && state.arrived > threads)
+    machine::fail(FaultKind::hazard, "barrier {} is of {} threads, but {} have arrived", number, threads, state.arrived);
+  const std::uint64_t completed = state.completed;
+  machine::complete_if_full(*c.cta, state);
+  if (state.completed > completed) {
+    write_reduction(c, in, state);
+    return Next::next;
+  }
+  if (in.flags & arrives) return Next::next;
+  return wait_for(c, Wait::barrier, number, completed);
+}
+
+/// bar and barrier: .sync, .arrive, .red.
+bool bind_barrier(Binder& b) {
+  if (b.has("cluster")) return false;
+  std::size_t operand = 0;
+  if (b.name() == "bar" || b.has("aligned")) b.out.flags |= aligned;
+  if (b.has("arrive")) b.out.flags |= arrives;
+  const bool is_reduction = b.has("red");
+  if (is_reduction) {
+    b.result(operand++);
+    const int which = b.which({"popc", "and", "or"});
+    if (which < 0) return false;
+    b.out.flags |= reduces_popc << which;
+  }
+  b.source(0, operand++, Type::u32);
+  const std::size_t left = b.operand_count() - operand;
+  if (left == (is_reduction ? 2u : 1u)) b.source(1, operand++, Type::u32);
+  if (is_reduction) b.source(2, operand++, Type::pred);
+  return operand == b.operand_count() && b.handle(barrier);
+}
+
+Next warp_barrier(Context& c, const Decoded& in) {
+  const auto lanes = first_value<std::uint32_t>(c, in.s[0]);
+  return gather(c, lanes) ? Next::next : Next::block;
+}
+
+bool bind_bar(Binder& b) {
+  if (!b.has("warp")) return bind_barrier(b);
+  b.source(0, 0, Type::u32);
+  return b.handle(warp_barrier);
+}
+
+// ---- The cluster's barrier ----
+
+Next cluster_arrive(Context& c, const Decoded& in) {
+  if (in.flags & aligned && !gather_warp(c)) return Next::block;
+  c.cluster->arrived_threads += static_cast<std::uint32_t>(std::popcount(c.mask));
+  c.warp->cluster_phase = c.cluster->barrier_completed;
+  machine::complete_cluster_if_full(*c.cluster);
+  return Next::next;
+}
+
+Next cluster_wait(Context& c, const Decoded& in) {
+  if (c.group->resumed == Wait::cluster) return Next::next;
+  if (in.flags & aligned && !gather_warp(c)) return Next::block;
+  if (c.cluster->barrier_completed > c.warp->cluster_phase) return Next::next;
+  return wait_for(c, Wait::cluster, 0, c.warp->cluster_phase);
+}
+
+bool bind_cluster_barrier(Binder& b) {
+  if (b.has("aligned")) b.out.flags |= aligned;
+  return b.handle(b.has("arrive") ? cluster_arrive : b.has("wait") ? cluster_wait : nullptr);
+}
+
+// ---- What has no effect on a result here ----
+
+Next nothing(Context&, const Decoded&) { return Next::next; }
+
+/// Reads its operands for the analysis' sake, and does nothing.
+bool bind_nothing(Binder& b) { return b.handle(nothing); }
+
+bool bind_prefetch(Binder& b) {
+  // The registers of the address stay live until here.
+  for (const ptx::Operand& operand : b.operands())
+    if (operand.has_register_base()) b.address(0, operand);
+  return b.handle(nothing);
+}
+
+/// Lets others go on: a fence of the whole device is often part of a loop that polls.
+Next fence(Context&, const Decoded&) {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return Next::next;
+}
+
+bool bind_fence(Binder& b) {
+  return b.handle(b.has("cta") || b.has("proxy") || b.has("mbarrier_init") ? nothing : fence);
+}
+
+bool bind_nanosleep(Binder& b) {
+  b.source(0, 0, Type::u32);
+  return b.handle([](Context&, const Decoded&) { return Next::yield; });
+}
+
+Next set_registers(Context& c, const Decoded& in) {
+  if (!gather_warp(c)) return Next::block;
+  c.warp->registers_per_thread = static_cast<std::uint32_t>(in.immediate);
+  return Next::next;
+}
+
+bool bind_setmaxnreg(Binder& b) {
+  b.out.immediate = b.immediate_of(0);
+  if (b.out.immediate < 24 || b.out.immediate > 256 || b.out.immediate % 8)
+    b.refuse("the number of registers must be a multiple of 8 from 24 to 256");
+  return b.handle(set_registers);
+}
+
+}  // namespace
+
+void register_control(Registry& registry) {
+  registry.add("bra", bind_bra);
+  registry.add("brx", bind_brx);
+  registry.add({"ret", "exit"}, bind_leave);
+  registry.add("trap", bind_trap);
+  registry.add("call", bind_call);
+  registry.add("bar", bind_bar);
+  registry.add("barrier", [](Binder& b) { return b.has("cluster") ? bind_cluster_barrier(b) : bind_barrier(b); });
+  registry.add({"fence", "membar"}, bind_fence);
+  registry.add({"prefetch", "prefetchu", "applypriority", "discard"}, bind_prefetch);
+  registry.add({"griddepcontrol", "pmevent", "brkpt"}, bind_nothing);
+  registry.add("nanosleep", bind_nanosleep);
+  registry.add("setmaxnreg", bind_setmaxnreg);
+}
+
+}  // namespace emu::isa

@@ -1,0 +1,221 @@
+#include <bit>
+
+#include "async/matrix_fragments.hpp"
+#include "async/wgmma.hpp"
+#include "isa/dispatch.hpp"
+#include "isa/synchronize.hpp"
+
+// PTX ISA 9.7.14 and 9.7.15: ldmatrix, stmatrix, wgmma.
+namespace emu::isa {
+
+namespace {
+
+using async::WgmmaKind;
+using machine::FaultKind;
+using machine::PendingWgmma;
+using machine::Wait;
+using machine::Warp;
+using machine::Warpgroup;
+using ptx::OperandKind;
+using ptx::Type;
+using U32 = std::uint32_t;
+using U64 = std::uint64_t;
+
+// ---- ldmatrix, stmatrix ----
+
+enum MatrixFlags : U32 { transposed = 1 };
+
+std::byte* row_at(Context& c, const Decoded& in, int lane) {
+  const std::byte* base = c.source(in.s[0]);
+  const U64 address = in.address_bytes == 8 ? read<U64>(base, lane) : read<U32>(base, lane);
+  const auto at = machine::locate_shared(*c.cta, machine::shared_address(Window::generic, address + static_cast<U64>(in.immediate)), 16, 16);
+  return at.cta->shared.data() + at.offset;
+}
+
+Next load_matrix(Context& c, const Decoded& in) {
+  if (!gather_warp(c)) return Next::block;
+  async::ConstMatrixRows rows{};
+  for_lanes(async::address_lanes(in.list_size), [&](int lane) { rows[static_cast<std::size_t>(lane)] = row_at(c, in, lane); });
+  U32* registers[4];
+  for (U32 i = 0; i < in.list_size; ++i)
+    registers[i] = reinterpret_cast<U32*>(c.target(c.program->lists[in.list_first + i].offset));
+  async::load_matrices(rows, in.list_size, in.flags & transposed, {registers, in.list_size});
+  return Next::next;
+}
+
+Next store_matrix(Context& c, const Decoded& in) {
+  if (!gather_warp(c)) return Next::block;
+  async::MatrixRows rows{};
+  for_lanes(async::address_lanes(in.list_size), [&](int lane) { rows[static_cast<std::size_t>(lane)] = row_at(c, in, lane); });
+  const U32* registers[4];
+  for (U32 i = 0; i < in.list_size; ++i)
+    registers[i] = reinterpret_cast<const U32*>(c.source(c.program->lists[in.list_first + i]));
+  async::store_matrices(rows, in.list_size, in.flags & transposed, {registers, in.list_size});
+  return Next::next;
+}
+
+bool bind_matrix(Binder& b, bool loads) {
+  if (!b.has("m8n8") || b.type() != Type::b16) return false;
+  const int count = b.which({"x1", "x2", "x4"});
+  if (count < 0) return false;
+  b.begin_list();
+  const ptx::Operand& registers = b.operand(loads ? 0 : 1);
+  if (loads)
+    b.list_results(registers);
+  else
+    b.list_sources(registers, Type::b32);
+  b.address(0, loads ? 1 : 0);
+  b.out.flags = b.has("trans") ? transposed : 0u;
+  if (b.out.list_size != 1u << count) return false;
+  return b.handle(loads ? load_matrix : store_matrix);
+}
+
+// ---- wgmma ----
+
+Warpgroup& warpgroup_of(Context& c) { return c.cta->warpgroups[c.warp->number / 4]; }
+
+Next issue(Context& c, const Decoded& in) {
+  if (!gather_warp(c)) return Next::block;
+  if (c.mask != full_mask || c.cta->warps.size() < (c.warp->number / 4 + 1) * 4) [[unlikely]]
+    machine::fail(FaultKind::illegal_instruction, "wgmma needs four warps of 32 threads");
+  const machine::WgmmaSite& site = c.program->wgmmas[in.target];
+  PendingWgmma pending{&site, {}};
+  if (site.kind.a_in_registers)
+    pending.step.a_offsets = site.a;
+  else
+    pending.step.a = first_value<U64>(c, in.s[0]);
+  pending.step.b = first_value<U64>(c, in.s[1]);
+  pending.step.scale_d = c.predicate(in.s[2]) & 1;
+  // Operands are the same in all four warps: the first one's count, and are checked.
+  if (c.warp->number % 4 == 0)
+    if (const auto violation = async::find_violation(site.kind, pending.step, static_cast<U32>(c.cta->shared.size())))
+      machine::fail(FaultKind::illegal_instruction, "{}", *violation);
+  c.warp->uncommitted.push_back(pending);
+  return Next::next;
+}
+
+Next commit(Context& c, const Decoded&) {
+  if (!gather_warp(c)) return Next::block;
+  Warp& warp = *c.warp;
+  Warpgroup& warpgroup = warpgroup_of(c);
+  const U64 index = warp.wgmma_groups - warpgroup.completed;
+  if (index == warpgroup.groups.size()) warpgroup.groups.push_back({warp.uncommitted, 0});
+  Warpgroup::CommittedGroup& group = warpgroup.groups[index];
+  if (group.steps.size() != warp.uncommitted.size())
+    machine::fail(FaultKind::hazard, "the warps of a warpgroup commit {} and {} wgmmas in one group", group.steps.size(),
+                  warp.uncommitted.size());
+  ++group.warps;
+  ++warp.wgmma_groups;
+  warp.uncommitted.clear();
+  if (group.warps < 4) return Next::next;
+  // Late: only as far as a warp waits for it already.
+  U64 upto = warp.wgmma_groups;
+  if (c.grid->options.late_mma) {
+    upto = 0;
+    for (std::size_t i = warp.number / 4 * 4, end = i + 4; i < end; ++i)
+      for (const machine::Group& other : c.cta->warps[i].groups)
+        if (other.wait == Wait::wgmma) upto = std::max(upto, other.value);
+  }
+  machine::run_wgmmas(*c.cta, warpgroup, upto);
+  return Next::next;
+}
+
+Next wait_group(Context& c, const Decoded& in) {
+  if (!gather_warp(c)) return Next::block;
+  if (!c.warp->uncommitted.empty())
+    machine::fail(FaultKind::hazard, "{} wgmmas are not committed when their thread waits", c.warp->uncommitted.size());
+  const U64 committed = c.warp->wgmma_groups, pending = static_cast<U64>(in.immediate);
+  if (committed <= pending) return Next::next;
+  Warpgroup& warpgroup = warpgroup_of(c);
+  machine::run_wgmmas(*c.cta, warpgroup, committed - pending);
+  if (warpgroup.completed >= committed - pending) return Next::next;
+  return wait_for(c, Wait::wgmma, 0, committed - pending);
+}
+
+Next fence(Context& c, const Decoded&) { return gather_warp(c) ? Next::next : Next::block; }
+
+std::optional<async::OperandType> operand_type(Type type) {
+  using async::OperandType;
+  switch (type) {
+    case Type::f16: return OperandType::f16;
+    case Type::bf16: return OperandType::bf16;
+    case Type::tf32: return OperandType::tf32;
+    case Type::e4m3: return OperandType::e4m3;
+    case Type::e5m2: return OperandType::e5m2;
+    case Type::s8: return OperandType::s8;
+    case Type::u8: return OperandType::u8;
+    default: return std::nullopt;
+  }
+}
+
+/// m64nNkK: N.
+std::uint16_t shape_n(const Binder& b) {
+  for (const std::string_view part : b.opcode().parts) {
+    if (!part.starts_with("m64n")) continue;
+    std::uint16_t n = 0;
+    for (const char digit : part.substr(4)) {
+      if (digit < '0' || digit > '9') break;
+      n = static_cast<std::uint16_t>(n * 10 + (digit - '0'));
+    }
+    return n;
+  }
+  return 0;
+}
+
+/// wgmma.mma_async d, a, b, scale-d, imm-scale-a, imm-scale-b, imm-trans-a, imm-trans-b.
+bool bind_mma(Binder& b) {
+  if (b.types().size() != 3 || b.has("sp")) return false;
+  const Type d = b.types()[0];
+  const auto a_type = operand_type(b.types()[1]), b_type = operand_type(b.types()[2]);
+  if (!a_type || !b_type) return false;
+  WgmmaKind kind;
+  kind.a = *a_type;
+  kind.b = *b_type;
+  kind.d = d == Type::f16 ? async::AccumulatorType::f16 : d == Type::s32 ? async::AccumulatorType::s32 : async::AccumulatorType::f32;
+  kind.n = shape_n(b);
+  kind.a_in_registers = b.operand(1).kind == OperandKind::vector;
+  std::size_t operand = 3;
+  b.begin_list();
+  b.list_accumulators(b.operand(0));
+  if (kind.a_in_registers)
+    b.list_sources(b.operand(1), Type::b32);
+  else
+    b.source(0, 1, Type::b64);
+  b.source(1, 2, Type::b64);
+  b.source(2, operand++, Type::pred);
+  const auto next = [&] { return operand < b.operand_count() ? b.immediate_of(operand++) : std::int64_t{0}; };
+  if (kind.d != async::AccumulatorType::s32) {
+    kind.negate_a = next() == -1;
+    kind.negate_b = next() == -1;
+    // Only what comes from shared memory has a transposition.
+    if (!kind.a_in_registers) kind.a_mn_major = next() == 1;
+    kind.b_mn_major = next() == 1;
+  }
+  if (operand != b.operand_count() && !(operand > b.operand_count())) return false;
+  if (const auto violation = async::find_violation(kind)) b.refuse(*violation);
+  if (b.out.list_size != kind.accumulator_registers() + (kind.a_in_registers ? WgmmaKind::a_registers : 0))
+    b.refuse("the accumulators do not fit the shape");
+  b.out.target = b.wgmma(kind);
+  return b.handle(issue);
+}
+
+bool bind_wgmma(Binder& b) {
+  if (b.has("mma_async")) return bind_mma(b);
+  if (b.has("fence")) return b.handle(fence);
+  if (b.has("commit_group")) return b.handle(commit);
+  if (b.has("wait_group")) {
+    b.out.immediate = b.immediate_of(0);
+    return b.handle(wait_group);
+  }
+  return false;
+}
+
+}  // namespace
+
+void register_matrix(Registry& registry) {
+  registry.add("ldmatrix", [](Binder& b) { return bind_matrix(b, true); });
+  registry.add("stmatrix", [](Binder& b) { return bind_matrix(b, false); });
+  registry.add("wgmma", bind_wgmma);
+}
+
+}  // namespace emu::isa

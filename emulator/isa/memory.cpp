@@ -1,0 +1,320 @@
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstring>
+
+#include "async/float_formats.hpp"
+#include "isa/dispatch.hpp"
+#include "isa/memory.hpp"
+#include "machine/state.hpp"
+
+// PTX ISA 9.7.9 and 9.7.13: ld, st, atom, red.
+namespace emu::isa {
+
+Window window_of(const Binder& b) {
+  if (b.has("global")) return Window::global;
+  if (b.has("shared") || b.has("shared::cta")) return Window::shared_cta;
+  if (b.has("shared::cluster")) return Window::shared_cluster;
+  if (b.has("local")) return Window::local;
+  if (b.has("param") || b.has("param::entry")) return Window::param;
+  if (b.has("const")) return Window::constant;
+  return Window::generic;
+}
+
+namespace {
+
+using machine::Cta;
+using machine::FaultKind;
+using ptx::OperandKind;
+using ptx::Type;
+using U32 = std::uint32_t;
+using U64 = std::uint64_t;
+
+/// Whether others may change or watch the memory meanwhile.
+enum Access : U32 { weak = 0, strong = 1 };
+
+/// The host's pointers for an access of `bytes` bytes at each lane's address.
+class Pointers {
+ public:
+  Pointers(Context& c, const Decoded& in, U32 bytes) {
+    const std::byte* base = c.source(in.s[0]);
+    const auto offset = static_cast<U64>(in.immediate);
+    if (in.address_bytes == 8)
+      for_lanes(c.mask, [&](int lane) { addresses_[lane] = read<U64>(base, lane) + offset; });
+    else
+      for_lanes(c.mask, [&](int lane) { addresses_[lane] = static_cast<U32>(read<U32>(base, lane) + offset); });
+    if (!all_at_once(c, in.window, bytes))
+      for_lanes(c.mask, [&](int lane) {
+        pointers_[lane] = machine::pointer_to(c, in.window, lane, addresses_[lane], bytes, bytes);
+      });
+  }
+  std::byte* operator[](int lane) const { return pointers_[lane]; }
+
+ private:
+  /// The usual case: everything lies in the block of global memory that was used last, or in the CTA's own shared memory.
+  bool all_at_once(Context& c, Window window, U32 bytes) {
+    const bool global = window == Window::global || window == Window::generic;
+    if (!global && window != Window::shared_cta && window != Window::shared_cluster) return false;
+    U64 low = ~U64{0}, high = 0, bits = 0;
+    for (U32 rest = c.mask; rest; rest &= rest - 1) {
+      const U64 address = addresses_[std::countr_zero(rest)];
+      low = std::min(low, address);
+      high = std::max(high, address);
+      bits |= address;
+    }
+    if (bits & (bytes - 1)) return false;
+    if (global) {
+      const auto& block = c.cluster->recent;
+      if (!block.contains(low, bytes) || !block.contains(high, bytes)) return false;
+      for_lanes(c.mask, [&](int lane) { pointers_[lane] = reinterpret_cast<std::byte*>(addresses_[lane]); });
+      return true;
+    }
+    const auto shared = c.cta->shared;
+    if (low < machine::shared_base || high + bytes > shared.size()) return false;
+    for_lanes(c.mask, [&](int lane) { pointers_[lane] = shared.data() + addresses_[lane]; });
+    return true;
+  }
+
+  U64 addresses_[lanes];
+  std::byte* pointers_[lanes];
+};
+
+template <class T> T load_strong(const std::byte* at) {
+  return __atomic_load_n(reinterpret_cast<const T*>(at), __ATOMIC_SEQ_CST);
+}
+template <class T> void store_strong(std::byte* at, T value) {
+  __atomic_store_n(reinterpret_cast<T*>(at), value, __ATOMIC_SEQ_CST);
+}
+
+// ---- ld ----
+
+/// A T in memory becomes an R in the register: extended as T's sign says.
+template <class T, class R> Next load(Context& c, const Decoded& in) {
+  const Pointers at(c, in, static_cast<U32>(sizeof(T)) * in.vector);
+  const auto one = [&](std::byte* d, std::size_t element) {
+    for_lanes(c.mask, [&](int lane) {
+      T value;
+      if (in.flags == strong)
+        value = load_strong<T>(at[lane] + element * sizeof(T));
+      else
+        std::memcpy(&value, at[lane] + element * sizeof(T), sizeof(T));
+      write<R>(d, lane, static_cast<R>(value));
+    });
+  };
+  if (in.vector == 1) {
+    if (in.d != no_register) one(c.target(in.d), 0);
+  } else {
+    for (std::size_t i = 0; i < in.list_size; ++i)
+      if (const Source& to = c.program->lists[in.list_first + i]; to.exists()) one(c.target(to.offset), i);
+  }
+  // Whoever polls memory lets others change it.
+  return in.flags == strong ? Next::yield : Next::next;
+}
+
+template <class T> Handler load_into(int register_bits) {
+  // The sign reaches as far as the register does.
+  if (register_bits == 64) return load<T, std::conditional_t<std::is_signed_v<T>, std::int64_t, U64>>;
+  if (register_bits == 32) return load<T, std::conditional_t<std::is_signed_v<T>, std::int32_t, U32>>;
+  if (register_bits == 16) return load<T, std::conditional_t<std::is_signed_v<T>, std::int16_t, std::uint16_t>>;
+  return nullptr;
+}
+
+/// The type in memory as an integer: floats are bits.
+Handler for_memory(Type type, auto make) {
+  if (ptx::is_signed(type) && type != Type::s16x2) return for_integer(type, make);
+  switch (ptx::bits_of(type)) {
+    case 8: return make(std::type_identity<std::uint8_t>());
+    case 16: return make(std::type_identity<std::uint16_t>());
+    case 32: return make(std::type_identity<U32>());
+    case 64: return make(std::type_identity<U64>());
+    default: return nullptr;
+  }
+}
+
+U32 access_of(const Binder& b) {
+  return b.has("volatile") || b.has("relaxed") || b.has("acquire") || b.has("release") || b.has("mmio") ? strong : weak;
+}
+
+/// The elements of a vector operand must be as many as .v2 or .v4 says.
+bool has_shape(const Binder& b, const ptx::Operand& operand) {
+  const std::size_t count = b.has("v2") ? 2 : b.has("v4") ? 4 : b.has("v8") ? 8 : 1;
+  return count == 1 ? operand.kind != OperandKind::vector
+                    : operand.kind == OperandKind::vector && b.elements(operand).size() == count;
+}
+
+bool bind_ld(Binder& b) {
+  b.out.window = window_of(b);
+  const ptx::Operand& to = b.operand(0);
+  if (!has_shape(b, to)) return false;
+  int register_bits = ptx::bits_of(b.type());
+  if (to.kind == OperandKind::vector) {
+    b.begin_list();
+    b.list_results(to);
+    b.out.vector = static_cast<std::uint8_t>(to.count);
+    for (const ptx::Operand& element : b.elements(to))
+      if (element.is_register()) register_bits = ptx::bits_of(b.register_type(element));
+  } else {
+    b.result(0);
+    if (to.is_register()) register_bits = ptx::bits_of(b.register_type(to));
+  }
+  b.address(0, 1);
+  b.out.flags = b.out.window == Window::param ? weak : access_of(b);
+  return b.handle(for_memory(b.type(), [=]<class T>(std::type_identity<T>) { return load_into<T>(register_bits); }));
+}
+
+// ---- st ----
+
+template <class T> Next store(Context& c, const Decoded& in) {
+  const Pointers at(c, in, static_cast<U32>(sizeof(T)) * in.vector);
+  const auto one = [&](const std::byte* from, std::size_t element, bool wide) {
+    for_lanes(c.mask, [&](int lane) {
+      // A narrow type may come from a register of 64 bits.
+      const T value = wide ? static_cast<T>(read<U64>(from, lane)) : read<T>(from, lane);
+      if (in.flags == strong)
+        store_strong<T>(at[lane] + element * sizeof(T), value);
+      else
+        std::memcpy(at[lane] + element * sizeof(T), &value, sizeof(T));
+    });
+  };
+  const bool wide = in.register_bytes == 8;
+  if (in.vector == 1)
+    one(c.source(in.s[1]), 0, wide);
+  else
+    for (std::size_t i = 0; i < in.list_size; ++i) one(c.source(c.program->lists[in.list_first + i]), i, wide);
+  return Next::next;
+}
+
+bool bind_st(Binder& b) {
+  b.out.window = window_of(b);
+  const ptx::Operand& from = b.operand(1);
+  if (!has_shape(b, from)) return false;
+  b.address(0, 0);
+  b.out.register_bytes = ptx::bits_of(b.type()) == 64 ? 8 : 4;
+  const auto note_width = [&](const ptx::Operand& operand) {
+    if (operand.is_register()) b.out.register_bytes = static_cast<std::uint8_t>(b.register_bytes(operand));
+  };
+  if (from.kind == OperandKind::vector) {
+    b.begin_list();
+    b.list_sources(from, b.type());
+    b.out.vector = static_cast<std::uint8_t>(from.count);
+    for (const ptx::Operand& element : b.elements(from)) note_width(element);
+  } else {
+    b.source(1, 1, b.type());
+    note_width(from);
+  }
+  b.out.flags = access_of(b);
+  switch (ptx::bits_of(b.type())) {
+    case 8: return b.handle(store<std::uint8_t>);
+    case 16: return b.handle(store<std::uint16_t>);
+    case 32: return b.handle(store<U32>);
+    case 64: return b.handle(b.out.register_bytes == 8 ? store<U64> : nullptr);
+    default: return false;
+  }
+}
+
+// ---- atom and red ----
+
+/// memory = operation(memory, b) by one atomic operation of the host; the old value.
+template <class T, class Operation> T update(std::byte* at, Operation&& operation) {
+  auto* memory = reinterpret_cast<T*>(at);
+  T old = __atomic_load_n(memory, __ATOMIC_RELAXED);
+  while (true) {
+    T value = operation(old);
+    if (__atomic_compare_exchange_n(memory, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) return old;
+  }
+}
+
+template <class T, class Operation> Next atomic(Context& c, const Decoded& in) {
+  const Pointers at(c, in, sizeof(T));
+  const std::byte *b = c.source(in.s[1]), *e = c.source(in.s[in.s[2].exists() ? 2 : 1]);
+  // One lane after the other: they may go to one place.
+  for (U32 rest = c.mask; rest; rest &= rest - 1) {
+    const int lane = std::countr_zero(rest);
+    const T x = read<T>(b, lane), y = read<T>(e, lane);
+    const T old = update<T>(at[lane], [=](T memory) { return Operation{}(memory, x, y); });
+    if (in.d != no_register) write<T>(c.target(in.d), lane, old);
+  }
+  return Next::yield;
+}
+
+template <class T, class Operation> Handler atomic_handler(Operation) { return atomic<T, Operation>; }
+
+/// Addition in a floating-point format, of one element or of both halves.
+template <class T> T added(T memory, T x) {
+  if constexpr (sizeof(T) == 8)
+    return std::bit_cast<T>(std::bit_cast<double>(memory) + std::bit_cast<double>(x));
+  else
+    return std::bit_cast<T>(std::bit_cast<float>(memory) + std::bit_cast<float>(x));
+}
+template <bool is_bf16> std::uint16_t half_sum(std::uint16_t a, std::uint16_t b) {
+  if constexpr (is_bf16) return async::float_to_bf16(async::bf16_to_float(a) + async::bf16_to_float(b));
+  return async::float_to_f16(async::f16_to_float(a) + async::f16_to_float(b));
+}
+template <bool is_bf16> U32 pair_sum(U32 a, U32 b) {
+  const auto low = half_sum<is_bf16>(static_cast<std::uint16_t>(a), static_cast<std::uint16_t>(b));
+  const auto high = half_sum<is_bf16>(static_cast<std::uint16_t>(a >> 16), static_cast<std::uint16_t>(b >> 16));
+  return U32{high} << 16 | low;
+}
+
+Handler float_addition(Type type) {
+  switch (type) {
+    case Type::f32: return atomic_handler<U32>([](U32 m, U32 x, U32) { return added(m, x); });
+    case Type::f64: return atomic_handler<U64>([](U64 m, U64 x, U64) { return added(m, x); });
+    case Type::f16:
+      return atomic_handler<std::uint16_t>([](std::uint16_t m, std::uint16_t x, std::uint16_t) { return half_sum<false>(m, x); });
+    case Type::bf16:
+      return atomic_handler<std::uint16_t>([](std::uint16_t m, std::uint16_t x, std::uint16_t) { return half_sum<true>(m, x); });
+    case Type::f16x2: return atomic_handler<U32>([](U32 m, U32 x, U32) { return pair_sum<false>(m, x); });
+    case Type::bf16x2: return atomic_handler<U32>([](U32 m, U32 x, U32) { return pair_sum<true>(m, x); });
+    default: return nullptr;
+  }
+}
+
+Handler atomic_of(const Binder& b) {
+  const Type type = b.type();
+  const bool narrow = ptx::bits_of(type) < 32;
+  if (b.has("add") && ptx::is_float(type)) return float_addition(type);
+  if (b.has("cas"))
+    return for_bits(type, []<class T>(std::type_identity<T>) {
+      return atomic_handler<T>([](T m, T x, T y) { return m == x ? y : m; });
+    });
+  if (narrow || ptx::is_float(type)) return nullptr;
+  const int operation = b.which({"add", "min", "max", "and", "or", "xor", "inc", "dec", "exch"});
+  return for_arithmetic(type, [=]<class T>(std::type_identity<T>) -> Handler {
+    using Unsigned = std::make_unsigned_t<T>;
+    switch (operation) {
+      case 0: return atomic_handler<T>([](T m, T x, T) { return static_cast<T>(static_cast<Unsigned>(m) + static_cast<Unsigned>(x)); });
+      case 1: return atomic_handler<T>([](T m, T x, T) { return std::min(m, x); });
+      case 2: return atomic_handler<T>([](T m, T x, T) { return std::max(m, x); });
+      case 3: return atomic_handler<T>([](T m, T x, T) { return static_cast<T>(m & x); });
+      case 4: return atomic_handler<T>([](T m, T x, T) { return static_cast<T>(m | x); });
+      case 5: return atomic_handler<T>([](T m, T x, T) { return static_cast<T>(m ^ x); });
+      case 6: return atomic_handler<T>([](T m, T x, T) { return static_cast<T>(m >= x ? 0 : m + 1); });
+      case 7: return atomic_handler<T>([](T m, T x, T) { return static_cast<T>(m == 0 || m > x ? x : m - 1); });
+      case 8: return atomic_handler<T>([](T, T x, T) { return x; });
+      default: return nullptr;
+    }
+  });
+}
+
+bool bind_atomic(Binder& b, bool has_result) {
+  b.out.window = window_of(b);
+  std::size_t operand = 0;
+  if (has_result) b.result(operand++);
+  b.address(0, operand++);
+  b.source(1, operand++, b.type());
+  if (b.has("cas")) b.source(2, operand++, b.type());
+  // What follows is a cache policy.
+  return b.handle(atomic_of(b));
+}
+
+}  // namespace
+
+void register_memory(Registry& registry) {
+  registry.add({"ld", "ldu"}, bind_ld);
+  registry.add("st", bind_st);
+  registry.add("atom", [](Binder& b) { return bind_atomic(b, true); });
+  registry.add("red", [](Binder& b) { return b.has("async") ? false : bind_atomic(b, false); });
+}
+
+}  // namespace emu::isa

@@ -1,0 +1,188 @@
+#include <algorithm>
+#include <bit>
+
+#include "isa/dispatch.hpp"
+#include "isa/synchronize.hpp"
+
+// PTX ISA 9.7.9 and 9.7.13: what the lanes of a warp do together.
+namespace emu::isa {
+
+namespace {
+
+using ptx::Type;
+using U32 = std::uint32_t;
+
+// ---- shfl ----
+
+enum Mode { up, down, butterfly, index };
+
+template <int mode> Next shuffle(Context& c, const Decoded& in) {
+  const auto members = first_value<U32>(c, in.s[3]);
+  if (!gather(c, members)) return Next::block;
+  const std::byte *a = c.source(in.s[0]), *b = c.source(in.s[1]), *limits = c.source(in.s[2]);
+  U32 values[lanes], results[lanes];
+  for (int lane = 0; lane < lanes; ++lane) values[lane] = read<U32>(a, lane);
+  U32 inside = 0;
+  for_lanes(c.mask, [&](int lane) {
+    const auto limit = read<U32>(limits, lane);
+    const int by = static_cast<int>(read<U32>(b, lane) & 31), segment = static_cast<int>(limit >> 8 & 31);
+    const int first = lane & segment, last = first | (static_cast<int>(limit & 31) & ~segment);
+    const int from = mode == up          ? lane - by
+                     : mode == down      ? lane + by
+                     : mode == butterfly ? lane ^ by
+                                         : first | (by & ~segment);
+    const bool is_inside = mode == up ? from >= last : from <= last;
+    results[lane] = values[is_inside ? from & 31 : lane];
+    inside |= static_cast<U32>(is_inside) << lane;
+  });
+  if (in.d != no_register) {
+    std::byte* d = c.target(in.d);
+    for_lanes(c.mask, [&](int lane) { write(d, lane, results[lane]); });
+  }
+  c.set_predicate(in.d2, inside);
+  return Next::next;
+}
+
+bool bind_shfl(Binder& b) {
+  if (!b.has("sync")) return false;
+  b.result_and_sources(4, Type::b32);
+  constexpr Handler handlers[] = {shuffle<up>, shuffle<down>, shuffle<butterfly>, shuffle<index>};
+  const int mode = b.which({"up", "down", "bfly", "idx"});
+  return mode >= 0 && b.handle(handlers[mode]);
+}
+
+// ---- vote, match, redux ----
+
+enum Vote : U32 { all, any, uniform, ballot };
+
+Next vote(Context& c, const Decoded& in) {
+  const auto members = first_value<U32>(c, in.s[1]);
+  if (!gather(c, members)) return Next::block;
+  const U32 said = c.predicate(in.s[0]) & c.mask, asked = c.mask;
+  if (in.flags == ballot) {
+    std::byte* d = c.target(in.d);
+    for_lanes(c.mask, [=](int lane) { write(d, lane, said); });
+    return Next::next;
+  }
+  const bool holds = in.flags == all ? said == asked : in.flags == any ? said != 0 : said == 0 || said == asked;
+  c.set_predicate(in.d, holds ? full_mask : 0);
+  return Next::next;
+}
+
+bool bind_vote(Binder& b) {
+  if (!b.has("sync")) return false;
+  const int mode = b.which({"all", "any", "uni", "ballot"});
+  if (mode < 0) return false;
+  b.out.flags = static_cast<U32>(mode);
+  b.result(0);
+  b.source(0, 1, Type::pred);
+  b.source(1, 2, Type::u32);
+  return b.handle(vote);
+}
+
+template <class T, bool all_alike> Next match(Context& c, const Decoded& in) {
+  const auto members = first_value<U32>(c, in.s[1]);
+  if (!gather(c, members)) return Next::block;
+  const std::byte* a = c.source(in.s[0]);
+  T values[lanes];
+  for (int lane = 0; lane < lanes; ++lane) values[lane] = read<T>(a, lane);
+  const auto alike = [&](int lane) {
+    U32 same = 0;
+    for_lanes(c.mask, [&](int other) { same |= static_cast<U32>(values[other] == values[lane]) << other; });
+    return same & c.mask;
+  };
+  const bool holds = alike(std::countr_zero(c.mask)) == c.mask;
+  U32 results[lanes];
+  for_lanes(c.mask, [&](int lane) { results[lane] = all_alike ? (holds ? c.mask : 0) : alike(lane); });
+  if (in.d != no_register) {
+    std::byte* d = c.target(in.d);
+    for_lanes(c.mask, [&](int lane) { write(d, lane, results[lane]); });
+  }
+  c.set_predicate(in.d2, holds ? full_mask : 0);
+  return Next::next;
+}
+
+bool bind_match(Binder& b) {
+  b.result(0);
+  b.source(0, 1, b.type());
+  b.source(1, 2, Type::u32);
+  const bool wide = ptx::bits_of(b.type()) == 64;
+  if (b.has("all")) return b.handle(wide ? match<std::uint64_t, true> : match<U32, true>);
+  return b.handle(wide ? match<std::uint64_t, false> : match<U32, false>);
+}
+
+template <class T, class Operation> Handler reduction(Operation) {
+  return [](Context& c, const Decoded& in) {
+    const auto members = first_value<U32>(c, in.s[1]);
+    if (!gather(c, members)) return Next::block;
+    const std::byte* a = c.source(in.s[0]);
+    auto result = read<T>(a, std::countr_zero(c.mask));
+    for (U32 rest = c.mask & (c.mask - 1); rest; rest &= rest - 1)
+      result = static_cast<T>(Operation{}(result, read<T>(a, std::countr_zero(rest))));
+    std::byte* d = c.target(in.d);
+    for_lanes(c.mask, [=](int lane) { write(d, lane, static_cast<U32>(result)); });
+    return Next::next;
+  };
+}
+
+bool bind_redux(Binder& b) {
+  b.result(0);
+  b.source(0, 1, b.type());
+  b.source(1, 2, Type::u32);
+  const bool is_signed = b.type() == Type::s32;
+  switch (b.which({"add", "min", "max", "and", "or", "xor"})) {
+    case 0: return b.handle(reduction<U32>([](U32 x, U32 y) { return x + y; }));
+    case 1:
+      return b.handle(is_signed ? reduction<std::int32_t>([](std::int32_t x, std::int32_t y) { return std::min(x, y); })
+                                : reduction<U32>([](U32 x, U32 y) { return std::min(x, y); }));
+    case 2:
+      return b.handle(is_signed ? reduction<std::int32_t>([](std::int32_t x, std::int32_t y) { return std::max(x, y); })
+                                : reduction<U32>([](U32 x, U32 y) { return std::max(x, y); }));
+    case 3: return b.handle(reduction<U32>([](U32 x, U32 y) { return x & y; }));
+    case 4: return b.handle(reduction<U32>([](U32 x, U32 y) { return x | y; }));
+    case 5: return b.handle(reduction<U32>([](U32 x, U32 y) { return x ^ y; }));
+    default: return false;
+  }
+}
+
+// ---- elect, activemask ----
+
+Next elect(Context& c, const Decoded& in) {
+  const auto members = first_value<U32>(c, in.s[0]);
+  if (!gather(c, members)) return Next::block;
+  const auto leader = static_cast<U32>(std::countr_zero(c.mask));
+  if (in.d != no_register) {
+    std::byte* d = c.target(in.d);
+    for_lanes(c.mask, [=](int lane) { write(d, lane, leader); });
+  }
+  c.set_predicate(in.d2, 1u << leader);
+  return Next::next;
+}
+
+bool bind_elect(Binder& b) {
+  b.result(0);
+  b.source(0, 1, Type::u32);
+  return b.handle(elect);
+}
+
+bool bind_activemask(Binder& b) {
+  b.result(0);
+  return b.handle([](Context& c, const Decoded& in) {
+    std::byte* d = c.target(in.d);
+    for_lanes(c.mask, [&](int lane) { write(d, lane, c.mask); });
+    return Next::next;
+  });
+}
+
+}  // namespace
+
+void register_warp(Registry& registry) {
+  registry.add("shfl", bind_shfl);
+  registry.add("vote", bind_vote);
+  registry.add("match", bind_match);
+  registry.add("redux", bind_redux);
+  registry.add("elect", bind_elect);
+  registry.add("activemask", bind_activemask);
+}
+
+}  // namespace emu::isa

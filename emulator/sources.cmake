@@ -1,0 +1,26 @@
+# The machine and the instructions, from emulator/; their tests, from tests/emulator/.
+set(CKL_EMULATOR_CORE_SOURCES
+  isa/arithmetic.cpp
+  isa/arithmetic_float.cpp
+  isa/binder.cpp
+  isa/bits.cpp
+  isa/comparison.cpp
+  isa/control.cpp
+  isa/convert.cpp
+  isa/copies.cpp
+  isa/matrix.cpp
+  isa/mbarrier.cpp
+  isa/memory.cpp
+  isa/moves.cpp
+  isa/numeric.cpp
+  isa/warp.cpp
+  machine/access.cpp
+  machine/launch.cpp
+  machine/memory.cpp
+  machine/program.cpp
+  machine/scheduler.cpp
+  machine/sync.cpp)
+set(CKL_EMULATOR_CORE_TESTS)
+# f64 is computed in roundings other than the host's default, and nothing is contracted.
+set_source_files_properties(isa/arithmetic_float.cpp PROPERTIES COMPILE_OPTIONS "-frounding-math;-ffp-contract=off")
+set_source_files_properties(isa/numeric.cpp PROPERTIES COMPILE_OPTIONS "-ffp-contract=off")
