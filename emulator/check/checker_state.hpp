@@ -119,6 +119,7 @@ struct CheckerState {
 
   // ---- Text ----
 
+  std::unordered_map<std::uint32_t, std::uint32_t> place_keys;  // by instruction: equal where the place is
   void report(Hazard hazard, Site site, std::uint32_t other_where, const std::function<std::string()>& text);
   void report_conflict(Site site, std::uint32_t cta, std::uint32_t line, const Operation& operation,
                        const Conflict& conflict);

@@ -61,7 +61,13 @@ std::string CheckerState::memory_name(std::uint32_t from_cta, SharedAddress at) 
 
 void CheckerState::report(Hazard hazard, Site site, std::uint32_t other_where,
                           const std::function<std::string()>& text) {
-  if (!reports.is_new(hazard, site.where, other_where)) return;
+  // An unrolled loop has many instructions in one place of the source, which make one report.
+  const auto key = [&](std::uint32_t where) {
+    auto [at, is_new] = place_keys.try_emplace(where);
+    if (is_new) at->second = static_cast<std::uint32_t>(std::hash<std::string>()(place(where)));
+    return at->second;
+  };
+  if (!reports.is_new(hazard, key(site.where), key(other_where))) return;
   reports.add({hazard, site.where, other_where,
                fmt::format("{}: {}: {} {} [{}]", place(site.where), names.kernel, warp_name(site.warp), text(),
                            name_of(hazard))});

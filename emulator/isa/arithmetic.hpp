@@ -5,7 +5,19 @@
 // The parts of arithmetic.
 namespace emu::isa {
 
-enum class FloatOperation { add, subtract, multiply, fma, divide, reciprocal, root, minimum, maximum, absolute, negate };
+enum class FloatOperation {
+  add,
+  subtract,
+  multiply,
+  fma,
+  divide,
+  reciprocal,
+  root,
+  minimum,
+  maximum,
+  absolute,
+  negate
+};
 
 /// Floating point of all types (arithmetic_float.cpp).
 bool bind_float_arithmetic(Binder& b, FloatOperation operation);

@@ -24,8 +24,12 @@ struct Flags {
     return static_cast<std::uint32_t>(rounding) | flush << 3 | saturate << 4 | relu << 5 | nan << 6 | xorsign << 7;
   }
   static Flags unpack(std::uint32_t bits) {
-    return {static_cast<Rounding>(bits & 7), (bits & 8) != 0,  (bits & 16) != 0,
-            (bits & 32) != 0,                (bits & 64) != 0, (bits & 128) != 0};
+    return {static_cast<Rounding>(bits & 7),
+            (bits & 8) != 0,
+            (bits & 16) != 0,
+            (bits & 32) != 0,
+            (bits & 64) != 0,
+            (bits & 128) != 0};
   }
   static Flags of(const Binder& b) {
     Flags flags;
@@ -60,8 +64,7 @@ double compute(FloatOperation operation, double a, double b, double c) {
 
 /// minNum and maxNum of IEEE 754-2008, with -0 below +0.
 double extreme(bool is_min, bool nan_wins, double a, double b) {
-  if (std::isnan(a) || std::isnan(b))
-    return nan_wins || (std::isnan(a) && std::isnan(b)) ? NAN : std::isnan(a) ? b : a;
+  if (std::isnan(a) || std::isnan(b)) return nan_wins || (std::isnan(a) && std::isnan(b)) ? NAN : std::isnan(a) ? b : a;
   if (a == b) return std::signbit(a) == is_min ? a : b;
   return (a < b) == is_min ? a : b;
 }
@@ -89,7 +92,8 @@ std::uint32_t element(FloatOperation operation, Flags flags, FloatFormat format,
     if (result == 0 && flags.rounding == Rounding::down && !std::signbit(result)) {
       const bool is_fma = operation == FloatOperation::fma, is_sub = operation == FloatOperation::subtract;
       const double first = is_fma ? x * y : x, second = is_fma ? value(c) : is_sub ? -y : y;
-      if ((is_fma || is_sub || operation == FloatOperation::add) && (std::signbit(first) || std::signbit(second))) result = -0.0;
+      if ((is_fma || is_sub || operation == FloatOperation::add) && (std::signbit(first) || std::signbit(second)))
+        result = -0.0;
     }
   }
   if (flags.relu && result <= 0) result = 0;
@@ -97,8 +101,8 @@ std::uint32_t element(FloatOperation operation, Flags flags, FloatFormat format,
     if (std::isnan(result) || result <= 0) result = 0;
     if (result > 1) result = 1;
   }
-  return static_cast<std::uint32_t>(encode(decode(std::bit_cast<std::uint64_t>(result), format_f64), format, flags.rounding,
-                                           false, flags.flush));
+  return static_cast<std::uint32_t>(
+      encode(decode(std::bit_cast<std::uint64_t>(result), format_f64), format, flags.rounding, false, flags.flush));
 }
 
 template <FloatOperation operation, int format_number, bool pair> Next general(Context& c, const Decoded& in) {
@@ -292,7 +296,9 @@ bool bind_testp(Binder& b) {
   const int property = b.which({"finite", "infinite", "number", "notanumber", "normal", "subnormal"});
   if (property < 0) return false;
   b.out.flags = static_cast<std::uint32_t>(property);
-  return b.handle(b.type() == Type::f32 ? test_property<float> : b.type() == Type::f64 ? test_property<double> : nullptr);
+  return b.handle(b.type() == Type::f32   ? test_property<float>
+                  : b.type() == Type::f64 ? test_property<double>
+                                          : nullptr);
 }
 
 }  // namespace
@@ -320,9 +326,8 @@ void register_float_arithmetic(Registry& registry) {
   registry.add("fma", [](Binder& b) { return bind_float_arithmetic(b, FloatOperation::fma); });
   registry.add("rcp", bind_rcp);
   registry.add("sqrt", bind_sqrt);
-  registry.add("rsqrt", [](Binder& b) {
-    return bind_approximation(b, [](double a, double) { return 1 / std::sqrt(a); });
-  });
+  registry.add("rsqrt",
+               [](Binder& b) { return bind_approximation(b, [](double a, double) { return 1 / std::sqrt(a); }); });
   registry.add("ex2", [](Binder& b) { return bind_function(b, [](double a, double) { return std::exp2(a); }); });
   registry.add("lg2", [](Binder& b) { return bind_approximation(b, [](double a, double) { return std::log2(a); }); });
   registry.add("sin", [](Binder& b) { return bind_approximation(b, [](double a, double) { return std::sin(a); }); });

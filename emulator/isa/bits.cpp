@@ -103,7 +103,8 @@ bool bind_shf(Binder& b) {
   b.result_and_sources(3, Type::b32);
   const bool clamp = b.has("clamp");
   return b.handle(b.has("l") ? clamp ? funnel<true, true>() : funnel<true, false>()
-                             : clamp ? funnel<false, true>() : funnel<false, false>());
+                  : clamp ? funnel<false, true>()
+                             : funnel<false, false>());
 }
 
 // ---- Counting ----
@@ -161,9 +162,8 @@ template <class T> constexpr T reversed(T value) {
 
 bool bind_brev(Binder& b) {
   b.result_and_sources(1, b.type());
-  return b.handle(for_bits(b.type(), []<class T>(std::type_identity<T>) {
-    return unary_handler<T, T>([](T x) { return reversed(x); });
-  }));
+  return b.handle(for_bits(
+      b.type(), []<class T>(std::type_identity<T>) { return unary_handler<T, T>([](T x) { return reversed(x); }); }));
 }
 
 /// Find the n-th set bit from `base` on, upwards or downwards.
@@ -172,14 +172,15 @@ U32 find_nth_set(U32 mask, U32 base, U32 offset_bits) {
   if (base > 31) return ~0u;
   if (offset == 0) return mask >> base & 1 ? base : ~0u;
   std::int64_t left = std::abs(std::int64_t{offset});
-  for (int i = static_cast<int>(base); i >= 0 && i < 32; i += offset > 0 ? 1 : -1)
+  for (int i = static_cast<int>(base); i >= 0 && i<32; i += offset> 0 ? 1 : -1)
     if (mask >> i & 1 && --left == 0) return static_cast<U32>(i);
   return ~0u;
 }
 
 bool bind_fns(Binder& b) {
   b.result_and_sources(3, Type::b32);
-  return b.handle(ternary_handler<U32, U32>([](U32 mask, U32 base, U32 offset) { return find_nth_set(mask, base, offset); }));
+  return b.handle(
+      ternary_handler<U32, U32>([](U32 mask, U32 base, U32 offset) { return find_nth_set(mask, base, offset); }));
 }
 
 // ---- Bit fields. Positions and lengths are taken modulo 256, as an H100 does in the 32-bit forms ----
@@ -194,7 +195,8 @@ template <class T> T extract(T value, U32 position, U32 length) {
   const Unsigned fill = sign ? static_cast<Unsigned>(~Unsigned{0}) : 0;
   const Unsigned shifted = position >= bits ? 0 : static_cast<Unsigned>(static_cast<Unsigned>(value) >> position);
   const U32 inside = position >= bits ? 0 : std::min(length, bits - position);
-  const Unsigned mask = inside >= bits ? static_cast<Unsigned>(~Unsigned{0}) : static_cast<Unsigned>((Unsigned{1} << inside) - 1);
+  const Unsigned mask =
+      inside >= bits ? static_cast<Unsigned>(~Unsigned{0}) : static_cast<Unsigned>((Unsigned{1} << inside) - 1);
   return static_cast<T>((shifted & mask) | (fill & static_cast<Unsigned>(~mask)));
 }
 
@@ -267,7 +269,8 @@ bool bind_szext(Binder& b) {
   b.result_and_sources(2, Type::b32);
   const bool is_signed = b.type() == Type::s32;
   return b.handle(b.has("clamp") ? is_signed ? extend<true, true>() : extend<false, true>()
-                                 : is_signed ? extend<true, false>() : extend<false, false>());
+                  : is_signed ? extend<true, false>()
+                                 : extend<false, false>());
 }
 
 // ---- Permutation of bytes ----
@@ -307,9 +310,12 @@ bool bind_prmt(Binder& b) {
 }  // namespace
 
 void register_bits(Registry& registry) {
-  registry.add("and", [](Binder& b) { return bind_logic(b, [](auto x, auto y) { return static_cast<decltype(x)>(x & y); }); });
-  registry.add("or", [](Binder& b) { return bind_logic(b, [](auto x, auto y) { return static_cast<decltype(x)>(x | y); }); });
-  registry.add("xor", [](Binder& b) { return bind_logic(b, [](auto x, auto y) { return static_cast<decltype(x)>(x ^ y); }); });
+  registry.add("and",
+               [](Binder& b) { return bind_logic(b, [](auto x, auto y) { return static_cast<decltype(x)>(x & y); }); });
+  registry.add("or",
+               [](Binder& b) { return bind_logic(b, [](auto x, auto y) { return static_cast<decltype(x)>(x | y); }); });
+  registry.add("xor",
+               [](Binder& b) { return bind_logic(b, [](auto x, auto y) { return static_cast<decltype(x)>(x ^ y); }); });
   registry.add("not", bind_not);
   registry.add("cnot", bind_cnot);
   registry.add("lop3", bind_lop3);

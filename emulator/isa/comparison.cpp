@@ -133,8 +133,8 @@ Handler comparison_of(Type type, bool flush, int comparison, Form form) {
     case Type::f16: return of_comparison<HalfF16>(comparison, form);
     case Type::bf16: return of_comparison<HalfBf16>(comparison, form);
     default:
-      return for_arithmetic(
-          type, [=]<class T>(std::type_identity<T>) { return of_comparison<Plain<T>>(comparison, form); });
+      return for_arithmetic(type,
+                            [=]<class T>(std::type_identity<T>) { return of_comparison<Plain<T>>(comparison, form); });
   }
 }
 

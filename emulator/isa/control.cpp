@@ -1,5 +1,6 @@
 #include <bit>
 
+#include "isa/checks.hpp"
 #include "isa/dispatch.hpp"
 #include "isa/synchronize.hpp"
 
@@ -47,9 +48,11 @@ Next indexed_branch(Context& c, const Decoded& in) {
   while (rest) {
     const auto first = read<std::uint32_t>(index, std::countr_zero(rest));
     if (first >= targets.size())
-      machine::fail(FaultKind::illegal_instruction, "brx.idx has {} targets, but the index is {}", targets.size(), first);
+      machine::fail(FaultKind::illegal_instruction, "brx.idx has {} targets, but the index is {}", targets.size(),
+                    first);
     std::uint32_t same = 0;
-    for_lanes(rest, [&](int lane) { same |= static_cast<std::uint32_t>(read<std::uint32_t>(index, lane) == first) << lane; });
+    for_lanes(rest,
+              [&](int lane) { same |= static_cast<std::uint32_t>(read<std::uint32_t>(index, lane) == first) << lane; });
     same &= rest;
     parts.push_back({targets[first], same});
     rest &= ~same;
@@ -72,7 +75,7 @@ bool bind_brx(Binder& b) {
   return b.handle(indexed_branch);
 }
 
-Next leave(Context& c, const Decoded&) {
+Next leave(Context& c, const Decoded& in) {
   machine::Warp& warp = *c.warp;
   Group& group = *c.group;
   const std::uint32_t lanes = c.mask;
@@ -83,7 +86,7 @@ Next leave(Context& c, const Decoded&) {
     ++group.pc;
     group.resumed = Wait::none;
   }
-  machine::exit_lanes(warp, lanes);
+  machine::exit_lanes(warp, lanes, in.where);
   return Next::regroup;
 }
 
@@ -105,7 +108,14 @@ bool bind_call(Binder& b) {
 
 // ---- Named barriers ----
 
-enum BarrierFlags : std::uint32_t { arrives = 1, reduces_popc = 2, reduces_and = 4, reduces_or = 8, aligned = 16 };
+enum BarrierFlags : std::uint32_t {
+  arrives = 1,
+  reduces_popc = 2,
+  reduces_and = 4,
+  reduces_or = 8,
+  aligned = 16,
+  relaxed = 32
+};
 constexpr std::uint32_t reduces = reduces_popc | reduces_and | reduces_or;
 
 /// Gives each lane the result of the reduction.
@@ -123,36 +133,39 @@ void write_reduction(Context& c, const Decoded& in, const NamedBarrier& barrier)
 Next barrier(Context& c, const Decoded& in) {
   const auto number = first_value<std::uint32_t>(c, in.s[0]);
   if (number >= c.cta->barriers.size())
-    machine::fail(FaultKind::illegal_instruction, "barrier {} does not exist, there are {}", number, c.cta->barriers.size());
+    machine::fail(FaultKind::illegal_instruction, "barrier {} does not exist, there are {}", number,
+                  c.cta->barriers.size());
   NamedBarrier& state = c.cta->barriers[number];
-  if (c.group->resumed == Wait::barrier) {
+  const auto pass = [&] {
+    if (c.checker) c.checker->barrier_leave(site_of(c, in), c.cta->rank, number);
     write_reduction(c, in, state);
     return Next::next;
-  }
+  };
+  if (c.group->resumed == Wait::barrier) return pass();
   if (in.flags & aligned && !gather_warp(c)) return Next::block;
   const std::uint32_t threads = in.s[1].exists() ? first_value<std::uint32_t>(c, in.s[1]) : 0;
   if (threads % 32)
     machine::fail(FaultKind::illegal_instruction, "a barrier is of a multiple of 32 threads, not of {}", threads);
   if (state.arrived && state.expected != threads)
-    machine::fail(FaultKind::hazard, "barrier {} waits for {} threads, but a warp arrives that says {}", number, state.expected,
-                  threads);
+    machine::fail(FaultKind::hazard, "barrier {} waits for {} threads, but a warp arrives that says {}", number,
+                  state.expected, threads);
   state.expected = threads;
   // A warp counts as 32 threads, however many it has; of one that has parted, the last lane counts those that are not there.
   const bool has_last = c.mask >> (31 - std::countl_zero(c.warp->live)) & 1;
-  state.arrived += static_cast<std::uint32_t>(std::popcount(c.mask) + (has_last ? 32 - std::popcount(c.warp->live) : 0));
+  state.arrived +=
+      static_cast<std::uint32_t>(std::popcount(c.mask) + (has_last ? 32 - std::popcount(c.warp->live) : 0));
   if (in.flags & reduces) {
     state.votes += static_cast<std::uint32_t>(std::popcount(c.predicate(in.s[2]) & c.mask));
     state.voters += static_cast<std::uint32_t>(std::popcount(c.mask));
   }
   if (threads && state.arrived > threads)
-    machine::fail(FaultKind::hazard, "barrier {} is of {} threads, but {} have arrived", number, threads, state.arrived);
+    machine::fail(FaultKind::hazard, "barrier {} is of {} threads, but {} have arrived", number, threads,
+                  state.arrived);
   const std::uint64_t completed = state.completed;
+  if (c.checker) c.checker->barrier_arrive(site_of(c, in), c.cta->rank, number);
   machine::complete_if_full(*c.cta, state);
-  if (state.completed > completed) {
-    write_reduction(c, in, state);
-    return Next::next;
-  }
   if (in.flags & arrives) return Next::next;
+  if (state.completed > completed) return pass();
   return wait_for(c, Wait::barrier, number, completed);
 }
 
@@ -193,19 +206,24 @@ Next cluster_arrive(Context& c, const Decoded& in) {
   if (in.flags & aligned && !gather_warp(c)) return Next::block;
   c.cluster->arrived_threads += static_cast<std::uint32_t>(std::popcount(c.mask));
   c.warp->cluster_phase = c.cluster->barrier_completed;
+  if (c.checker) c.checker->cluster_arrive(site_of(c, in), in.flags & relaxed);
   machine::complete_cluster_if_full(*c.cluster);
   return Next::next;
 }
 
 Next cluster_wait(Context& c, const Decoded& in) {
-  if (c.group->resumed == Wait::cluster) return Next::next;
-  if (in.flags & aligned && !gather_warp(c)) return Next::block;
-  if (c.cluster->barrier_completed > c.warp->cluster_phase) return Next::next;
+  const bool over = c.group->resumed == Wait::cluster;
+  if (!over && in.flags & aligned && !gather_warp(c)) return Next::block;
+  if (over || c.cluster->barrier_completed > c.warp->cluster_phase) {
+    if (c.checker) c.checker->cluster_leave(site_of(c, in));
+    return Next::next;
+  }
   return wait_for(c, Wait::cluster, 0, c.warp->cluster_phase);
 }
 
 bool bind_cluster_barrier(Binder& b) {
   if (b.has("aligned")) b.out.flags |= aligned;
+  if (b.has("relaxed")) b.out.flags |= relaxed;
   return b.handle(b.has("arrive") ? cluster_arrive : b.has("wait") ? cluster_wait : nullptr);
 }
 
@@ -223,14 +241,24 @@ bool bind_prefetch(Binder& b) {
   return b.handle(nothing);
 }
 
-/// Lets others go on: a fence of the whole device is often part of a loop that polls.
-Next fence(Context&, const Decoded&) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+Next fence(Context& c, const Decoded& in) {
+  const auto kind = static_cast<check::Fence>(in.flags);
+  if (c.checker) c.checker->fence(site_of(c, in), kind);
+  if (kind == check::Fence::memory) std::atomic_thread_fence(std::memory_order_seq_cst);
   return Next::next;
 }
 
+/// fence.acq_rel, fence.sc and membar; fence.mbarrier_init; fence.proxy. Of proxies only the asynchronous one is modelled.
 bool bind_fence(Binder& b) {
-  return b.handle(b.has("cta") || b.has("proxy") || b.has("mbarrier_init") ? nothing : fence);
+  check::Fence kind = check::Fence::memory;
+  if (b.has("mbarrier_init")) kind = check::Fence::mbarrier_init;
+  if (b.has("proxy")) {
+    const bool is_async = b.which({"async", "async::generic", "async.global", "async.shared::cta"}) >= 0;
+    if (!is_async) return b.handle(nothing);
+    kind = check::Fence::proxy_async;
+  }
+  b.out.flags = static_cast<std::uint32_t>(kind);
+  return b.handle(fence);
 }
 
 bool bind_nanosleep(Binder& b) {
@@ -238,9 +266,19 @@ bool bind_nanosleep(Binder& b) {
   return b.handle([](Context&, const Decoded&) { return Next::yield; });
 }
 
+/// A warp gives registers to its CTA's pool, or takes some of it as soon as it has them.
 Next set_registers(Context& c, const Decoded& in) {
   if (!gather_warp(c)) return Next::block;
-  c.warp->registers_per_thread = static_cast<std::uint32_t>(in.immediate);
+  machine::Warp& warp = *c.warp;
+  const auto count = static_cast<std::uint32_t>(in.immediate);
+  if (count > warp.registers_per_thread) {
+    const std::uint32_t needed = (count - warp.registers_per_thread) * 32;
+    if (needed > c.cta->free_registers) return wait_for(c, Wait::registers, 0, needed);
+    c.cta->free_registers -= needed;
+  } else {
+    c.cta->free_registers += (warp.registers_per_thread - count) * 32;
+  }
+  warp.registers_per_thread = count;
   return Next::next;
 }
 

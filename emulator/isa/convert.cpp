@@ -30,13 +30,15 @@ template <class From, class To, class Register> Handler integer_handler(bool sat
     return [](Context& c, const Decoded& in) {
       std::byte* d = c.target(in.d);
       const std::byte* a = c.source(in.s[0]);
-      for_lanes(c.mask, [=](int lane) { write<Register>(d, lane, static_cast<Register>(clamped<To>(read<From>(a, lane)))); });
+      for_lanes(c.mask,
+                [=](int lane) { write<Register>(d, lane, static_cast<Register>(clamped<To>(read<From>(a, lane)))); });
       return Next::next;
     };
   return [](Context& c, const Decoded& in) {
     std::byte* d = c.target(in.d);
     const std::byte* a = c.source(in.s[0]);
-    for_lanes(c.mask, [=](int lane) { write<Register>(d, lane, static_cast<Register>(static_cast<To>(read<From>(a, lane)))); });
+    for_lanes(c.mask,
+              [=](int lane) { write<Register>(d, lane, static_cast<Register>(static_cast<To>(read<From>(a, lane)))); });
     return Next::next;
   };
 }
@@ -76,8 +78,12 @@ struct Flags {
     return static_cast<std::uint32_t>(rounding) | to_whole << 3 | flush << 4 | saturate << 5 | finite << 6 | relu << 7;
   }
   static Flags unpack(std::uint32_t bits) {
-    return {static_cast<Rounding>(bits & 7), (bits & 8) != 0,  (bits & 16) != 0,
-            (bits & 32) != 0,                (bits & 64) != 0, (bits & 128) != 0};
+    return {static_cast<Rounding>(bits & 7),
+            (bits & 8) != 0,
+            (bits & 16) != 0,
+            (bits & 32) != 0,
+            (bits & 64) != 0,
+            (bits & 128) != 0};
   }
 };
 
@@ -112,7 +118,8 @@ struct Conversion {
     if (flags.saturate) {
       const bool negative = number.negative || number.kind == Number::Kind::nan;
       if (negative) return 0;
-      if (number.kind == Number::Kind::infinite || (number.mantissa && number.exponent + 63 >= 0)) number = Number::of(std::int64_t{1});
+      if (number.kind == Number::Kind::infinite || (number.mantissa && number.exponent + 63 >= 0))
+        number = Number::of(std::int64_t{1});
     }
     if (to == Kind::tf32) {
       // 10 bits of mantissa in the place of an f32.
@@ -181,7 +188,8 @@ Next convert_to_pair(Context& c, const Decoded& in) {
   std::byte* d = c.target(in.d);
   const std::byte *a = c.source(in.s[0]), *b = c.source(in.s[1]);
   for_lanes(c.mask, [&](int lane) {
-    const std::uint64_t high = conversion(read<std::uint32_t>(a, lane), flags), low = conversion(read<std::uint32_t>(b, lane), flags);
+    const std::uint64_t high = conversion(read<std::uint32_t>(a, lane), flags),
+                        low = conversion(read<std::uint32_t>(b, lane), flags);
     write<std::uint32_t>(d, lane, static_cast<std::uint32_t>(high << conversion.to_bits | low));
   });
   return Next::next;
@@ -207,7 +215,8 @@ template <std::uint16_t (*round)(float)> Next pack_halves(Context& c, const Deco
   std::byte* d = c.target(in.d);
   const std::byte *a = c.source(in.s[0]), *b = c.source(in.s[1]);
   for_lanes(c.mask, [=](int lane) {
-    write<std::uint32_t>(d, lane, static_cast<std::uint32_t>(round(read<float>(a, lane))) << 16 | round(read<float>(b, lane)));
+    write<std::uint32_t>(d, lane,
+                         static_cast<std::uint32_t>(round(read<float>(a, lane))) << 16 | round(read<float>(b, lane)));
   });
   return Next::next;
 }
@@ -268,7 +277,8 @@ bool bind_cvt(Binder& b) {
     if (from.kind == Kind::f16) return b.handle(from_half<async::f16_to_float>);
     if (from.kind == Kind::bf16) return b.handle(from_half<async::bf16_to_float>);
   }
-  if (register_bits == 64) return b.handle(from.bits == 64 ? convert<std::uint64_t, std::uint64_t> : convert<std::uint64_t, std::uint32_t>);
+  if (register_bits == 64)
+    return b.handle(from.bits == 64 ? convert<std::uint64_t, std::uint64_t> : convert<std::uint64_t, std::uint32_t>);
   return b.handle(from.bits == 64 ? convert<std::uint32_t, std::uint64_t> : convert<std::uint32_t, std::uint32_t>);
 }
 

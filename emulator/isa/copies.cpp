@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <fmt/format.h>
 #include <memory>
 #include <optional>
 
 #include "async/copy.hpp"
+#include "isa/checks.hpp"
 #include "isa/dispatch.hpp"
 #include "isa/memory.hpp"
 #include "isa/synchronize.hpp"
@@ -30,7 +32,15 @@ using U64 = std::uint64_t;
 /// The list of such an instruction: its operands in the order of this enumeration, none where it has none.
 enum Part : U32 { target, source, size, barrier, multicast, coordinates };
 
-enum Flags : U32 { to_shared = 1, is_reduction = 2, rank_shift = 4, operation_shift = 8, type_shift = 12, has_multicast = 1 << 16 };
+enum Flags : U32 {
+  to_shared = 1,
+  is_reduction = 2,
+  from_shared = 8,
+  rank_shift = 4,
+  operation_shift = 8,
+  type_shift = 12,
+  has_multicast = 1 << 16
+};
 
 /// An operand that is an address: a register with an offset that is added when the instruction is executed.
 struct Address {
@@ -53,37 +63,58 @@ SharedLocation locate(Context& c, U64 address, U32 alignment) {
 /// The CTA's memory from the location on, if the bytes lie in it.
 std::span<std::byte> bytes_at(const SharedLocation& at, U64 bytes) {
   if (bytes > at.cta->shared.size() - at.offset)
-    machine::fail(FaultKind::illegal_address, "{} bytes at shared address {:#x} leave the memory of the CTA", bytes, at.offset);
+    machine::fail(FaultKind::illegal_address, "{} bytes at shared address {:#x} leave the memory of the CTA", bytes,
+                  at.offset);
   return at.cta->shared.subspan(at.offset, bytes);
 }
 
-/// Does what lands in shared memory, now or as late as can be.
-template <class Land> void land(Context& c, Land&& body) {
+/// Does what lands in shared memory, now or as late as can be, and signals it at the barrier.
+template <class Move>
+void land(Context& c, const Decoded& in, const SharedLocation& barrier_at, check::Time phase, U32 bytes, Move&& move) {
+  const check::Site site = site_of(c, in);
+  const machine::Program* program = c.program;
+  auto all = [=, move = std::forward<Move>(move)] {
+    try {
+      move();
+    } catch (const machine::Fault& fault) {
+      throw machine::Fault(fault.kind, fmt::format("{}: {}", program->describe(site.where), fault.what()));
+    }
+    if (check::Checker* checker = barrier_at.cta->cluster->checker.get())
+      checker->copy_landed(site, machine::shared_address_of(barrier_at), phase, bytes);
+    machine::complete_transactions(barrier_at, bytes);
+  };
   if (c.grid->options.late_loads)
-    c.cluster->late.emplace_back(std::forward<Land>(body));
+    c.cluster->late.emplace_back(std::move(all));
   else
-    body();
+    all();
 }
 
-/// Does what a store reads and writes, now or when its thread waits for it.
-template <class Read, class Write> void store(Context& c, int lane, Read&& read_source, Write&& write_target) {
-  if (!c.grid->options.late_stores) {
-    read_source();
-    write_target();
-    return;
-  }
-  BulkStore late;
-  late.group = c.warp->bulk_groups[static_cast<std::size_t>(lane)];
-  late.read = std::forward<Read>(read_source);
-  late.write = std::forward<Write>(write_target);
-  c.warp->bulk_stores[lane].push_back(std::move(late));
+/// Does what a store reads and writes, now or when its thread waits for it. `footprint` is what it reads of the CTA's memory.
+template <class Read, class Write> void store(Context& c, const Decoded& in, int lane, U32 cta,
+                                              const async::Footprint& footprint, Read&& read_source,
+                                              Write&& write_target) {
+  BulkStore bulk;
+  bulk.group = c.warp->bulk_groups[static_cast<std::size_t>(lane)];
+  if (c.checker) bulk.epoch = c.checker->bulk_store(site_of(c, in), static_cast<U32>(lane), cta, footprint);
+  bulk.read = std::forward<Read>(read_source);
+  bulk.write = std::forward<Write>(write_target);
+  if (!c.grid->options.late_stores) bulk.finish();
+  c.warp->bulk_stores[lane].push_back(std::move(bulk));
+}
+
+/// A footprint to fill, kept by the thread.
+async::Footprint& fresh_footprint() {
+  thread_local async::Footprint footprint;
+  footprint.clear();
+  return footprint;
 }
 
 // ---- Tensor copies ----
 
 /// The tensor map at a generic address; kept, since the same one is used again and again.
 const TensorMap& tensor_map_at(Context& c, int lane, U64 address) {
-  const std::byte* blob = machine::pointer_to(c, Window::generic, lane, address, tensor_map_bytes, tensor_map_alignment);
+  const std::byte* blob =
+      machine::place_of(c, Window::generic, lane, address, tensor_map_bytes, tensor_map_alignment).pointer;
   machine::TensorMapCache& cache = c.cluster->tensor_maps;
   if (const TensorMap* known = cache.find(blob)) return *known;
   TensorMap map;
@@ -115,12 +146,18 @@ void load_tensor(Context& c, const Decoded& in, int lane) {
     check(async::find_violation(map, in.flags >> rank_shift & 7, to.offset, static_cast<U32>(cta.shared.size())));
     const SharedLocation signal{&barrier_cta, bar.offset};
     Cluster* cluster = c.cluster;
+  const check::Site site = site_of(c, in);
     Cta* target_cta = &cta;
     const U32 offset = to.offset;
-    land(c, [=] {
-      machine::AsyncGlobal global(*cluster);
+    check::Time phase = 0;
+    if (c.checker) {
+      async::Footprint& footprint = fresh_footprint();
+      async::tensor_load_footprint(map, offset, footprint);
+      phase = c.checker->copy_to_shared(site_of(c, in), cta.rank, footprint, machine::shared_address_of(signal));
+    }
+    land(c, in, signal, phase, bytes, [=] {
+      machine::AsyncGlobal global(*cluster, site);
       async::tensor_load(map, at, target_cta->shared, offset, global);
-      machine::complete_transactions(signal, bytes);
     });
   };
   if (!(in.flags & has_multicast)) return one(*to.cta, *bar.cta);
@@ -148,10 +185,14 @@ void store_tensor(Context& c, const Decoded& in, int lane) {
   if (reduces) check(async::find_reduction_violation(map, operation));
   auto box = std::make_shared<std::vector<std::byte>>(async::box_bytes(map));
   Cluster* cluster = c.cluster;
+  const check::Site site = site_of(c, in);
+  async::Footprint& footprint = fresh_footprint();
+  if (c.checker) async::tensor_store_footprint(map, at, from.offset, footprint);
   store(
-      c, lane, [=] { async::tensor_gather(map, from.cta->shared, from.offset, box->data()); },
+      c, in, lane, from.cta->rank, footprint,
+      [=] { async::tensor_gather(map, from.cta->shared, from.offset, box->data()); },
       [=] {
-        machine::AsyncGlobal global(*cluster);
+        machine::AsyncGlobal global(*cluster, site);
         if (reduces)
           async::tensor_reduce(map, at, box->data(), operation, global);
         else
@@ -169,14 +210,18 @@ void copy_bulk(Context& c, const Decoded& in, int lane) {
   const auto operation = static_cast<async::ReduceOperation>(in.flags >> operation_shift & 15);
   const auto type = static_cast<async::ReduceType>(in.flags >> type_shift & 15);
   Cluster* cluster = c.cluster;
+  const check::Site site = site_of(c, in);
   if (!(in.flags & to_shared)) {  // shared to global memory
-    const std::span<std::byte> shared = bytes_at(locate(c, from, 16), bytes);
+    const SharedLocation place = locate(c, from, 16);
+    const std::span<std::byte> shared = bytes_at(place, bytes);
+    async::Footprint& footprint = fresh_footprint();
+    async::append_range(footprint, place.offset, static_cast<U32>(bytes));
     auto data = std::make_shared<std::vector<std::byte>>(bytes);
     if (reduces) check(async::find_bulk_reduction_violation(operation, type, true));
     store(
-        c, lane, [=] { std::memcpy(data->data(), shared.data(), bytes); },
+        c, in, lane, place.cta->rank, footprint, [=] { std::memcpy(data->data(), shared.data(), bytes); },
         [=] {
-          machine::AsyncGlobal global(*cluster);
+          machine::AsyncGlobal global(*cluster, site);
           if (reduces)
             async::bulk_reduce(*data, to, operation, type, global);
           else
@@ -188,27 +233,38 @@ void copy_bulk(Context& c, const Decoded& in, int lane) {
   const auto into = [&](Cta& cta, Cta& barrier_cta) {
     const std::span<std::byte> shared = bytes_at({&cta, place.offset}, bytes);
     const SharedLocation signal{&barrier_cta, bar.offset};
-    if (in.flags & 1 << 3) {  // from the memory of a CTA to that of another
-      const std::span<std::byte> source_bytes = bytes_at(locate(c, from, 16), bytes);
-      land(c, [=] {
-        if (reduces)
-          async::reduce(operation, type, shared.data(), source_bytes.data(), bytes);
-        else
-          std::memmove(shared.data(), source_bytes.data(), bytes);
-        machine::complete_transactions(signal, static_cast<U32>(bytes));
-      });
-    } else {
-      land(c, [=] {
-        machine::AsyncGlobal global(*cluster);
-        async::bulk_load(from, shared, global);
-        machine::complete_transactions(signal, static_cast<U32>(bytes));
-      });
+    check::Time phase = 0;
+    if (c.checker) {
+      async::Footprint& footprint = fresh_footprint();
+      async::append_range(footprint, place.offset, static_cast<U32>(bytes));
+      phase = c.checker->copy_to_shared(site_of(c, in), cta.rank, footprint, machine::shared_address_of(signal));
     }
+    if (!(in.flags & from_shared))
+      return land(c, in, signal, phase, static_cast<U32>(bytes), [=] {
+        machine::AsyncGlobal global(*cluster, site);
+        async::bulk_load(from, shared, global);
+      });
+    // From the memory of a CTA to that of another.
+    const SharedLocation source_place = locate(c, from, 16);
+    const std::span<std::byte> source_bytes = bytes_at(source_place, bytes);
+    if (c.checker) {
+      async::Footprint& footprint = fresh_footprint();
+      async::append_range(footprint, source_place.offset, static_cast<U32>(bytes));
+      c.checker->copy_from_shared(site_of(c, in), source_place.cta->rank, footprint,
+                                  machine::shared_address_of(signal));
+    }
+    land(c, in, signal, phase, static_cast<U32>(bytes), [=] {
+      if (reduces)
+        async::reduce(operation, type, shared.data(), source_bytes.data(), bytes);
+      else
+        std::memmove(shared.data(), source_bytes.data(), bytes);
+    });
   };
   if (!(in.flags & has_multicast)) return into(*place.cta, *bar.cta);
   for (U32 rest = address.word(multicast, lane) & 0xffff; rest; rest &= rest - 1) {
     const auto rank = static_cast<std::size_t>(std::countr_zero(rest));
-    if (rank >= c.cluster->ctas.size()) machine::fail(FaultKind::illegal_instruction, "the multicast mask names CTA {}", rank);
+    if (rank >= c.cluster->ctas.size())
+      machine::fail(FaultKind::illegal_instruction, "the multicast mask names CTA {}", rank);
     into(c.cluster->ctas[rank], c.cluster->ctas[rank]);
   }
 }
@@ -221,7 +277,8 @@ template <void (*each)(Context&, const Decoded&, int)> Next for_each_lane(Contex
 // ---- Groups of stores ----
 
 Next commit(Context& c, const Decoded&) {
-  for (U32 rest = c.mask; rest; rest &= rest - 1) ++c.warp->bulk_groups[static_cast<std::size_t>(std::countr_zero(rest))];
+  for (U32 rest = c.mask; rest; rest &= rest - 1)
+    ++c.warp->bulk_groups[static_cast<std::size_t>(std::countr_zero(rest))];
   return Next::next;
 }
 
@@ -234,13 +291,11 @@ Next wait_group(Context& c, const Decoded& in) {
     const auto left = static_cast<U32>(std::min<std::int64_t>(in.immediate, committed));
     for (BulkStore& store : stores) {
       if (store.group >= committed - left) break;
-      if (!store.has_read) store.read();
-      store.has_read = true;
+      store.finish_reading();
+      if (!in.flags) store.finish();
+      if (c.checker) c.checker->completed(site_of(c, in), store.epoch);
     }
-    while (!in.flags && !stores.empty() && stores.front().group < committed - left) {
-      stores.front().write();
-      stores.pop_front();
-    }
+    while (!stores.empty() && stores.front().group < committed - left && !stores.front().write) stores.pop_front();
   }
   return Next::next;
 }
@@ -304,7 +359,8 @@ bool goes_to_global(const Binder& b) {
   return false;
 }
 int shared_spaces(const Binder& b) {
-  return static_cast<int>(std::ranges::count_if(b.opcode().parts, [](std::string_view part) { return part.starts_with("shared::"); }));
+  return static_cast<int>(
+      std::ranges::count_if(b.opcode().parts, [](std::string_view part) { return part.starts_with("shared::"); }));
 }
 
 /// cp.async.bulk.tensor.Nd and cp.reduce.async.bulk.tensor.Nd.
@@ -314,7 +370,8 @@ bool bind_tensor_copy(Binder& b, bool reduces) {
   const bool to_global = goes_to_global(b);
   const Operand& map = b.operand(to_global ? 0 : 1);
   const auto inside = b.elements(map);
-  if (inside.size() != 1 || inside[0].kind != OperandKind::vector || inside[0].count != static_cast<U32>(rank)) return false;
+  if (inside.size() != 1 || inside[0].kind != OperandKind::vector || inside[0].count != static_cast<U32>(rank))
+    return false;
   b.out.flags = static_cast<U32>(rank) << rank_shift | (to_global ? 0u : to_shared);
   if (reduces) {
     const auto operation = reduction_in(b);
@@ -344,7 +401,7 @@ bool bind_tensor_copy(Binder& b, bool reduces) {
 bool bind_bulk_copy(Binder& b, bool reduces) {
   const bool to_global = goes_to_global(b);
   if (!to_global) b.out.flags |= to_shared;
-  if (!to_global && shared_spaces(b) == 2) b.out.flags |= 1 << 3;
+  if (!to_global && shared_spaces(b) == 2) b.out.flags |= from_shared;
   if (b.has("cp_mask")) return false;
   if (reduces) {
     const auto operation = reduction_in(b);
@@ -373,22 +430,48 @@ bool bind_bulk_copy(Binder& b, bool reduces) {
 Next copy_small(Context& c, const Decoded& in) {
   const Address address{in, c};
   const auto bytes = static_cast<U32>(in.immediate);
+  U32 offsets[lanes];
   for (U32 rest = c.mask; rest; rest &= rest - 1) {
     const int lane = std::countr_zero(rest);
     const SharedLocation to = machine::locate_shared(*c.cta, shared_address(address(target, lane)), bytes, bytes);
+    offsets[lane] = to.offset;
     const U32 from_bytes = address.has(size) ? std::min(bytes, address.word(size, lane)) : bytes;
     std::byte* target_bytes = to.cta->shared.data() + to.offset;
     std::memset(target_bytes, 0, bytes);
     if (from_bytes)
-      std::memcpy(target_bytes, machine::pointer_to(c, Window::global, lane, address(source, lane), from_bytes, 1), from_bytes);
+      std::memcpy(target_bytes,
+                  machine::place_of(c, Window::global, lane, address(source, lane), from_bytes, 1).pointer, from_bytes);
+  }
+  if (c.checker)
+    c.warp->small_copies.push_back(
+        {c.warp->small_copy_groups, c.checker->cp_async(site_of(c, in), c.cta->rank, c.mask, offsets, bytes)});
+  return Next::next;
+}
+
+/// `flags` is how many groups may be left; ~0 for a commit, ~1 for wait_all.
+constexpr U32 commits = ~0u, waits_for_all = ~1u;
+Next copy_small_group(Context& c, const Decoded& in) {
+  machine::Warp& warp = *c.warp;
+  if (in.flags == commits) {
+    ++warp.small_copy_groups;
+    return Next::next;
+  }
+  auto& copies = warp.small_copies;
+  const U32 left = in.flags == waits_for_all ? 0 : std::min(in.flags, warp.small_copy_groups);
+  while (!copies.empty() && (in.flags == waits_for_all || copies.front().group < warp.small_copy_groups - left)) {
+    c.checker->completed(site_of(c, in), copies.front().epoch);
+    copies.pop_front();
   }
   return Next::next;
 }
 
-Next nothing(Context&, const Decoded&) { return Next::next; }
-
 bool bind_small_copy(Binder& b) {
-  if (b.has("wait_all") || b.has("wait_group") || b.has("commit_group")) return b.handle(nothing);
+  if (b.has("wait_all") || b.has("wait_group") || b.has("commit_group")) {
+    b.out.flags = b.has("commit_group") ? commits
+                  : b.has("wait_all")   ? waits_for_all
+                                        : static_cast<U32>(b.immediate_of(0));
+    return b.handle(copy_small_group);
+  }
   if (b.has("mbarrier")) return false;
   b.begin_list();
   list_address(b, b.operand(0), target);
@@ -401,6 +484,8 @@ bool bind_small_copy(Binder& b) {
     list_nothing(b);
   return b.handle(copy_small);
 }
+
+Next nothing(Context&, const Decoded&) { return Next::next; }
 
 bool bind_cp(Binder& b) {
   const bool reduces = b.has("reduce");

@@ -15,6 +15,9 @@
 // variables and special registers are lane arrays too, so that a handler never asks what kind of operand it has.
 namespace emu {
 
+namespace check {
+class Checker;
+}
 namespace machine {
 struct Warp;
 struct Cta;
@@ -77,6 +80,7 @@ struct Decoded {
   std::uint32_t list_first = 0, list_size = 0;  // in Program::lists: operands that do not fit s
   std::uint32_t target = 0;                     // of a branch or call
   std::uint32_t where = 0;                      // in the program: its text, its line
+  std::uint32_t touch = 0;                      // in Program::touches, if the checks look at its registers
 };
 
 /// What a handler works on.
@@ -89,6 +93,7 @@ struct Context {
   machine::Cluster* cluster = nullptr;
   machine::Grid* grid = nullptr;
   const machine::Program* program = nullptr;
+  check::Checker* checker = nullptr;  // null: no checks
 
   const std::byte* source(const Source& source) const { return bases[source.base] + source.offset; }
   std::byte* target(std::uint32_t offset) const { return bases[0] + offset; }

@@ -1,7 +1,10 @@
+#include <algorithm>
 #include <bit>
+#include <fmt/format.h>
 
 #include "async/matrix_fragments.hpp"
 #include "async/wgmma.hpp"
+#include "isa/checks.hpp"
 #include "isa/dispatch.hpp"
 #include "isa/synchronize.hpp"
 
@@ -11,6 +14,7 @@ namespace emu::isa {
 namespace {
 
 using async::WgmmaKind;
+using machine::Cta;
 using machine::FaultKind;
 using machine::PendingWgmma;
 using machine::Wait;
@@ -25,17 +29,30 @@ using U64 = std::uint64_t;
 
 enum MatrixFlags : U32 { transposed = 1 };
 
-std::byte* row_at(Context& c, const Decoded& in, int lane) {
+/// The rows of the matrices; `writes` is for the checker.
+async::MatrixRows rows_at(Context& c, const Decoded& in, bool writes) {
   const std::byte* base = c.source(in.s[0]);
-  const U64 address = in.address_bytes == 8 ? read<U64>(base, lane) : read<U32>(base, lane);
-  const auto at = machine::locate_shared(*c.cta, machine::shared_address(Window::generic, address + static_cast<U64>(in.immediate)), 16, 16);
-  return at.cta->shared.data() + at.offset;
+  const U32 mask = async::address_lanes(in.list_size);
+  async::MatrixRows rows{};
+  U32 offsets[lanes];
+  Cta* cta = c.cta;
+  for_lanes(mask, [&](int lane) {
+    const U64 address =
+        (in.address_bytes == 8 ? read<U64>(base, lane) : read<U32>(base, lane)) + static_cast<U64>(in.immediate);
+    const auto at = machine::locate_shared(*c.cta, machine::shared_address(Window::generic, address), 16, 16);
+    rows[static_cast<std::size_t>(lane)] = at.cta->shared.data() + at.offset;
+    offsets[lane] = at.offset;
+    cta = at.cta;
+  });
+  if (c.checker && writes) c.checker->write_lanes(site_of(c, in), cta->rank, mask, offsets, 16);
+  if (c.checker && !writes) c.checker->read_lanes(site_of(c, in), cta->rank, mask, offsets, 16);
+  return rows;
 }
 
 Next load_matrix(Context& c, const Decoded& in) {
   if (!gather_warp(c)) return Next::block;
-  async::ConstMatrixRows rows{};
-  for_lanes(async::address_lanes(in.list_size), [&](int lane) { rows[static_cast<std::size_t>(lane)] = row_at(c, in, lane); });
+  async::ConstMatrixRows rows;
+  std::ranges::copy(rows_at(c, in, false), rows.begin());
   U32* registers[4];
   for (U32 i = 0; i < in.list_size; ++i)
     registers[i] = reinterpret_cast<U32*>(c.target(c.program->lists[in.list_first + i].offset));
@@ -45,8 +62,7 @@ Next load_matrix(Context& c, const Decoded& in) {
 
 Next store_matrix(Context& c, const Decoded& in) {
   if (!gather_warp(c)) return Next::block;
-  async::MatrixRows rows{};
-  for_lanes(async::address_lanes(in.list_size), [&](int lane) { rows[static_cast<std::size_t>(lane)] = row_at(c, in, lane); });
+  const async::MatrixRows rows = rows_at(c, in, true);
   const U32* registers[4];
   for (U32 i = 0; i < in.list_size; ++i)
     registers[i] = reinterpret_cast<const U32*>(c.source(c.program->lists[in.list_first + i]));
@@ -90,24 +106,53 @@ Next issue(Context& c, const Decoded& in) {
   if (c.warp->number % 4 == 0)
     if (const auto violation = async::find_violation(site.kind, pending.step, static_cast<U32>(c.cta->shared.size())))
       machine::fail(FaultKind::illegal_instruction, "{}", *violation);
-  c.warp->uncommitted.push_back(pending);
+  Warp& warp = *c.warp;
+  warp.uncommitted.push_back(pending);
+  if (c.checker) {
+    c.checker->wgmma_issue(site_of(c, in), warpgroup_of(c).group(warp.wgmma_groups).issue);
+    if (const auto written = warp.unfenced.find(site.accumulator_slots, site.a_slots, in.where);
+        written && (warp.in_flight.empty() || *written != in.where))
+      c.checker->report(check::Hazard::missing_wgmma_fence, site_of(c, in), *written, [&] {
+        return *written == in.where
+                   ? std::string("executes a wgmma with no wgmma.fence before it")
+                   : fmt::format("executes a wgmma whose registers were written at {}, with no wgmma.fence between",
+                                 c.program->place(*written));
+      });
+    warp.in_flight.issue(site.accumulator_slots, site.a_slots, in.where);
+    warp.issued.push_back({warp.wgmma_groups, &site});
+  }
   return Next::next;
 }
 
-Next commit(Context& c, const Decoded&) {
+/// All four warps have committed the group: what it reads is known to the checker from here on.
+void check_group(Context& c, const Decoded& in, Warpgroup& warpgroup, Warpgroup::StepGroup& group, U64 number) {
+  std::vector<async::WgmmaStep> run;
+  machine::for_runs(group.steps, [&](std::size_t first, std::size_t last) {
+    run.clear();
+    for (std::size_t i = first; i < last; ++i) run.push_back(group.steps[i].step);
+    const machine::WgmmaSite& site = *group.steps[first].site;
+    const check::Site where{site_of(c, in).warp, site.where};
+    warpgroup.epochs[number % warpgroup.epochs.size()] =
+        c.checker->wgmma(where, c.cta->rank, c.warp->number / 4, group.issue, async::footprint(site.kind, run));
+  });
+}
+
+Next commit(Context& c, const Decoded& in) {
   if (!gather_warp(c)) return Next::block;
   Warp& warp = *c.warp;
   Warpgroup& warpgroup = warpgroup_of(c);
-  const U64 index = warp.wgmma_groups - warpgroup.completed;
-  if (index == warpgroup.groups.size()) warpgroup.groups.push_back({warp.uncommitted, 0});
-  Warpgroup::CommittedGroup& group = warpgroup.groups[index];
-  if (group.steps.size() != warp.uncommitted.size())
-    machine::fail(FaultKind::hazard, "the warps of a warpgroup commit {} and {} wgmmas in one group", group.steps.size(),
-                  warp.uncommitted.size());
+  Warpgroup::StepGroup& group = warpgroup.group(warp.wgmma_groups);
+  if (group.warps == 0) group.steps = warp.uncommitted;
+  if (!std::ranges::equal(group.steps, warp.uncommitted, {}, &PendingWgmma::site, &PendingWgmma::site)) {
+    const std::string text = "commits other wgmmas than the warps of its warpgroup before it";
+    if (!c.checker) machine::fail(FaultKind::hazard, "{}", text);
+    c.checker->report(check::Hazard::wgmma_mismatch, site_of(c, in), in.where, [&] { return text; });
+  }
   ++group.warps;
   ++warp.wgmma_groups;
   warp.uncommitted.clear();
   if (group.warps < 4) return Next::next;
+  if (c.checker) check_group(c, in, warpgroup, group, warp.wgmma_groups - 1);
   // Late: only as far as a warp waits for it already.
   U64 upto = warp.wgmma_groups;
   if (c.grid->options.late_mma) {
@@ -120,19 +165,32 @@ Next commit(Context& c, const Decoded&) {
   return Next::next;
 }
 
+/// The warp knows that its groups below `upto` are complete.
+void retire(Context& c, const Decoded& in, const Warpgroup& warpgroup, U64 upto) {
+  Warp& warp = *c.warp;
+  for (; !warp.issued.empty() && warp.issued.front().group < upto; warp.issued.pop_front())
+    warp.in_flight.retire(warp.issued.front().site->accumulator_slots, warp.issued.front().site->a_slots);
+  c.checker->completed(site_of(c, in), warpgroup.epochs[(upto - 1) % warpgroup.epochs.size()]);
+}
+
 Next wait_group(Context& c, const Decoded& in) {
   if (!gather_warp(c)) return Next::block;
-  if (!c.warp->uncommitted.empty())
-    machine::fail(FaultKind::hazard, "{} wgmmas are not committed when their thread waits", c.warp->uncommitted.size());
   const U64 committed = c.warp->wgmma_groups, pending = static_cast<U64>(in.immediate);
   if (committed <= pending) return Next::next;
   Warpgroup& warpgroup = warpgroup_of(c);
   machine::run_wgmmas(*c.cta, warpgroup, committed - pending);
-  if (warpgroup.completed >= committed - pending) return Next::next;
+  if (warpgroup.completed >= committed - pending) {
+    if (c.checker) retire(c, in, warpgroup, committed - pending);
+    return Next::next;
+  }
   return wait_for(c, Wait::wgmma, 0, committed - pending);
 }
 
-Next fence(Context& c, const Decoded&) { return gather_warp(c) ? Next::next : Next::block; }
+Next fence(Context& c, const Decoded&) {
+  if (!gather_warp(c)) return Next::block;
+  c.warp->unfenced.fence();
+  return Next::next;
+}
 
 std::optional<async::OperandType> operand_type(Type type) {
   using async::OperandType;
@@ -171,7 +229,9 @@ bool bind_mma(Binder& b) {
   WgmmaKind kind;
   kind.a = *a_type;
   kind.b = *b_type;
-  kind.d = d == Type::f16 ? async::AccumulatorType::f16 : d == Type::s32 ? async::AccumulatorType::s32 : async::AccumulatorType::f32;
+  kind.d = d == Type::f16   ? async::AccumulatorType::f16
+           : d == Type::s32 ? async::AccumulatorType::s32
+                            : async::AccumulatorType::f32;
   kind.n = shape_n(b);
   kind.a_in_registers = b.operand(1).kind == OperandKind::vector;
   std::size_t operand = 3;

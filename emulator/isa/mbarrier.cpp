@@ -1,7 +1,9 @@
 #include "machine/mbarrier.hpp"
 
+#include <algorithm>
 #include <bit>
 
+#include "isa/checks.hpp"
 #include "isa/dispatch.hpp"
 #include "isa/memory.hpp"
 #include "isa/synchronize.hpp"
@@ -19,12 +21,13 @@ using ptx::Type;
 using U32 = std::uint32_t;
 using U64 = std::uint64_t;
 
-enum Flags : U32 { expects = 1, drops = 2, by_parity = 4, waits = 8 };
+enum Flags : U32 { expects = 1, drops = 2, by_parity = 4, waits = 8, relaxed = 16 };
 
 SharedLocation locate(Context& c, const Decoded& in, int lane) {
   const std::byte* base = c.source(in.s[0]);
   const auto offset = static_cast<U64>(in.immediate);
-  const U64 address = in.address_bytes == 8 ? read<U64>(base, lane) + offset : static_cast<U32>(read<U32>(base, lane) + offset);
+  const U64 address =
+      in.address_bytes == 8 ? read<U64>(base, lane) + offset : static_cast<U32>(read<U32>(base, lane) + offset);
   return machine::locate_shared(*c.cta, machine::shared_address(in.window, address), 8, 8);
 }
 
@@ -44,14 +47,24 @@ Next init(Context& c, const Decoded& in) {
   for_barriers(c, in, [&](int lane, const SharedLocation& at) {
     const auto count = read<U32>(counts, lane);
     if (count == 0 || count > Mbarrier::max_count)
-      machine::fail(FaultKind::illegal_instruction, "an mbarrier counts 1 to {} arrivals, not {}", Mbarrier::max_count, count);
+      machine::fail(FaultKind::illegal_instruction, "an mbarrier counts 1 to {} arrivals, not {}", Mbarrier::max_count,
+                    count);
     store_at(at, {0, count, count, 0});
+    if (c.checker) {
+      c.checker->mbarrier_init(site_of(c, in), machine::shared_address_of(at));
+      auto& known = at.cta->mbarriers;
+      if (std::find(known.begin(), known.end(), at.offset) == known.end()) known.push_back(at.offset);
+    }
   });
   return Next::next;
 }
 
 Next invalidate(Context& c, const Decoded& in) {
-  for_barriers(c, in, [&](int, const SharedLocation& at) { std::memset(at.cta->shared.data() + at.offset, 0xff, 8); });
+  for_barriers(c, in, [&](int, const SharedLocation& at) {
+    if (c.checker) c.checker->mbarrier_invalidate(site_of(c, in), machine::shared_address_of(at));
+    std::memset(at.cta->shared.data() + at.offset, 0xff, 8);
+    std::erase(at.cta->mbarriers, at.offset);
+  });
   return Next::next;
 }
 
@@ -67,13 +80,20 @@ Next arrive(Context& c, const Decoded& in) {
       state.transactions += static_cast<std::int32_t>(count);
       count = 1;
     }
+    if (c.checker) {
+      c.checker->mbarrier_arrive(site_of(c, in), machine::shared_address_of(at), count, state.pending,
+                                 in.flags & relaxed);
+      count = std::min(count, state.pending);  // what is too much has been reported
+    }
     if (count > state.pending)
-      machine::fail(FaultKind::hazard, "{} arrivals at the mbarrier at {:#x} of CTA {}, which waits for {} more in this phase", count,
+      machine::fail(FaultKind::hazard,
+                    "{} arrivals at the mbarrier at {:#x} of CTA {}, which waits for {} more in this phase", count,
                     at.offset, at.cta->rank, state.pending);
     state.pending -= count;
     if (in.flags & drops) state.expected -= count;
-    state.complete();
+    const bool completes = state.complete();
     store_at(at, state);
+    if (completes && c.checker) c.checker->mbarrier_complete(machine::shared_address_of(at));
     if (in.d != no_register) write<U64>(c.target(in.d), lane, before);
   });
   return Next::next;
@@ -84,6 +104,7 @@ Next transact(Context& c, const Decoded& in) {
   const std::byte* counts = c.source(in.s[1]);
   for_barriers(c, in, [&](int lane, const SharedLocation& at) {
     const auto bytes = read<U32>(counts, lane);
+    if (c.checker) c.checker->mbarrier_use(site_of(c, in), machine::shared_address_of(at));
     if (in.flags & expects) {
       Mbarrier state = load_at(at);
       state.transactions += static_cast<std::int32_t>(bytes);
@@ -113,7 +134,10 @@ Next wait(Context& c, const Decoded& in) {
       first_phase = phase;
     }
     alike = alike && at.cta == first.cta && at.offset == first.offset && phase == first_phase;
-    if (over || load_at(at).phase != phase) done |= 1u << lane;
+    if (!over && load_at(at).phase == phase) return;
+    if (c.checker && (done == 0 || !alike))
+      c.checker->mbarrier_wait(site_of(c, in), machine::shared_address_of(at), in.flags & relaxed);
+    done |= 1u << lane;
   });
   if (done == 0 && in.flags & waits && alike)
     return wait_for(c, Wait::mbarrier, first.offset, first_phase, first.cta->rank);
@@ -143,7 +167,8 @@ bool bind_mbarrier(Binder& b) {
   b.address(0, operand++);
   if (b.has("inval")) return b.handle(invalidate);
   if (is_wait) {
-    b.out.flags = (b.has("parity") ? by_parity : 0u) | (b.has("try_wait") ? waits : 0u);
+    b.out.flags =
+        (b.has("parity") ? by_parity : 0u) | (b.has("try_wait") ? waits : 0u) | (b.has("relaxed") ? relaxed : 0u);
     b.source(1, operand++, b.has("parity") ? Type::b32 : Type::b64);
     return b.handle(wait);  // a hint of how long to wait may follow
   }
@@ -154,7 +179,8 @@ bool bind_mbarrier(Binder& b) {
   if (b.has("init")) return b.handle(init);
   if (arrives) {
     if (b.has("noComplete")) return false;
-    b.out.flags = (b.has("expect_tx") ? expects : 0u) | (b.has("arrive_drop") ? drops : 0u);
+    b.out.flags =
+        (b.has("expect_tx") ? expects : 0u) | (b.has("arrive_drop") ? drops : 0u) | (b.has("relaxed") ? relaxed : 0u);
     return b.handle(arrive);
   }
   if (b.has("expect_tx") || b.has("complete_tx")) {

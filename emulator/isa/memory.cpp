@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "async/float_formats.hpp"
+#include "isa/checks.hpp"
 #include "isa/dispatch.hpp"
 #include "isa/memory.hpp"
 #include "machine/state.hpp"
@@ -43,12 +44,32 @@ class Pointers {
       for_lanes(c.mask, [&](int lane) { addresses_[lane] = read<U64>(base, lane) + offset; });
     else
       for_lanes(c.mask, [&](int lane) { addresses_[lane] = static_cast<U32>(read<U32>(base, lane) + offset); });
-    if (!all_at_once(c, in.window, bytes))
-      for_lanes(c.mask, [&](int lane) {
-        pointers_[lane] = machine::pointer_to(c, in.window, lane, addresses_[lane], bytes, bytes);
-      });
+    if (all_at_once(c, in.window, bytes)) return;
+    for_lanes(c.mask, [&](int lane) {
+      const machine::Place place = machine::place_of(c, in.window, lane, addresses_[lane], bytes, bytes);
+      pointers_[lane] = place.pointer;
+      offsets_[lane] = place.offset;
+      ctas_[lane] = place.cta;
+      if (place.cta)
+        shared_ |= 1u << lane;
+      else if (place.is_global)
+        global_ |= 1u << lane;
+    });
+    one_cta_ = false;
   }
   std::byte* operator[](int lane) const { return pointers_[lane]; }
+
+  /// Tells the checker of reads or writes of these places.
+  void check(Context& c, const Decoded& in, bool reads, bool writes, check::Strength strength, U32 bytes) const {
+    const check::Site site = site_of(c, in);
+    const auto tell = [&](U32 cta, U32 mask) {
+      if (reads) c.checker->read_lanes(site, cta, mask, offsets_, bytes, strength);
+      if (writes) c.checker->write_lanes(site, cta, mask, offsets_, bytes, strength);
+    };
+    check_global(c, site, reads, writes, bytes);
+    if (shared_ && one_cta_) return tell(c.cta->rank, shared_);
+    for (U32 rest = shared_; rest; rest &= rest - 1) tell(ctas_[std::countr_zero(rest)]->rank, rest & (0 - rest));
+  }
 
  private:
   /// The usual case: everything lies in the block of global memory that was used last, or in the CTA's own shared memory.
@@ -67,17 +88,59 @@ class Pointers {
       const auto& block = c.cluster->recent;
       if (!block.contains(low, bytes) || !block.contains(high, bytes)) return false;
       for_lanes(c.mask, [&](int lane) { pointers_[lane] = reinterpret_cast<std::byte*>(addresses_[lane]); });
+      global_ = c.mask;
       return true;
     }
     const auto shared = c.cta->shared;
     if (low < machine::shared_base || high + bytes > shared.size()) return false;
-    for_lanes(c.mask, [&](int lane) { pointers_[lane] = shared.data() + addresses_[lane]; });
+    for_lanes(c.mask, [&](int lane) {
+      pointers_[lane] = shared.data() + addresses_[lane];
+      offsets_[lane] = static_cast<U32>(addresses_[lane]);
+    });
+    shared_ = c.mask;
     return true;
+  }
+
+  /// Of global memory only what has never been written is looked for. Lanes that follow each other count as one access.
+  void check_global(Context& c, check::Site site, bool reads, bool writes, U32 bytes) const {
+    const auto& recent = c.cluster->recent;
+    if (!global_ || (one_cta_ && (!recent.initialized || recent.initialized->is_complete()))) return;
+    for (U32 rest = global_; rest;) {
+      const int first = std::countr_zero(rest);
+      const auto address = reinterpret_cast<U64>(pointers_[first]);
+      U64 length = 0;
+      for (int lane = first; rest >> lane & 1 && pointers_[lane] == pointers_[first] + length;) {
+        length += bytes;
+        rest &= ~(1u << lane);
+        if (++lane == lanes) break;
+      }
+      if (reads) machine::check_global_read(*c.cluster, site, address, length);
+      if (writes) machine::note_global_write(*c.cluster, address, length);
+    }
   }
 
   U64 addresses_[lanes];
   std::byte* pointers_[lanes];
+  U32 offsets_[lanes];  // in shared memory, of the CTA's own or of ctas_
+  Cta* ctas_[lanes];
+  U32 shared_ = 0, global_ = 0;  // lanes
+  bool one_cta_ = true;
 };
+
+/// How a strong access orders others, in Decoded::flags beside Access.
+constexpr U32 order_shift = 4;
+check::Order order_of(const Decoded& in) { return static_cast<check::Order>(in.flags >> order_shift); }
+
+/// Synchronization through a variable, named by its place in the host's memory.
+void tell_strong(Context& c, const Decoded& in, const Pointers& at, bool reads) {
+  for (U32 rest = c.mask; rest; rest &= rest - 1) {
+    const auto key = reinterpret_cast<U64>(at[std::countr_zero(rest)]);
+    if (reads)
+      c.checker->strong_read(site_of(c, in), key, order_of(in));
+    else
+      c.checker->strong_write(site_of(c, in), key, order_of(in));
+  }
+}
 
 template <class T> T load_strong(const std::byte* at) {
   return __atomic_load_n(reinterpret_cast<const T*>(at), __ATOMIC_SEQ_CST);
@@ -90,11 +153,14 @@ template <class T> void store_strong(std::byte* at, T value) {
 
 /// A T in memory becomes an R in the register: extended as T's sign says.
 template <class T, class R> Next load(Context& c, const Decoded& in) {
-  const Pointers at(c, in, static_cast<U32>(sizeof(T)) * in.vector);
+  const U32 bytes = static_cast<U32>(sizeof(T)) * in.vector;
+  const Pointers at(c, in, bytes);
+  const bool is_strong = in.flags & strong;
+  if (c.checker) at.check(c, in, true, false, is_strong ? check::Strength::strong : check::Strength::weak, bytes);
   const auto one = [&](std::byte* d, std::size_t element) {
     for_lanes(c.mask, [&](int lane) {
       T value;
-      if (in.flags == strong)
+      if (is_strong)
         value = load_strong<T>(at[lane] + element * sizeof(T));
       else
         std::memcpy(&value, at[lane] + element * sizeof(T), sizeof(T));
@@ -107,8 +173,9 @@ template <class T, class R> Next load(Context& c, const Decoded& in) {
     for (std::size_t i = 0; i < in.list_size; ++i)
       if (const Source& to = c.program->lists[in.list_first + i]; to.exists()) one(c.target(to.offset), i);
   }
-  // Whoever polls memory lets others change it.
-  return in.flags == strong ? Next::yield : Next::next;
+  if (!is_strong) return Next::next;
+  if (c.checker) tell_strong(c, in, at, true);
+  return Next::yield;  // whoever polls memory lets others change it
 }
 
 template <class T> Handler load_into(int register_bits) {
@@ -131,8 +198,14 @@ Handler for_memory(Type type, auto make) {
   }
 }
 
-U32 access_of(const Binder& b) {
-  return b.has("volatile") || b.has("relaxed") || b.has("acquire") || b.has("release") || b.has("mmio") ? strong : weak;
+/// What the opcode says of ordering; atomics are strong whatever it says.
+U32 access_of(const Binder& b, bool is_atomic = false) {
+  const bool is_strong = is_atomic || b.which({"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"}) >= 0;
+  const check::Order order = b.has("acq_rel")   ? check::Order::acq_rel
+                             : b.has("acquire") ? check::Order::acquire
+                             : b.has("release") ? check::Order::release
+                                                : check::Order::relaxed;
+  return (is_strong ? strong : weak) | static_cast<U32>(order) << order_shift;
 }
 
 /// The elements of a vector operand must be as many as .v2 or .v4 says.
@@ -165,12 +238,18 @@ bool bind_ld(Binder& b) {
 // ---- st ----
 
 template <class T> Next store(Context& c, const Decoded& in) {
-  const Pointers at(c, in, static_cast<U32>(sizeof(T)) * in.vector);
+  const U32 bytes = static_cast<U32>(sizeof(T)) * in.vector;
+  const Pointers at(c, in, bytes);
+  const bool is_strong = in.flags & strong;
+  if (c.checker) {
+    at.check(c, in, false, true, is_strong ? check::Strength::strong : check::Strength::weak, bytes);
+    if (is_strong) tell_strong(c, in, at, false);
+  }
   const auto one = [&](const std::byte* from, std::size_t element, bool wide) {
     for_lanes(c.mask, [&](int lane) {
       // A narrow type may come from a register of 64 bits.
       const T value = wide ? static_cast<T>(read<U64>(from, lane)) : read<T>(from, lane);
-      if (in.flags == strong)
+      if (is_strong)
         store_strong<T>(at[lane] + element * sizeof(T), value);
       else
         std::memcpy(at[lane] + element * sizeof(T), &value, sizeof(T));
@@ -226,6 +305,10 @@ template <class T, class Operation> T update(std::byte* at, Operation&& operatio
 
 template <class T, class Operation> Next atomic(Context& c, const Decoded& in) {
   const Pointers at(c, in, sizeof(T));
+  if (c.checker) {
+    at.check(c, in, true, true, check::Strength::strong, sizeof(T));
+    tell_strong(c, in, at, false);
+  }
   const std::byte *b = c.source(in.s[1]), *e = c.source(in.s[in.s[2].exists() ? 2 : 1]);
   // One lane after the other: they may go to one place.
   for (U32 rest = c.mask; rest; rest &= rest - 1) {
@@ -234,6 +317,7 @@ template <class T, class Operation> Next atomic(Context& c, const Decoded& in) {
     const T old = update<T>(at[lane], [=](T memory) { return Operation{}(memory, x, y); });
     if (in.d != no_register) write<T>(c.target(in.d), lane, old);
   }
+  if (c.checker) tell_strong(c, in, at, true);
   return Next::yield;
 }
 
@@ -261,9 +345,11 @@ Handler float_addition(Type type) {
     case Type::f32: return atomic_handler<U32>([](U32 m, U32 x, U32) { return added(m, x); });
     case Type::f64: return atomic_handler<U64>([](U64 m, U64 x, U64) { return added(m, x); });
     case Type::f16:
-      return atomic_handler<std::uint16_t>([](std::uint16_t m, std::uint16_t x, std::uint16_t) { return half_sum<false>(m, x); });
+      return atomic_handler<std::uint16_t>(
+          [](std::uint16_t m, std::uint16_t x, std::uint16_t) { return half_sum<false>(m, x); });
     case Type::bf16:
-      return atomic_handler<std::uint16_t>([](std::uint16_t m, std::uint16_t x, std::uint16_t) { return half_sum<true>(m, x); });
+      return atomic_handler<std::uint16_t>(
+          [](std::uint16_t m, std::uint16_t x, std::uint16_t) { return half_sum<true>(m, x); });
     case Type::f16x2: return atomic_handler<U32>([](U32 m, U32 x, U32) { return pair_sum<false>(m, x); });
     case Type::bf16x2: return atomic_handler<U32>([](U32 m, U32 x, U32) { return pair_sum<true>(m, x); });
     default: return nullptr;
@@ -283,7 +369,9 @@ Handler atomic_of(const Binder& b) {
   return for_arithmetic(type, [=]<class T>(std::type_identity<T>) -> Handler {
     using Unsigned = std::make_unsigned_t<T>;
     switch (operation) {
-      case 0: return atomic_handler<T>([](T m, T x, T) { return static_cast<T>(static_cast<Unsigned>(m) + static_cast<Unsigned>(x)); });
+      case 0:
+        return atomic_handler<T>(
+            [](T m, T x, T) { return static_cast<T>(static_cast<Unsigned>(m) + static_cast<Unsigned>(x)); });
       case 1: return atomic_handler<T>([](T m, T x, T) { return std::min(m, x); });
       case 2: return atomic_handler<T>([](T m, T x, T) { return std::max(m, x); });
       case 3: return atomic_handler<T>([](T m, T x, T) { return static_cast<T>(m & x); });
@@ -304,6 +392,7 @@ bool bind_atomic(Binder& b, bool has_result) {
   b.address(0, operand++);
   b.source(1, operand++, b.type());
   if (b.has("cas")) b.source(2, operand++, b.type());
+  b.out.flags = access_of(b, true);
   // What follows is a cache policy.
   return b.handle(atomic_of(b));
 }

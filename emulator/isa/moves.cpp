@@ -140,12 +140,15 @@ bool bind_cvta(Binder& b) {
   const std::uint64_t tag = tag_of(b);
   if (tag == 0) return b.handle(move<std::uint64_t>);
   if (b.has("to"))
-    return b.handle(unary_handler<std::uint64_t, std::uint64_t>([](std::uint64_t x) { return x & ~machine::tag_mask; }));
+    return b.handle(
+        unary_handler<std::uint64_t, std::uint64_t>([](std::uint64_t x) { return x & ~machine::tag_mask; }));
   b.out.immediate = static_cast<std::int64_t>(tag);
   return b.handle([](Context& c, const Decoded& in) {
     std::byte* d = c.target(in.d);
     const std::byte* a = c.source(in.s[0]);
-    for_lanes(c.mask, [=](int lane) { write(d, lane, read<std::uint64_t>(a, lane) | static_cast<std::uint64_t>(in.immediate)); });
+    for_lanes(c.mask, [=](int lane) {
+      write(d, lane, read<std::uint64_t>(a, lane) | static_cast<std::uint64_t>(in.immediate));
+    });
     return Next::next;
   });
 }
@@ -177,9 +180,11 @@ template <class T> Next map_address(Context& c, const Decoded& in) {
     const T address = read<T>(a, lane);
     const auto to = read<std::uint32_t>(rank, lane);
     if (to >= c.cluster->ctas.size()) [[unlikely]]
-      machine::fail(machine::FaultKind::illegal_address, "mapa asks for CTA {} of a cluster of {}", to, c.cluster->ctas.size());
+      machine::fail(machine::FaultKind::illegal_address, "mapa asks for CTA {} of a cluster of {}", to,
+                    c.cluster->ctas.size());
     const T ranks = static_cast<T>(T{0xff} << shared_offset_bits);
-    write<T>(d, lane, static_cast<T>((address & static_cast<T>(~ranks)) | static_cast<T>(to + 1) << shared_offset_bits));
+    write<T>(d, lane,
+             static_cast<T>((address & static_cast<T>(~ranks)) | static_cast<T>(to + 1) << shared_offset_bits));
   });
   return Next::next;
 }

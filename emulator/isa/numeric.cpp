@@ -61,9 +61,9 @@ std::uint64_t encode(const Number& number, FloatFormat format, Rounding rounding
   if (number.kind == Number::Kind::nan) return format.nan();
   const std::uint64_t sign = number.negative ? format.sign() : 0;
   const bool to_largest = rounding == Rounding::zero || rounding == (number.negative ? Rounding::up : Rounding::down);
-  const std::uint64_t overflow = !format.has_infinity || finite ? format.largest()
+  const std::uint64_t overflow = !format.has_infinity || finite                         ? format.largest()
                                  : number.kind == Number::Kind::infinite || !to_largest ? format.infinity()
-                                                                                         : format.largest();
+                                                                                        : format.largest();
   if (number.kind == Number::Kind::infinite) return sign | overflow;
   if (number.mantissa == 0) return sign;
   const int power = number.exponent + 63;  // of the top bit
@@ -71,8 +71,8 @@ std::uint64_t encode(const Number& number, FloatFormat format, Rounding rounding
   const int exponent = std::max(power, 1 - format.bias());
   const int cut = 63 - format.mantissa_bits + (exponent - power);
   // The top bit counts as one step of the exponent, and a carry moves into it by itself.
-  const std::uint64_t result =
-      (static_cast<std::uint64_t>(exponent + format.bias() - 1) << format.mantissa_bits) + rounded(number, cut, rounding);
+  const std::uint64_t result = (static_cast<std::uint64_t>(exponent + format.bias() - 1) << format.mantissa_bits) +
+                               rounded(number, cut, rounding);
   return sign | (result > format.largest() ? overflow : result);
 }
 

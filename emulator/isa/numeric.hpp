@@ -46,8 +46,8 @@ struct Number {
 Number decode(std::uint64_t raw, FloatFormat format);
 /// The bits of `number`, rounded once. What is too large becomes infinity, or with `finite` the largest number. With `flush`
 /// what is subnormal before it is rounded becomes 0.
-std::uint64_t encode(const Number& number, FloatFormat format, Rounding rounding = Rounding::nearest, bool finite = false,
-                     bool flush = false);
+std::uint64_t encode(const Number& number, FloatFormat format, Rounding rounding = Rounding::nearest,
+                     bool finite = false, bool flush = false);
 /// The integer of `bits` bits, cut to its range. NaN has no say: the caller decides.
 std::uint64_t to_integer(const Number& number, Rounding rounding, int bits, bool is_signed);
 /// A whole number in the same format.

@@ -13,7 +13,8 @@ inline bool gather(Context& c, std::uint32_t lanes) {
   const std::uint32_t missing = lanes & c.warp->live & ~c.mask;
   if (missing == 0) return true;
   if (c.group->resumed == machine::Wait::lanes)
-    machine::fail(machine::FaultKind::hazard, "lanes {:#010x} must execute the instruction too, but their guard is false", missing);
+    machine::fail(machine::FaultKind::hazard,
+                  "lanes {:#010x} must execute the instruction too, but their guard is false", missing);
   c.group->wait = machine::Wait::lanes;
   c.group->lanes = lanes;
   c.group->address = c.group->value = 0;
@@ -23,7 +24,8 @@ inline bool gather(Context& c, std::uint32_t lanes) {
 inline bool gather_warp(Context& c) { return gather(c, c.warp->live); }
 
 /// The group waits, and the handler is called again with Group::resumed == `wait`.
-inline Next wait_for(Context& c, machine::Wait wait, std::uint64_t address, std::uint64_t value, std::uint32_t cta = 0) {
+inline Next wait_for(Context& c, machine::Wait wait, std::uint64_t address, std::uint64_t value,
+                     std::uint32_t cta = 0) {
   c.group->wait = wait;
   c.group->address = address;
   c.group->value = value;

@@ -11,7 +11,7 @@ namespace {
 
 void check_alignment(std::uint64_t address, std::uint32_t alignment, const char* window) {
   if (address & (alignment - 1)) [[unlikely]]
-    fail(FaultKind::misaligned_address, "{} address {:#x} is not a multiple of {}", window, address, alignment);
+    fail(FaultKind::misaligned_address, "misaligned: {} address {:#x} is not a multiple of {}", window, address, alignment);
 }
 
 }  // namespace
@@ -20,9 +20,9 @@ std::byte* global_pointer(Cluster& cluster, std::uint64_t address, std::uint64_t
   check_alignment(address, alignment, "global");
   if (!cluster.recent.contains(address, bytes)) [[unlikely]] {
     const GlobalMemory::Block block = cluster.grid->memory->find(address);
-    if (block.bytes == 0) fail(FaultKind::illegal_address, "{} bytes at {:#x} lie in no allocation", bytes, address);
+    if (block.bytes == 0) fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} lie in no allocation", bytes, address);
     if (!block.contains(address, bytes))
-      fail(FaultKind::illegal_address, "{} bytes at {:#x} leave their allocation of {} bytes at {:#x}", bytes, address,
+      fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} leave their allocation of {} bytes at {:#x}", bytes, address,
            block.bytes, block.address);
     cluster.recent = block;
   }
@@ -38,11 +38,12 @@ SharedLocation locate_shared(Cta& cta, std::uint32_t address, std::uint32_t byte
       fail(FaultKind::illegal_address, "shared address {:#x} is of CTA {} of a cluster of {}", address, rank - 1,
            cta.cluster->ctas.size());
     target = &cta.cluster->ctas[rank - 1];
-    if (target->live_warps == 0) [[unlikely]]
+    // The checker, if there is one, reports it with all that it knows; the memory is still there.
+    if (target->live_warps == 0 && !cta.cluster->checker) [[unlikely]]
       fail(FaultKind::hazard, "shared memory of CTA {} of the cluster is accessed after it has exited", rank - 1);
   }
   if (offset < shared_base || offset + bytes > target->shared.size()) [[unlikely]]
-    fail(FaultKind::illegal_address, "{} bytes at shared address {:#x} lie outside of the CTA's [{:#x}, {:#x})", bytes,
+    fail(FaultKind::illegal_address, "out of bounds: {} bytes at shared address {:#x} lie outside of the CTA's [{:#x}, {:#x})", bytes,
          address, shared_base, target->shared.size());
   return {target, offset};
 }
@@ -54,8 +55,8 @@ std::uint32_t shared_address(Window window, std::uint64_t address) {
   return static_cast<std::uint32_t>(address & ~tag_mask);
 }
 
-std::byte* pointer_to(isa::Context& c, Window window, int lane, std::uint64_t address, std::uint32_t bytes,
-                      std::uint32_t alignment) {
+Place place_of(isa::Context& c, Window window, int lane, std::uint64_t address, std::uint32_t bytes,
+               std::uint32_t alignment) {
   if (window == Window::generic) {
     const std::uint64_t tag = address & tag_mask;
     if (tag == 0) {
@@ -73,24 +74,24 @@ std::byte* pointer_to(isa::Context& c, Window window, int lane, std::uint64_t ad
     case Window::shared_cta:
     case Window::shared_cluster: {
       const SharedLocation at = locate_shared(*c.cta, static_cast<std::uint32_t>(address), bytes, alignment);
-      return at.cta->shared.data() + at.offset;
+      return {at.cta->shared.data() + at.offset, at.cta, at.offset};
     }
     case Window::local: {
       check_alignment(address, alignment, "local");
       const std::uint64_t size = c.program->function->local_bytes;
       if (address > size || bytes > size - address)
-        fail(FaultKind::illegal_address, "{} bytes at local address {:#x} leave the frame of {} bytes", bytes, address,
+        fail(FaultKind::illegal_address, "out of bounds: {} bytes at local address {:#x} leave the frame of {} bytes", bytes, address,
              size);
-      return c.warp->local + static_cast<std::uint64_t>(lane) * size + address;
+      return {c.warp->local + static_cast<std::uint64_t>(lane) * size + address};
     }
     case Window::param: {
       check_alignment(address, alignment, "param");
       const std::uint64_t size = c.grid->params.size();
       if (address > size || bytes > size - address)
-        fail(FaultKind::illegal_address, "{} bytes at {:#x} leave the parameters, {} bytes", bytes, address, size);
-      return c.grid->params.data() + address;
+        fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} leave the parameters, {} bytes", bytes, address, size);
+      return {c.grid->params.data() + address};
     }
-    default: return global_pointer(*c.cluster, address, bytes, alignment);
+    default: return {global_pointer(*c.cluster, address, bytes, alignment), nullptr, 0, true};
   }
 }
 
@@ -108,13 +109,44 @@ const TensorMap& TensorMapCache::keep(const std::byte* blob, const TensorMap& ma
   return entry.map;
 }
 
-std::byte* AsyncGlobal::check(const async::GlobalRows& rows) {
+namespace {
+
+/// The block that holds the bytes; it becomes the recent one.
+const GlobalMemory::Block& block_of(Cluster& cluster, std::uint64_t address, std::uint64_t bytes) {
+  if (!cluster.recent.contains(address, bytes)) cluster.recent = cluster.grid->memory->find(address);
+  return cluster.recent;
+}
+
+}  // namespace
+
+void note_global_write(Cluster& cluster, std::uint64_t address, std::uint64_t bytes) {
+  const GlobalMemory::Block& block = block_of(cluster, address, bytes);
+  if (block.initialized) block.initialized->set(address - block.address, bytes);
+}
+
+void check_global_read(Cluster& cluster, check::Site site, std::uint64_t address, std::uint64_t bytes) {
+  const GlobalMemory::Block& block = block_of(cluster, address, bytes);
+  if (!block.initialized) return;
+  if (const auto missing = block.initialized->find_unset(address - block.address, bytes))
+    cluster.checker->report(check::Hazard::uninitialized_read, site, 0, [&] {
+      return fmt::format("reads uninitialized global memory, byte {} of the {} bytes allocated at {:#x}", *missing, block.bytes,
+                         block.address);
+    });
+}
+
+std::byte* AsyncGlobal::access(const async::GlobalRows& rows, bool reads, bool writes) {
   // The rows ascend: if the first and the last are in one block, all are.
   std::byte* first = global_pointer(cluster_, rows.address, rows.row_bytes, 1);
   if (rows.rows > 1) {
     const std::uint64_t last = rows.address + (rows.rows - 1) * rows.stride;
     if (!cluster_.recent.contains(last, rows.row_bytes)) global_pointer(cluster_, last, rows.row_bytes, 1);
   }
+  if (cluster_.checker && cluster_.recent.initialized && !cluster_.recent.initialized->is_complete())
+    for (std::uint64_t i = 0; i < rows.rows; ++i) {
+      const std::uint64_t address = rows.address + i * rows.stride;
+      if (reads) check_global_read(cluster_, site_, address, rows.row_bytes);
+      if (writes) note_global_write(cluster_, address, rows.row_bytes);
+    }
   return first;
 }
 

@@ -28,23 +28,29 @@ std::uint64_t GlobalMemory::allocate(std::uint64_t bytes) {
   if (huge) madvise(memory, bytes, MADV_HUGEPAGE);
   std::memset(memory, poison, bytes);
   const auto address = reinterpret_cast<std::uint64_t>(memory);
-  blocks_[address] = {{address, bytes}, true};
+  auto initialized = std::make_unique<InitializedBytes>(bytes);
+  blocks_[address] = {{address, bytes, initialized.get()}, std::move(initialized)};
   return address;
 }
 
 void GlobalMemory::adopt(void* host, std::uint64_t bytes) {
   const auto address = reinterpret_cast<std::uint64_t>(host);
-  blocks_[address] = {{address, bytes}, false};
+  blocks_[address] = {{address, bytes}, nullptr};
 }
 
 void GlobalMemory::release(std::uint64_t address) {
   const auto at = blocks_.find(address);
   if (at == blocks_.end()) return;
-  if (at->second.owned) std::free(pointer(address));
+  if (at->second.initialized) std::free(pointer(address));
   blocks_.erase(at);
 }
 
+void GlobalMemory::note_written(std::uint64_t address, std::uint64_t bytes) {
+  if (const Block block = find(address); block.initialized) block.initialized->set(address - block.address, bytes);
+}
+
 void GlobalMemory::copy_in(std::uint64_t address, const void* from, std::uint64_t bytes) {
+  note_written(address, bytes);
   std::memmove(pointer(address), from, bytes);
 }
 void GlobalMemory::copy_out(void* to, std::uint64_t address, std::uint64_t bytes) {
@@ -52,12 +58,20 @@ void GlobalMemory::copy_out(void* to, std::uint64_t address, std::uint64_t bytes
 }
 void GlobalMemory::copy_within(std::uint64_t to, std::uint64_t from, std::uint64_t bytes) {
   std::memmove(pointer(to), pointer(from), bytes);
+  const Block source = find(from), target = find(to);
+  if (!target.initialized) return;
+  if (source.initialized)
+    target.initialized->copy(to - target.address, *source.initialized, from - source.address, bytes);
+  else
+    target.initialized->set(to - target.address, bytes);
 }
 void GlobalMemory::fill(std::uint64_t address, std::uint8_t value, std::uint64_t bytes) {
   std::memset(pointer(address), value, bytes);
+  note_written(address, bytes);
 }
 void GlobalMemory::invalidate(std::uint64_t address, std::uint64_t bytes) {
   std::memset(pointer(address), poison, bytes);
+  if (const Block block = find(address); block.initialized) block.initialized->clear(address - block.address, bytes);
 }
 
 GlobalMemory::Block GlobalMemory::find(std::uint64_t address) const {

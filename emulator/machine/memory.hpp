@@ -3,6 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
+
+#include "machine/initialized.hpp"
 
 namespace emu {
 
@@ -12,6 +15,7 @@ class GlobalMemory {
  public:
   struct Block {
     std::uint64_t address = 0, bytes = 0;
+    InitializedBytes* initialized = nullptr;  // null: all of it, since the host may write it unseen
     bool contains(std::uint64_t at, std::uint64_t size) const {
       return at - address < bytes && size <= bytes - (at - address);
     }
@@ -43,8 +47,9 @@ class GlobalMemory {
  private:
   struct Owned {
     Block block;
-    bool owned = false;
+    std::unique_ptr<InitializedBytes> initialized;  // null: the memory is the host's
   };
+  void note_written(std::uint64_t address, std::uint64_t bytes);
   std::map<std::uint64_t, Owned> blocks_;
 };
 

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 #include <map>
 #include <stdexcept>
+#include <unordered_map>
 #include <utility>
 
 #include "isa/binder.hpp"
+#include "isa/checks.hpp"
 #include "machine/windows.hpp"
 #include "ptx/analysis.hpp"
 
@@ -78,7 +80,7 @@ class Decoder final : public isa::Binder::Environment {
   std::vector<Source>& lists() override { return program_->lists; }
 
   std::uint32_t wgmma(const async::WgmmaKind& kind) override {
-    program_->wgmmas.push_back({kind, {}, {}});
+    program_->wgmmas.push_back({kind, static_cast<std::uint32_t>(roles_.size()), {}, {}, {}, {}});
     wgmmas_.push_back(static_cast<ptx::Index>(roles_.size()));
     return static_cast<std::uint32_t>(wgmmas_.size()) - 1;
   }
@@ -169,6 +171,43 @@ class Decoder final : public isa::Binder::Environment {
         (l < site.kind.accumulator_registers() ? site.accumulators : site.a)
             .push_back(program_->lists[decoded.list_first + l].offset);
     }
+    find_touches(offset_of);
+  }
+
+  /// Instructions that read or write registers of wgmmas get a handler that checks that first.
+  template <class OffsetOf> void find_touches(OffsetOf&& offset_of) {
+    std::unordered_map<std::uint32_t, std::uint32_t> slots;  // by offset in the register file
+    for (WgmmaSite& site : program_->wgmmas) {
+      const auto number = [&](const std::vector<std::uint32_t>& offsets, std::vector<std::uint32_t>& numbers) {
+        for (const std::uint32_t offset : offsets)
+          numbers.push_back(slots.try_emplace(offset, static_cast<std::uint32_t>(slots.size())).first->second);
+      };
+      number(site.accumulators, site.accumulator_slots);
+      number(site.a, site.a_slots);
+    }
+    program_->wgmma_slots = static_cast<std::uint32_t>(slots.size());
+    if (slots.empty()) return;
+    std::size_t next_wgmma = 0;
+    for (std::uint32_t i = 0; i < program_->code.size(); ++i) {
+      if (next_wgmma < wgmmas_.size() && wgmmas_[next_wgmma] == i) {
+        ++next_wgmma;
+        continue;
+      }
+      RegisterTouch touch;
+      for (const auto& item : roles_.of(i)) {
+        if (ptx::slot_class_of(function_.registers[item.reg].type) != ptx::SlotClass::word) continue;
+        const auto slot = slots.find(offset_of(item.reg));
+        if (slot == slots.end()) continue;
+        (item.role == ptx::RegisterRoles::Role::read ? touch.reads : touch.writes).push_back(slot->second);
+      }
+      if (touch.reads.empty() && touch.writes.empty()) continue;
+      Decoded& decoded = program_->code[i];
+      touch.handler = decoded.handler;
+      touch.is_move = module_.opcode_of(function_.instructions[i]).name() == "mov";
+      decoded.handler = isa::check_registers;
+      decoded.touch = static_cast<std::uint32_t>(program_->touches.size());
+      program_->touches.push_back(std::move(touch));
+    }
   }
 
   const ptx::Module& module_;
@@ -190,6 +229,8 @@ std::string Program::describe(std::uint32_t pc) const {
   const ptx::Instruction& instruction = function->instructions[pc];
   return fmt::format("{}: {}", module->place_of(instruction), module->text_of(instruction));
 }
+
+std::string Program::place(std::uint32_t pc) const { return module->place_of(function->instructions[pc]); }
 
 std::shared_ptr<LoadedModule> LoadedModule::load(const std::string& text, GlobalMemory& memory) {
   std::shared_ptr<LoadedModule> loaded(new LoadedModule(ptx::Module::parse(text), memory));

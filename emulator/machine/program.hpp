@@ -20,7 +20,16 @@ namespace emu::machine {
 /// A wgmma instruction: offsets in the register file of its accumulators, and of A if that is in registers.
 struct WgmmaSite {
   async::WgmmaKind kind;
+  std::uint32_t where = 0;  // its instruction
   std::vector<std::uint32_t> accumulators, a;
+  std::vector<std::uint32_t> accumulator_slots, a_slots;  // for the checks: numbers below Program::wgmma_slots
+};
+
+/// An instruction that is no wgmma and touches registers of one: for the checks.
+struct RegisterTouch {
+  isa::Handler handler = nullptr;  // its own
+  std::vector<std::uint32_t> reads, writes;
+  bool is_move = false;  // compilers move operands of inline assembly about, between a wgmma.fence and its wgmma too
 };
 
 /// One kernel, ready to execute.
@@ -31,6 +40,8 @@ struct Program {
   std::vector<std::byte> constants;
   std::vector<isa::Source> lists;
   std::vector<WgmmaSite> wgmmas;
+  std::vector<RegisterTouch> touches;
+  std::uint32_t wgmma_slots = 0;
   std::vector<ptx::SpecialRegister> specials;  // lane arrays behind the registers, 256 bytes apart
   std::uint32_t register_bytes = 0;            // of a warp, without the specials
   std::uint32_t registers = 0;                 // of 32 bits for a thread, an estimate
@@ -42,6 +53,8 @@ struct Program {
   }
   /// "gemm.cuh:120: wgmma.fence.sync.aligned" of an instruction.
   std::string describe(std::uint32_t pc) const;
+  /// "gemm.cuh:120".
+  std::string place(std::uint32_t pc) const;
 };
 
 /// A device variable.

@@ -110,6 +110,7 @@ bool is_over(const Warp& warp, const Group& group) {
     case Wait::barrier: return cta.barriers[group.address].completed > group.value;
     case Wait::cluster: return cta.cluster->barrier_completed > group.value;
     case Wait::wgmma: return cta.warpgroups[warp.number / 4].completed >= group.value;
+    case Wait::registers: return cta.free_registers >= group.value;
   }
   return true;
 }
@@ -165,16 +166,16 @@ class Runner {
     context_.cluster = &cluster;
     context_.grid = cluster.grid;
     context_.program = cluster.grid->program;
+    context_.checker = cluster.checker.get();
     context_.bases[1] = const_cast<std::byte*>(context_.program->constants.data());
     code_ = context_.program->code.data();
   }
 
-  /// Whether the warp did anything.
-  bool run(Warp& warp) {
+  /// Whether the warp did anything. At most `left` instructions.
+  bool run(Warp& warp, int left) {
     context_.warp = &warp;
     context_.cta = warp.cta;
     context_.bases[0] = warp.registers;
-    int left = warp_quantum;
     bool did = false, rotate = false;
     while (left > 0 && warp.live) {
       Group* group = pick(warp, rotate);
@@ -240,6 +241,15 @@ class Runner {
   std::uint32_t pc_ = 0;
 };
 
+/// A pseudo-random number: xorshift, multiplied.
+std::uint64_t draw(Cluster& cluster) {
+  std::uint64_t& x = cluster.random;
+  x ^= x >> 12;
+  x ^= x << 25;
+  x ^= x >> 27;
+  return (x * 0x2545f4914f6cdd1d) >> 32;
+}
+
 std::string where(const Grid& grid, const Cta& cta, const Warp& warp, std::uint32_t pc) {
   return fmt::format("{}, CTA ({}, {}, {}), warp {}: {}", grid.program->function->name, cta.index[0], cta.index[1],
                      cta.index[2], warp.number, grid.program->describe(pc));
@@ -258,6 +268,7 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
   const bool fresh = cluster.grid != &grid;
   cluster.grid = &grid;
   cluster.number = number;
+  cluster.random = (grid.options.seed + 1) * 0x9e3779b97f4a7c15 ^ (number + 1) * 0xbf58476d1ce4e5b9;
   cluster.ctas.resize(size);
   cluster.arrived_threads = 0;
   cluster.live_threads = size * static_cast<std::uint32_t>(grid.block.volume());
@@ -284,6 +295,8 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
     if (local_bytes) std::memset(cta.local_memory.get(), 0xff, warps * local_bytes);
     cta.barriers = {};
     cta.live_warps = warps;
+    cta.free_registers = 0;
+    cta.mbarriers.clear();
     cta.warpgroups.assign((warps + 3) / 4, {});
     cta.warps.resize(warps);
     for (std::uint32_t w = 0; w < warps; ++w) {
@@ -299,9 +312,23 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
       warp.uncommitted.clear();
       warp.wgmma_groups = 0;
       warp.bulk_groups = {};
+      warp.small_copy_groups = 0;
+      warp.small_copies.clear();
+      warp.issued.clear();
+      warp.in_flight = check::RegistersInFlight(program.wgmma_slots);
+      warp.unfenced = check::UnfencedRegisters(program.wgmma_slots);
+      warp.registers_per_thread = grid.registers_per_thread;
       write_specials(warp);
     }
   }
+  if (!grid.options.checks) return;
+  if (!cluster.checker)
+    cluster.checker = std::make_unique<check::Checker>(
+        grid.reports, check::Names{std::string(program.function->name),
+                                   [&program](std::uint32_t pc) { return program.place(pc); }, 0});
+  std::vector<std::array<std::uint32_t, 3>> indices;
+  for (const Cta& cta : cluster.ctas) indices.push_back(cta.index);
+  cluster.checker->start_cluster({size, warps, grid.shared_bytes()}, indices);
 }
 
 Progress run(Cluster& cluster) {
@@ -309,12 +336,23 @@ Progress run(Cluster& cluster) {
   Grid& grid = *cluster.grid;
   for (int round = 0; round < rounds; ++round) {
     bool did = false, live = false;
-    for (Cta& cta : cluster.ctas) {
+    const bool random = grid.options.random_priorities;
+    const auto ctas = cluster.ctas.size();
+    // Random priorities: from another warp on each round, short turns, and now and then none.
+    const std::size_t first_cta = random ? draw(cluster) % ctas : 0;
+    for (std::size_t i = 0; i < ctas; ++i) {
+      Cta& cta = cluster.ctas[(first_cta + i) % ctas];
       if (cta.live_warps == 0) continue;
-      for (Warp& warp : cta.warps) {
+      const std::size_t warps = cta.warps.size(), first_warp = random ? draw(cluster) % warps : 0;
+      for (std::size_t w = 0; w < warps; ++w) {
+        Warp& warp = cta.warps[(first_warp + w) % warps];
         if (warp.live == 0) continue;
+        if (random && draw(cluster) % 4 == 0) {
+          did = true;
+          continue;
+        }
         try {
-          did |= runner.run(warp);
+          did |= runner.run(warp, random ? 1 + static_cast<int>(draw(cluster) % 64) : warp_quantum);
         } catch (const Fault& fault) {
           throw Fault(fault.kind, fmt::format("{}\n  {}", where(grid, cta, warp, runner.pc()), fault.what()));
         }
@@ -365,6 +403,9 @@ std::string describe_waits(const Cluster& cluster) {
                                cluster.live_threads);
             break;
           case Wait::wgmma: what = "a wgmma group that the other warps of its warpgroup have not committed"; break;
+          case Wait::registers:
+            what = fmt::format("{} registers, setmaxnreg's pool has {}", group.value, cta.free_registers);
+            break;
           case Wait::none: what = "nothing"; break;
         }
         text +=

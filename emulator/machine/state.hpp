@@ -10,10 +10,13 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "async/copy.hpp"
 #include "async/wgmma.hpp"
+#include "check/checker.hpp"
+#include "check/registers.hpp"
 #include "isa/handler.hpp"
 #include "machine/fault.hpp"
 #include "machine/memory.hpp"
@@ -33,6 +36,7 @@ struct Dim3 {
 struct Options {
   int threads = 1;  // of the host
   int sm_count = 132;
+  bool checks = true;
   bool late_loads = false, late_mma = false, late_stores = false;
   bool random_priorities = false;
   std::uint64_t seed = 0;
@@ -41,11 +45,12 @@ struct Options {
 /// Why a group of lanes does not run.
 enum class Wait : std::uint8_t {
   none,
-  lanes,     // until all lanes of `lanes` that live have come to the same instruction
-  mbarrier,  // until the phase of the mbarrier at `address` (of CTA `cta`) is not `value`
-  barrier,   // until barrier `address` of the CTA has completed more than `value` times
-  cluster,   // until the cluster's barrier has completed more than `value` times
-  wgmma,     // until `value` wgmma groups of the warpgroup are complete
+  lanes,      // until all lanes of `lanes` that live have come to the same instruction
+  mbarrier,   // until the phase of the mbarrier at `address` (of CTA `cta`) is not `value`
+  barrier,    // until barrier `address` of the CTA has completed more than `value` times
+  cluster,    // until the cluster's barrier has completed more than `value` times
+  wgmma,      // until `value` wgmma groups of the warpgroup are complete
+  registers,  // until the CTA's pool has `value` registers
 };
 
 /// Lanes of a warp that are at the same instruction.
@@ -59,11 +64,19 @@ struct Group {
   std::uint64_t address = 0, value = 0;
 };
 
-/// A bulk store on its way.
+/// A bulk store that its thread has not waited for.
 struct BulkStore {
   std::uint32_t group = 0;            // the number of the thread's bulk group that it belongs to
-  std::function<void()> read, write;  // shared memory to a buffer; the buffer to global memory
-  bool has_read = false;
+  std::function<void()> read, write;  // shared memory to a buffer, the buffer to global memory; null when that is done
+  check::Epoch epoch;
+
+  void finish_reading() {
+    if (read) std::exchange(read, nullptr)();
+  }
+  void finish() {
+    finish_reading();
+    if (write) std::exchange(write, nullptr)();
+  }
 };
 
 /// A wgmma that has been issued.
@@ -87,19 +100,42 @@ struct Warp {
   std::uint64_t wgmma_groups = 0;  // committed
 
   std::array<std::uint32_t, 32> bulk_groups{};  // committed by each thread
-  std::deque<BulkStore> bulk_stores[32];        // only what is late
+  std::deque<BulkStore> bulk_stores[32];
+  struct SmallCopy {
+    std::uint32_t group;
+    check::Epoch epoch;
+  };
+  std::uint32_t small_copy_groups = 0;  // cp.async: committed by the warp
+  std::deque<SmallCopy> small_copies;   // that it has not waited for
+
+  // What the checks know of the registers of wgmma.
+  check::RegistersInFlight in_flight;
+  check::UnfencedRegisters unfenced;
+  struct IssuedWgmma {
+    std::uint64_t group;
+    const WgmmaSite* site;
+  };
+  std::deque<IssuedWgmma> issued;
 
   std::byte* local = nullptr;  // of lane 0; lanes lie Program::function->local_bytes apart
 };
 
 /// The wgmma groups of four warps.
 struct Warpgroup {
-  struct CommittedGroup {
+  struct StepGroup {
     std::vector<PendingWgmma> steps;
     std::uint32_t warps = 0;  // that have committed it
+    check::Knowledge issue;   // of all warps when they issued it
   };
-  std::deque<CommittedGroup> groups;  // from number `completed` on
+  std::deque<StepGroup> groups;  // from number `completed` on
   std::uint64_t completed = 0;
+  std::array<check::Epoch, 64> epochs{};  // of the last groups, by their number modulo 64
+
+  /// The group with that number, which is not complete.
+  StepGroup& group(std::uint64_t number) {
+    while (groups.size() <= number - completed) groups.emplace_back();
+    return groups[number - completed];
+  }
 };
 
 /// A CTA's named barrier (PTX ISA: bar, barrier).
@@ -119,6 +155,8 @@ struct Cta {
   std::vector<Warpgroup> warpgroups;
   std::array<NamedBarrier, 16> barriers{};
   std::uint32_t live_warps = 0;
+  std::uint32_t free_registers = 0;      // of the pool that setmaxnreg fills and takes from
+  std::vector<std::uint32_t> mbarriers;  // offsets of those that were initialized, for the checks
 
   // The memory behind the spans; kept from one cluster to the next.
   struct Free {
@@ -152,6 +190,8 @@ struct Cluster {
   std::deque<std::function<void()>> late;  // copies into shared memory that have not landed yet
   GlobalMemory::Block recent;              // of global memory
   TensorMapCache tensor_maps;
+  std::unique_ptr<check::Checker> checker;  // null: no checks
+  std::uint64_t random = 0;                 // state of what is drawn
 };
 
 struct Grid {
@@ -160,6 +200,7 @@ struct Grid {
   Dim3 grid, block, cluster;
   std::vector<std::byte> params;
   std::uint32_t dynamic_shared = 0;
+  std::uint32_t registers_per_thread = 0;  // at the start
   Options options;
   std::uint64_t id = 0;
 
@@ -174,7 +215,8 @@ struct Grid {
   std::atomic<bool> stopped{false};
   std::mutex mutex;
   FaultKind fault = FaultKind::trap;
-  std::string report;  // empty: no fault
+  std::string report;      // empty: no fault
+  check::Reports reports;  // of the checks
 };
 
 // ---- Memory, as handlers see it ----
@@ -189,21 +231,32 @@ struct SharedLocation {
 SharedLocation locate_shared(Cta& cta, std::uint32_t address, std::uint32_t bytes, std::uint32_t alignment);
 /// The address in the shared window that `address` is; a fault if it is a generic one of another window.
 std::uint32_t shared_address(isa::Window window, std::uint64_t address);
-/// The pointer to what `lane` of `warp` reaches at `address` of the window.
-std::byte* pointer_to(isa::Context& c, isa::Window window, int lane, std::uint64_t address, std::uint32_t bytes,
-                      std::uint32_t alignment);
+/// What `lane` of the warp reaches at `address` of the window: in shared memory, of which CTA and where.
+struct Place {
+  std::byte* pointer;
+  Cta* cta = nullptr;
+  std::uint32_t offset = 0;
+  bool is_global = false;
+};
+Place place_of(isa::Context& c, isa::Window window, int lane, std::uint64_t address, std::uint32_t bytes,
+               std::uint32_t alignment);
 
-/// Global memory for the asynchronous operations of a cluster.
+/// Notes that bytes of global memory are written, or reports that bytes are read that never were. For the checks.
+void note_global_write(Cluster& cluster, std::uint64_t address, std::uint64_t bytes);
+void check_global_read(Cluster& cluster, check::Site site, std::uint64_t address, std::uint64_t bytes);
+
+/// Global memory for an asynchronous operation of a cluster, issued at `site`.
 class AsyncGlobal final : public async::GlobalAccess {
  public:
-  explicit AsyncGlobal(Cluster& cluster) : cluster_(cluster) {}
-  const std::byte* read(const async::GlobalRows& rows) override { return check(rows); }
-  std::byte* write(const async::GlobalRows& rows) override { return check(rows); }
-  std::byte* update(const async::GlobalRows& rows) override { return check(rows); }
+  AsyncGlobal(Cluster& cluster, check::Site site) : cluster_(cluster), site_(site) {}
+  const std::byte* read(const async::GlobalRows& rows) override { return access(rows, true, false); }
+  std::byte* write(const async::GlobalRows& rows) override { return access(rows, false, true); }
+  std::byte* update(const async::GlobalRows& rows) override { return access(rows, true, true); }
 
  private:
-  std::byte* check(const async::GlobalRows& rows);
+  std::byte* access(const async::GlobalRows& rows, bool reads, bool writes);
   Cluster& cluster_;
+  check::Site site_;
 };
 
 // ---- Synchronization ----
@@ -213,10 +266,27 @@ void complete_transactions(const SharedLocation& barrier, std::uint32_t bytes);
 /// Ends the phase of a barrier if all have arrived.
 void complete_if_full(Cta& cta, NamedBarrier& barrier);
 void complete_cluster_if_full(Cluster& cluster);
-/// Lanes exit: what that means for barriers.
-void exit_lanes(Warp& warp, std::uint32_t lanes);
+/// Lanes exit at instruction `where`: what that means for barriers, and for what they have not waited for.
+void exit_lanes(Warp& warp, std::uint32_t lanes, std::uint32_t where);
+/// Calls each(first, last) for the runs of steps [first, last) of one kind on the same accumulators.
+template <class Each> void for_runs(const std::vector<PendingWgmma>& steps, Each&& each) {
+  for (std::size_t first = 0, i = 0; i < steps.size(); ++i) {
+    const bool goes_on = i + 1 < steps.size() && steps[i + 1].site->kind == steps[i].site->kind &&
+                         steps[i + 1].site->accumulators == steps[i].site->accumulators;
+    if (goes_on) continue;
+    each(first, i + 1);
+    first = i + 1;
+  }
+}
 /// Executes the wgmma groups of the warpgroup that all four warps have committed, up to number `upto` (exclusive).
 void run_wgmmas(Cta& cta, Warpgroup& warpgroup, std::uint64_t upto);
+
+// ---- Checks ----
+
+inline check::SharedAddress shared_address_of(const SharedLocation& at) { return {at.cta->rank, at.offset}; }
+inline check::Site site_of(const Warp& warp, std::uint32_t where) {
+  return {warp.cta->rank * static_cast<std::uint32_t>(warp.cta->warps.size()) + warp.number, where};
+}
 
 // ---- Execution ----
 

@@ -12,8 +12,10 @@ void complete_transactions(const SharedLocation& barrier, std::uint32_t bytes) {
   std::byte* at = barrier.cta->shared.data() + barrier.offset;
   Mbarrier state = Mbarrier::load(at);
   state.transactions -= static_cast<std::int32_t>(bytes);
-  state.complete();
+  const bool completes = state.complete();
   state.store(at);
+  check::Checker* checker = barrier.cta->cluster->checker.get();
+  if (completes && checker) checker->mbarrier_complete(shared_address_of(barrier));
 }
 
 void complete_if_full(Cta& cta, NamedBarrier& barrier) {
@@ -23,48 +25,55 @@ void complete_if_full(Cta& cta, NamedBarrier& barrier) {
   barrier.result_votes = std::exchange(barrier.votes, 0);
   barrier.result_voters = std::exchange(barrier.voters, 0);
   ++barrier.completed;
+  if (cta.cluster->checker)
+    cta.cluster->checker->barrier_complete(cta.rank, static_cast<std::uint32_t>(&barrier - cta.barriers.data()));
 }
 
 void complete_cluster_if_full(Cluster& cluster) {
   if (cluster.arrived_threads == 0 || cluster.arrived_threads < cluster.live_threads) return;
   cluster.arrived_threads = 0;
   ++cluster.barrier_completed;
+  if (cluster.checker) cluster.checker->cluster_complete();
 }
 
-void exit_lanes(Warp& warp, std::uint32_t lanes) {
+void exit_lanes(Warp& warp, std::uint32_t lanes, std::uint32_t where) {
   Cta& cta = *warp.cta;
+  Cluster& cluster = *cta.cluster;
+  check::Checker* checker = cluster.checker.get();
+  if (checker) checker->thread_exit(site_of(warp, where), lanes);
   warp.live &= ~lanes;
-  cta.cluster->live_threads -= static_cast<std::uint32_t>(std::popcount(lanes));
-  for (std::uint32_t rest = lanes; rest; rest &= rest - 1)
-    for (BulkStore& store : warp.bulk_stores[std::countr_zero(rest)]) {
-      if (!store.has_read) store.read();
-      store.write();
-    }
-  for (std::uint32_t rest = lanes; rest; rest &= rest - 1) warp.bulk_stores[std::countr_zero(rest)].clear();
+  cluster.live_threads -= static_cast<std::uint32_t>(std::popcount(lanes));
+  for (std::uint32_t rest = lanes; rest; rest &= rest - 1) {
+    auto& stores = warp.bulk_stores[std::countr_zero(rest)];
+    for (BulkStore& store : stores) store.finish();
+    stores.clear();
+  }
   if (warp.live == 0) {
     --cta.live_warps;
+    cta.free_registers += warp.registers_per_thread * 32;
     for (NamedBarrier& barrier : cta.barriers) complete_if_full(cta, barrier);
+    if (cta.live_warps == 0 && checker) {
+      for (const std::uint32_t offset : cta.mbarriers)
+        checker->mbarrier_at_exit({cta.rank, offset}, Mbarrier::load(cta.shared.data() + offset).transactions, where);
+      checker->cta_exit(cta.rank, where);
+    }
   }
-  complete_cluster_if_full(*cta.cluster);
+  complete_cluster_if_full(cluster);
 }
 
 void run_wgmmas(Cta& cta, Warpgroup& warpgroup, std::uint64_t upto) {
   while (warpgroup.completed < upto && !warpgroup.groups.empty() && warpgroup.groups.front().warps == 4) {
     const std::vector<PendingWgmma>& steps = warpgroup.groups.front().steps;
-    const auto first = static_cast<std::size_t>(&warpgroup - cta.warpgroups.data()) * 4;
+    const auto warp = static_cast<std::size_t>(&warpgroup - cta.warpgroups.data()) * 4;
     async::WgmmaRegisters registers;
-    for (std::size_t w = 0; w < 4; ++w) registers.files[w] = cta.warps[first + w].registers;
+    for (std::size_t w = 0; w < 4; ++w) registers.files[w] = cta.warps[warp + w].registers;
     std::vector<async::WgmmaStep> run;
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-      run.push_back(steps[i].step);
-      // Steps of one kind on the same accumulators are executed in one call.
-      const bool goes_on = i + 1 < steps.size() && steps[i + 1].site->kind == steps[i].site->kind &&
-                           steps[i + 1].site->accumulators == steps[i].site->accumulators;
-      if (goes_on) continue;
-      registers.accumulators = steps[i].site->accumulators;
-      async::execute(steps[i].site->kind, run, registers, cta.shared);
+    for_runs(steps, [&](std::size_t first, std::size_t last) {
       run.clear();
-    }
+      for (std::size_t i = first; i < last; ++i) run.push_back(steps[i].step);
+      registers.accumulators = steps[first].site->accumulators;
+      async::execute(steps[first].site->kind, run, registers, cta.shared);
+    });
     warpgroup.groups.pop_front();
     ++warpgroup.completed;
   }

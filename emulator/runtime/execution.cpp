@@ -23,6 +23,7 @@ machine::Options machine_options() {
   machine::Options to;
   to.threads = from.threads;
   to.sm_count = from.sm_count;
+  to.checks = from.checks;
   to.late_loads = from.late_loads;
   to.late_mma = from.late_mma;
   to.late_stores = from.late_stores;
@@ -41,6 +42,16 @@ cudaError_t error_of(machine::FaultKind kind) {
     case machine::FaultKind::hazard: break;
   }
   return cudaErrorLaunchFailure;
+}
+
+/// Registers of a thread before setmaxnreg: with a minimum of blocks on an SM ptxas gives all that they leave.
+std::uint32_t registers_at_start(CUkern_st& kernel) {
+  const ptx::LaunchBounds& bounds = code_of(kernel).function->bounds;
+  const int threads = volume(to_dim3(bounds.max_threads));
+  if (bounds.max_registers || !bounds.min_ctas_per_sm || threads == 0)
+    return static_cast<std::uint32_t>(facts_of(kernel).registers);
+  const int all = limits::registers_per_sm / (threads * static_cast<int>(bounds.min_ctas_per_sm)) / 8 * 8;
+  return static_cast<std::uint32_t>(std::min(all, limits::registers_per_thread / 8 * 8));
 }
 
 }  // namespace
@@ -89,11 +100,16 @@ void run_launch(const KernelOperation& launch) {
   grid.params = launch.params;
   grid.dynamic_shared = static_cast<std::uint32_t>(launch.dynamic_shared);
   grid.options = machine_options();
+  grid.registers_per_thread = registers_at_start(*launch.kernel);
   grid.id = ++launches;
   machine::run(grid);
-  if (grid.report.empty()) return;
-  status::say(grid.report);
-  status::set_fault(error_of(grid.fault));
+  for (const check::Report& report : grid.reports.reports()) status::say(report.text);
+  if (const std::size_t more = grid.reports.left_out()) status::say(fmt::format("... and {} more reports", more));
+  if (!grid.report.empty()) status::say(grid.report);
+  if (!grid.report.empty())
+    status::set_fault(error_of(grid.fault));
+  else if (!grid.reports.empty())
+    status::set_fault(error_of(machine::FaultKind::hazard));
 }
 
 }  // namespace emu

@@ -195,8 +195,8 @@ template <auto Config> struct Epilogue {
     tma_store_arrive();
   }
 
-  /// Calls f(staged element, matrix element) for those of a warp's rows of a piece of `width` columns that lie inside of the
-  /// matrix. Consecutive threads take consecutive columns, whatever the strides and the alignment of the matrix.
+  /// Calls f(staged element, matrix element, whether it lies inside of the matrix) for a warp's rows of a piece, of which `width`
+  /// columns count. Consecutive threads take consecutive columns, whatever the strides and the alignment of the matrix.
   template <class TD, class T, class Smem, class F>
   CUTE_DEVICE static void for_each_element(EpilogueTarget<TD> const& to, StridedMatrix<T> const& matrix, int64_t row,
                                            int64_t column, int width, Smem const& sW, int lane, F const& f) {
@@ -208,20 +208,23 @@ template <auto Config> struct Epilogue {
     CUTLASS_PRAGMA_NO_UNROLL
     for (int i = lane; i < WARP_M * N; i += warp_threads) {
       int r = i / N, c = i % N;
-      if (r < rows && c < columns) f(sW(r, c), gD(r, c));
+      f(sW(r, c), gD(r, c), r < rows && c < columns);
     }
   }
 
   template <class TD, class Smem> CUTE_DEVICE static void load_rows(EpilogueTarget<TD> const& to, int64_t row,
                                                                     int64_t column, int width, Smem const& sW,
                                                                     int lane) {
-    for_each_element(to, to.c, row, column, width, sW, lane, [](TD& staged, TD const& c) { staged = c; });
+    for_each_element(to, to.c, row, column, width, sW, lane,
+                     [](TD& staged, TD const& c, bool inside) { staged = inside ? c : TD(0); });
   }
 
   template <class TD, class Smem> CUTE_DEVICE static void store_rows(EpilogueTarget<TD> const& to, int64_t row,
                                                                      int64_t column, int width, Smem const& sW,
                                                                      int lane) {
-    for_each_element(to, to.d, row, column, width, sW, lane, [](TD const& staged, TD& d) { d = staged; });
+    for_each_element(to, to.d, row, column, width, sW, lane, [](TD const& staged, TD& d, bool inside) {
+      if (inside) d = staged;
+    });
   }
 };
 

@@ -75,7 +75,7 @@ template <CopyBug bug> __global__ void pipeline(Buffers buffers) {
       if (bug != CopyBug::no_proxy_fence) fence_proxy_async();
       __syncwarp();
       if (bug != CopyBug::early_release && i == 0) mbarrier_arrive(&empty[s]);
-      if (bug == CopyBug::two_arrivals && i == 0) mbarrier_arrive(&empty[s]);             // @two_arrivals
+      if (bug == CopyBug::two_arrivals && i == 0 && t == tiles - 1) mbarrier_arrive_twice(&empty[0]);  // @two_arrivals
       if (bug == CopyBug::barrier_missing && i == 0) mbarrier_arrive(&unused);            // @barrier_missing
       if (bug == CopyBug::barrier_overwritten && i == 0 && t == tiles - 1) empty[1] = 0;  // @barrier_overwritten
       if (i == 0) {
@@ -124,6 +124,6 @@ std::vector<Bug> copy_bugs() {
       {"barrier_missing", "pipeline", "[invalid mbarrier]", __FILE__, run_pipeline<CopyBug::barrier_missing>},
       {"none", "cp_async_tile", "", __FILE__, run_cp_async<CpAsyncBug::none>},
       {"no_wait", "cp_async_tile", "[copy not awaited]", __FILE__, run_cp_async<CpAsyncBug::no_wait>},
-      {"no_barrier", "cp_async_tile", "[copy not awaited]", __FILE__, run_cp_async<CpAsyncBug::no_barrier>},
+      {"no_barrier", "cp_async_tile", "[race]", __FILE__, run_cp_async<CpAsyncBug::no_barrier>},
   };
 }

@@ -26,9 +26,9 @@ template <GenericBug bug> __global__ void sums(Buffers buffers) {
 
   // Warp 1 hands 32 numbers to warp 2, by a named barrier.
   if (warp == 1) {
+    if (bug == GenericBug::wrong_named_barrier) named_arrive(2, 64);
     handed_over[i % 32] = total + i;  // @wrong_named_barrier
     named_arrive(1, 64);
-    if (bug == GenericBug::wrong_named_barrier) named_arrive(2, 64);
   } else if (warp == 2) {
     named_sync(bug == GenericBug::wrong_named_barrier ? 2 : 1, 64);
     buffers.out[i] = handed_over[i % 32];

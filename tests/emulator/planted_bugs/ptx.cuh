@@ -19,6 +19,9 @@ PTX void fence_proxy_async() { asm volatile("fence.proxy.async.shared::cta;" :::
 PTX void mbarrier_arrive(uint64_t* b) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b)) : "memory");
 }
+PTX void mbarrier_arrive_twice(uint64_t* b) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0], 2;" ::"r"(shared_address(b)) : "memory");
+}
 PTX void mbarrier_arrive_expect(uint64_t* b, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(b)), "r"(bytes)
                : "memory");

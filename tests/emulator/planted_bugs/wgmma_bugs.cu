@@ -30,7 +30,7 @@ template <WgmmaBug bug> __global__ void multiply(Buffers buffers) {
   if (bug != WgmmaBug::no_fence) wgmma_fence();
   wgmma(d, a, b);  // @no_proxy_fence @operand_overwritten @no_fence @at_exit
   wgmma_commit();
-  if (bug == WgmmaBug::at_exit) return;  // @at_exit
+  if (bug == WgmmaBug::at_exit) return;
   if (bug == WgmmaBug::operand_overwritten) {
     __syncthreads();
     b[0] = 0;  // @operand_overwritten
