@@ -20,8 +20,7 @@ Next check_registers(Context& c, const Decoded& in) {
                              c.program->place(warp.in_flight.where()));
         });
     }
-    if (!touch.is_move)
-      for (const std::uint32_t slot : touch.writes) warp.unfenced.write(slot, in.where);
+    for (const std::uint32_t slot : touch.to_fence) warp.unfenced.write(slot, in.where);
   }
   return touch.handler(c, in);
 }

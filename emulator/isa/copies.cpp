@@ -146,7 +146,7 @@ void load_tensor(Context& c, const Decoded& in, int lane) {
     check(async::find_violation(map, in.flags >> rank_shift & 7, to.offset, static_cast<U32>(cta.shared.size())));
     const SharedLocation signal{&barrier_cta, bar.offset};
     Cluster* cluster = c.cluster;
-  const check::Site site = site_of(c, in);
+    const check::Site site = site_of(c, in);
     Cta* target_cta = &cta;
     const U32 offset = to.offset;
     check::Time phase = 0;

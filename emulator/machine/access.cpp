@@ -11,7 +11,8 @@ namespace {
 
 void check_alignment(std::uint64_t address, std::uint32_t alignment, const char* window) {
   if (address & (alignment - 1)) [[unlikely]]
-    fail(FaultKind::misaligned_address, "misaligned: {} address {:#x} is not a multiple of {}", window, address, alignment);
+    fail(FaultKind::misaligned_address, "misaligned: {} address {:#x} is not a multiple of {}", window, address,
+         alignment);
 }
 
 }  // namespace
@@ -20,10 +21,11 @@ std::byte* global_pointer(Cluster& cluster, std::uint64_t address, std::uint64_t
   check_alignment(address, alignment, "global");
   if (!cluster.recent.contains(address, bytes)) [[unlikely]] {
     const GlobalMemory::Block block = cluster.grid->memory->find(address);
-    if (block.bytes == 0) fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} lie in no allocation", bytes, address);
+    if (block.bytes == 0)
+      fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} lie in no allocation", bytes, address);
     if (!block.contains(address, bytes))
-      fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} leave their allocation of {} bytes at {:#x}", bytes, address,
-           block.bytes, block.address);
+      fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} leave their allocation of {} bytes at {:#x}",
+           bytes, address, block.bytes, block.address);
     cluster.recent = block;
   }
   return reinterpret_cast<std::byte*>(address);
@@ -43,8 +45,9 @@ SharedLocation locate_shared(Cta& cta, std::uint32_t address, std::uint32_t byte
       fail(FaultKind::hazard, "shared memory of CTA {} of the cluster is accessed after it has exited", rank - 1);
   }
   if (offset < shared_base || offset + bytes > target->shared.size()) [[unlikely]]
-    fail(FaultKind::illegal_address, "out of bounds: {} bytes at shared address {:#x} lie outside of the CTA's [{:#x}, {:#x})", bytes,
-         address, shared_base, target->shared.size());
+    fail(FaultKind::illegal_address,
+         "out of bounds: {} bytes at shared address {:#x} lie outside of the CTA's [{:#x}, {:#x})", bytes, address,
+         shared_base, target->shared.size());
   return {target, offset};
 }
 
@@ -80,15 +83,16 @@ Place place_of(isa::Context& c, Window window, int lane, std::uint64_t address, 
       check_alignment(address, alignment, "local");
       const std::uint64_t size = c.program->function->local_bytes;
       if (address > size || bytes > size - address)
-        fail(FaultKind::illegal_address, "out of bounds: {} bytes at local address {:#x} leave the frame of {} bytes", bytes, address,
-             size);
+        fail(FaultKind::illegal_address, "out of bounds: {} bytes at local address {:#x} leave the frame of {} bytes",
+             bytes, address, size);
       return {c.warp->local + static_cast<std::uint64_t>(lane) * size + address};
     }
     case Window::param: {
       check_alignment(address, alignment, "param");
       const std::uint64_t size = c.grid->params.size();
       if (address > size || bytes > size - address)
-        fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} leave the parameters, {} bytes", bytes, address, size);
+        fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} leave the parameters, {} bytes", bytes,
+             address, size);
       return {c.grid->params.data() + address};
     }
     default: return {global_pointer(*c.cluster, address, bytes, alignment), nullptr, 0, true};
@@ -129,8 +133,8 @@ void check_global_read(Cluster& cluster, check::Site site, std::uint64_t address
   if (!block.initialized) return;
   if (const auto missing = block.initialized->find_unset(address - block.address, bytes))
     cluster.checker->report(check::Hazard::uninitialized_read, site, 0, [&] {
-      return fmt::format("reads uninitialized global memory, byte {} of the {} bytes allocated at {:#x}", *missing, block.bytes,
-                         block.address);
+      return fmt::format("reads uninitialized global memory, byte {} of the {} bytes allocated at {:#x}", *missing,
+                         block.bytes, block.address);
     });
 }
 

@@ -89,7 +89,9 @@ class InitializedBytes {
     void operator()(std::uint8_t* memory) const { std::free(memory); }
   };
   static std::uint8_t head_of(std::uint64_t begin) { return static_cast<std::uint8_t>(0xff << begin % 8); }
-  static std::uint8_t tail_of(std::uint64_t end) { return end % 8 ? static_cast<std::uint8_t>(0xff >> (8 - end % 8)) : 0xff; }
+  static std::uint8_t tail_of(std::uint64_t end) {
+    return end % 8 ? static_cast<std::uint8_t>(0xff >> (8 - end % 8)) : 0xff;
+  }
   void set_bits(std::uint64_t i, unsigned bits) {
     if (bits == 0xff)
       bits_[i] = 0xff;

@@ -5,6 +5,7 @@
 #include <map>
 #include <stdexcept>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "isa/binder.hpp"
@@ -114,7 +115,10 @@ class Decoder final : public isa::Binder::Environment {
     if (opcode.has("mma_async")) {
       for (const ptx::Operand& operand : function_.operands_of(instruction))
         if (operand.kind == ptx::OperandKind::vector)
-          for (const ptx::Operand& element : function_.elements_of(operand)) step.registers.push_back(element.index);
+          for (const ptx::Operand& element : function_.elements_of(operand)) {
+            step.registers.push_back(element.index);
+            wgmma_registers_.insert(element.index);
+          }
     } else if (opcode.has("commit_group")) {
       step.kind = ptx::AsyncStep::Kind::commit;
     } else if (opcode.has("wait_group")) {
@@ -194,16 +198,18 @@ class Decoder final : public isa::Binder::Environment {
         continue;
       }
       RegisterTouch touch;
+      const bool is_move = module_.opcode_of(function_.instructions[i]).name() == "mov";
       for (const auto& item : roles_.of(i)) {
         if (ptx::slot_class_of(function_.registers[item.reg].type) != ptx::SlotClass::word) continue;
         const auto slot = slots.find(offset_of(item.reg));
         if (slot == slots.end()) continue;
-        (item.role == ptx::RegisterRoles::Role::read ? touch.reads : touch.writes).push_back(slot->second);
+        const bool reads = item.role == ptx::RegisterRoles::Role::read;
+        (reads ? touch.reads : touch.writes).push_back(slot->second);
+        if (!reads && !is_move && wgmma_registers_.contains(item.reg)) touch.to_fence.push_back(slot->second);
       }
       if (touch.reads.empty() && touch.writes.empty()) continue;
       Decoded& decoded = program_->code[i];
       touch.handler = decoded.handler;
-      touch.is_move = module_.opcode_of(function_.instructions[i]).name() == "mov";
       decoded.handler = isa::check_registers;
       decoded.touch = static_cast<std::uint32_t>(program_->touches.size());
       program_->touches.push_back(std::move(touch));
@@ -218,6 +224,7 @@ class Decoder final : public isa::Binder::Environment {
   ptx::RegisterRoles roles_;
   std::vector<ptx::AsyncStep> steps_;
   std::vector<ptx::Index> wgmmas_;  // their instructions
+  std::unordered_set<ptx::Index> wgmma_registers_;
   std::map<std::pair<std::uint64_t, int>, Source> constants_;
 };
 

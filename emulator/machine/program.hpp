@@ -29,7 +29,9 @@ struct WgmmaSite {
 struct RegisterTouch {
   isa::Handler handler = nullptr;  // its own
   std::vector<std::uint32_t> reads, writes;
-  bool is_move = false;  // compilers move operands of inline assembly about, between a wgmma.fence and its wgmma too
+  /// Those of `writes` that a wgmma.fence has to follow: of registers of a wgmma, not of others in their slots. Moves do not count:
+  /// compilers move operands of inline assembly about, between a fence and its wgmma too.
+  std::vector<std::uint32_t> to_fence;
 };
 
 /// One kernel, ready to execute.

@@ -6,7 +6,10 @@
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
+#include <fstream>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -50,6 +53,22 @@ inline bool memory_available(std::size_t bytes) {
   std::size_t free = 0, total = 0;
   CKL_CHECK_CUDA(cudaMemGetInfo(&free, &total));
   return free >= bytes + (std::size_t(1) << 30);
+}
+
+/// With CKL_TEST_DIGESTS=FILE, appends a line for this result to the file: the test, the result's number in it, a hash of the
+/// bytes. Two runs of the same program, in other modes of the emulator or on a GPU, can be compared bit for bit by them.
+inline void record_digest(const std::byte* bytes, std::size_t count) {
+  static const char* file = std::getenv("CKL_TEST_DIGESTS");
+  if (!file) return;
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+  for (std::size_t i = 0; i < count; ++i) hash = (hash ^ std::uint64_t(bytes[i])) * 0x100000001b3;
+  static std::string last;
+  static int number = 0;
+  const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+  const std::string name = std::string(test->test_suite_name()) + "." + test->name();
+  number = name == last ? number + 1 : 0;
+  last = name;
+  std::ofstream(file, std::ios::app) << name << ' ' << number << ' ' << std::hex << hash << '\n';
 }
 
 /// A test that launches kernels: skipped, with the reason, where there is nothing to launch them on.

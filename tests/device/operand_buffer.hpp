@@ -96,6 +96,7 @@ class OperandBuffer {
       const std::int64_t at = (lowest() + offset) * std::int64_t(size_of(dtype_));
       std::memcpy(memory_.host() + at, now.data() + at, size_of(dtype_));
     });
+    record_digest(now.data(), now.size());
     memory_.expect_unchanged(name);
   }
 

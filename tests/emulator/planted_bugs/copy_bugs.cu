@@ -67,7 +67,7 @@ template <CopyBug bug> __global__ void pipeline(Buffers buffers) {
       }
       if (bug == CopyBug::early_release && i == 0) mbarrier_arrive(&empty[s]);
       for (int j = i; j < words; j += 32) {
-        // @no_wait_for_full @wrong_parity @too_few_bytes @no_wait_for_empty @early_release
+        // @no_wait_for_full @wrong_parity @too_few_bytes @early_release
         const uint32_t value = stage[s][words - 1 - j];
         // @no_proxy_fence @no_wait_for_store
         result[j] = value + 1;

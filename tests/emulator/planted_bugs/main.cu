@@ -120,7 +120,8 @@ int main(int argc, char** argv) {
     std::printf("%s %-32s%s\n", is_right ? "ok   " : "WRONG", name.c_str(), in_modes.c_str());
     if (!is_right) {
       const Outcome outcome = run_apart(self, name);
-      std::printf("  %s it printed:\n%s\n", complaint_about(bug, outcome).c_str(), (output.empty() ? outcome.output : output).c_str());
+      std::printf("  %s it printed:\n%s\n", complaint_about(bug, outcome).c_str(),
+                  (output.empty() ? outcome.output : output).c_str());
     } else if (std::getenv("CKL_EMU_SHOW")) {
       std::printf("%s\n", output.c_str());
     }
