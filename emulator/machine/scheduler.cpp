@@ -250,6 +250,12 @@ std::uint64_t draw(Cluster& cluster) {
   return (x * 0x2545f4914f6cdd1d) >> 32;
 }
 
+/// The oldest of the operations that were held back.
+void complete_oldest(Cluster& cluster) {
+  cluster.late.front()();
+  cluster.late.pop_front();
+}
+
 std::string where(const Grid& grid, const Cta& cta, const Warp& warp, std::uint32_t pc) {
   return fmt::format("{}, CTA ({}, {}, {}), warp {}: {}", grid.program->function->name, cta.index[0], cta.index[1],
                      cta.index[2], warp.number, grid.program->describe(pc));
@@ -334,10 +340,11 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
 Progress run(Cluster& cluster) {
   Runner runner(cluster);
   Grid& grid = *cluster.grid;
+  const bool random = grid.options.random_priorities;
+  const auto ctas = cluster.ctas.size();
+  bool every_warp = !random;  // this round skips none
   for (int round = 0; round < rounds; ++round) {
-    bool did = false, live = false;
-    const bool random = grid.options.random_priorities;
-    const auto ctas = cluster.ctas.size();
+    bool did = false, live = false, skipped = false;
     // Random priorities: from another warp on each round, short turns, and now and then none.
     const std::size_t first_cta = random ? draw(cluster) % ctas : 0;
     for (std::size_t i = 0; i < ctas; ++i) {
@@ -347,8 +354,8 @@ Progress run(Cluster& cluster) {
       for (std::size_t w = 0; w < warps; ++w) {
         Warp& warp = cta.warps[(first_warp + w) % warps];
         if (warp.live == 0) continue;
-        if (random && draw(cluster) % 4 == 0) {
-          did = true;
+        if (!every_warp && draw(cluster) % 4 == 0) {
+          skipped = true;
           continue;
         }
         try {
@@ -360,19 +367,18 @@ Progress run(Cluster& cluster) {
       live |= cta.live_warps != 0;
     }
     if (!live) {
-      while (!cluster.late.empty()) {
-        cluster.late.front()();
-        cluster.late.pop_front();
-      }
+      while (!cluster.late.empty()) complete_oldest(cluster);
       return Progress::finished;
     }
-    if (!did) {
+    every_warp = !random || (!did && skipped);  // nobody can go on only if all have been asked
+    if (!did && !skipped) {
       if (cluster.late.empty()) return Progress::stuck;
-      cluster.late.front()();
-      cluster.late.pop_front();
+      complete_oldest(cluster);
     }
     if (grid.stopped.load(std::memory_order_relaxed)) return Progress::finished;
   }
+  // A warp that spins on memory may wait for one that waits for what is late: late is not never.
+  if (!cluster.late.empty()) complete_oldest(cluster);
   return Progress::ran_out_of_time;
 }
 
