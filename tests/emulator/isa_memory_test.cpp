@@ -142,7 +142,8 @@ TEST(IsaMemory, Atomics) {
                    [](const Inputs& in) { return in.a == in.b ? in.d : in.b; }});
   // All threads of the CTA at one counter.
   cases.push_back(
-      {".shared .u32 counter; mov.u32 {t32}, 0; st.shared.u32 [counter], {t32}; bar.sync 0;\n"
+      {".shared .u32 counter; mov.u32 {t32}, %tid.x; setp.eq.u32 {tp}, {t32}, 0; mov.u32 {t32}, 0;\n"
+       "@{tp} st.shared.u32 [counter], {t32}; bar.sync 0;\n"
        "atom.shared.add.u32 {t32}, [counter], 3; red.shared.add.u32 [counter], 1; bar.sync 0; ld.shared.u32 {r32}, "
        "[counter];",
        [](const Inputs&) { return U{512}; }});
