@@ -132,20 +132,31 @@ template <FloatOperation operation> Handler general_of(Type type) {
   }
 }
 
+/// An f32 result that is NaN has one pattern on NVIDIA's hardware; of f64 the operand's payload stays, as on the host.
+template <class T> T with_its_nan(T result) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    const auto bits = std::bit_cast<std::uint32_t>(result);
+    return (bits & 0x7fffffff) > 0x7f800000 ? std::bit_cast<T>(static_cast<std::uint32_t>(format_f32.nan())) : result;
+  } else {
+    return result;
+  }
+}
+
 /// f32 and f64 in the rounding of IEEE's default, without flags.
 template <class T> Handler plain(FloatOperation operation) {
   switch (operation) {
-    case FloatOperation::add: return binary_handler<T, T>([](T a, T b) { return a + b; });
-    case FloatOperation::subtract: return binary_handler<T, T>([](T a, T b) { return a - b; });
-    case FloatOperation::multiply: return binary_handler<T, T>([](T a, T b) { return a * b; });
-    case FloatOperation::fma: return ternary_handler<T, T>([](T a, T b, T c) { return std::fma(a, b, c); });
-    case FloatOperation::divide: return binary_handler<T, T>([](T a, T b) { return a / b; });
-    case FloatOperation::reciprocal: return unary_handler<T, T>([](T a) { return 1 / a; });
-    case FloatOperation::root: return unary_handler<T, T>([](T a) { return std::sqrt(a); });
+    case FloatOperation::add: return binary_handler<T, T>([](T a, T b) { return with_its_nan(a + b); });
+    case FloatOperation::subtract: return binary_handler<T, T>([](T a, T b) { return with_its_nan(a - b); });
+    case FloatOperation::multiply: return binary_handler<T, T>([](T a, T b) { return with_its_nan(a * b); });
+    case FloatOperation::fma:
+      return ternary_handler<T, T>([](T a, T b, T c) { return with_its_nan(std::fma(a, b, c)); });
+    case FloatOperation::divide: return binary_handler<T, T>([](T a, T b) { return with_its_nan(a / b); });
+    case FloatOperation::reciprocal: return unary_handler<T, T>([](T a) { return with_its_nan(1 / a); });
+    case FloatOperation::root: return unary_handler<T, T>([](T a) { return with_its_nan(std::sqrt(a)); });
     case FloatOperation::minimum:
-      return binary_handler<T, T>([](T a, T b) { return static_cast<T>(extreme(true, false, a, b)); });
+      return binary_handler<T, T>([](T a, T b) { return with_its_nan(static_cast<T>(extreme(true, false, a, b))); });
     case FloatOperation::maximum:
-      return binary_handler<T, T>([](T a, T b) { return static_cast<T>(extreme(false, false, a, b)); });
+      return binary_handler<T, T>([](T a, T b) { return with_its_nan(static_cast<T>(extreme(false, false, a, b))); });
     case FloatOperation::absolute: return unary_handler<T, T>([](T a) { return std::fabs(a); });
     case FloatOperation::negate: return unary_handler<T, T>([](T a) { return -a; });
   }
@@ -203,7 +214,7 @@ template <class Function> Handler approximation(Function) {
     for_lanes(c.mask, [&](int lane) {
       float x = read<float>(a, lane), y = read<float>(b, lane);
       if (flush) x = flushed(x), y = flushed(y);
-      const auto result = static_cast<float>(Function{}(double{x}, double{y}));
+      const float result = with_its_nan(static_cast<float>(Function{}(double{x}, double{y})));
       write<float>(d, lane, flush ? flushed(result) : result);
     });
     return Next::next;

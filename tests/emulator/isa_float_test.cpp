@@ -17,6 +17,9 @@ float flushed(float value) { return std::fpclassify(value) == FP_SUBNORMAL ? std
 float saturated(float value) { return std::isnan(value) || value <= 0 ? 0.f : value >= 1 ? 1.f : value; }
 
 /// A case of f32 in all variants of rounding, .ftz and .sat. The function computes in the host's rounding.
+/// What the hardware gives for every NaN of f32, or the number.
+U one_nan(U raw) { return single.is_nan(raw) ? 0x7fffffff : raw; }
+
 template <class Compute> void add_f32(std::vector<Case>& cases, const std::string& op, const std::string& operands,
                                       bool has_sat, Compute compute) {
   for (const Rounding rounding : all_roundings)
@@ -36,9 +39,8 @@ template <class Compute> void add_f32(std::vector<Case>& cases, const std::strin
                  if (std::fpclassify(cut) == FP_SUBNORMAL) result = flushed(cut);
                  result = flushed(result);
                }
-               return bits(sat ? saturated(result) : result);
-             },
-             [](const Inputs&) { return true; }, same_nan(single)});
+               return one_nan(bits(sat ? saturated(result) : result));
+             }});
       }
 }
 
@@ -94,8 +96,8 @@ TEST(IsaFloat, ArithmeticOfF32) {
   add_f32(cases, "div", "{a32}, {b32}", false, divide);
   add_f32(cases, "rcp", "{a32}", false, reciprocal);
   add_f32(cases, "sqrt", "{a32}", false, root);
-  cases.push_back({"add.f32 {r32}, {a32}, 0fC0200000;", [](const Inputs& in) { return bits(f32(in.a) - 2.5f); },
-                   [](const Inputs&) { return true; }, same_nan(single)});
+  cases.push_back(
+      {"add.f32 {r32}, {a32}, 0fC0200000;", [](const Inputs& in) { return one_nan(bits(f32(in.a) - 2.5f)); }});
   run(cases, float_inputs(single));
 }
 
