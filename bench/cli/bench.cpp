@@ -58,7 +58,7 @@ std::vector<SuiteCase> cases_of(const BenchOptions& options) {
   std::vector<SuiteCase> cases;
   for (const Operator* op : ops)
     for (const Settings& settings : combinations(options.problem.choices(*op, options.problem.emulator())))
-      cases.push_back({op, op->parse(settings)});
+      cases.push_back({op, op->parse(settings), {}});
   return cases;
 }
 
@@ -81,7 +81,6 @@ int bench(const BenchOptions& options) {
   enter_emulator_if_asked(options.problem);
   Session session(options.problem.emulator() ? 0 : options.problem.index());
   session.config = options.problem.config;
-  session.only = options.implementations;
 
   Judge judge(session, {regimes, options.quick ? Effort::quick : Effort::full});
   Environment environment(session.gpu);
@@ -94,6 +93,7 @@ int bench(const BenchOptions& options) {
   Progress progress(cases.size());
   for (std::size_t i = 0; i < cases.size() && !interrupted; ++i) {
     progress.show(i, cases[i].one.to_string());
+    session.only = options.implementations.empty() ? cases[i].implementations : options.implementations;
     const std::vector<Row> rows = judge.judge(*cases[i].op, cases[i].one);
     environment.observe();
     progress.clear();
@@ -127,7 +127,9 @@ void add_bench(CLI::App& app, int& exit_code) {
   verb->add_option("--regime", options->regime,
                    "cold: operands outside the L2, rests between samples; sustained: back to back, power-limited; both")
       ->capture_default_str();
-  verb->add_option("--impl", options->implementations, "Only these, e.g. ckl,cublaslt_top1")->delimiter(',');
+  verb->add_option("--impl", options->implementations,
+                   "Only these, e.g. ckl,cublaslt_top1; also the tutorial's kernels, ladder_1_simt to ladder_5_product")
+      ->delimiter(',');
   verb->add_option("--json", options->json, "Write the rows to this file, after each case");
   verb->add_option("--csv", options->csv, "The same as CSV");
   verb->add_flag("--quick", options->quick, "Fewer samples: a third of the time, a wider spread");

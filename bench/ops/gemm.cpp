@@ -16,6 +16,7 @@ namespace {
 void provide(GemmWorkload& workload) {
   attempt(workload, workload.session, {"ckl"}, [&] { provide_ckl(workload); });
   attempt(workload, workload.session, {"cublaslt_top1", "cublaslt_best"}, [&] { provide_cublaslt(workload); });
+  provide_ladder(workload);
 }
 
 constexpr std::size_t alignment = 256;  // what cudaMalloc gives, kept for every operand

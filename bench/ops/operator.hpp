@@ -31,6 +31,9 @@ struct Session {
     return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
   }
 
+  /// Whether it takes part because it was asked for by name.
+  bool asks_for(const std::string& name) const { return !only.empty() && wants(name); }
+
   bool timing = true;             ///< False: implementations run once, verified, without any measurement.
   std::string config;             ///< Forced on the library's implementation; empty: it chooses.
   std::vector<std::string> only;  ///< Names of the implementations that take part; empty: all.

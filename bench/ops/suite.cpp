@@ -21,7 +21,8 @@ std::vector<std::string> texts(const YAML::Node& node) {
 Choices choices_of(const YAML::Node& entry, const Operator& op) {
   Choices choices = op.defaults(false);
   for (const auto& pair : entry)
-    if (pair.first.as<std::string>() != "op") choices[pair.first.as<std::string>()] = texts(pair.second);
+    if (const auto key = pair.first.as<std::string>(); key != "op" && key != "impl")
+      choices[pair.first.as<std::string>()] = texts(pair.second);
   return choices;
 }
 
@@ -37,7 +38,7 @@ std::vector<SuiteCase> cases_of(const YAML::Node& suite, const std::vector<const
       const Operator& op = find_operator(entry["op"].as<std::string>());
       if (std::find(ops.begin(), ops.end(), &op) == ops.end()) continue;
       for (const Settings& settings : combinations(choices_of(entry, op))) {
-        cases.push_back({&op, op.parse(settings)});
+        cases.push_back({&op, op.parse(settings), entry["impl"] ? texts(entry["impl"]) : std::vector<std::string>()});
         cases.back().one.suite = suite["name"].as<std::string>();
       }
     } catch (const UsageError& error) {

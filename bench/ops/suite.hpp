@@ -11,6 +11,7 @@ namespace ckl::bench {
 struct SuiteCase {
   const Operator* op;
   Case one;
+  std::vector<std::string> implementations;  ///< Who takes part; empty: everybody.
 };
 
 /// The cases of a suite file for the operators `ops`. The file is YAML:
@@ -21,6 +22,7 @@ struct SuiteCase {
 ///       dtype: [bf16, f16]        # lists are combined with each other
 ///       layout: tn
 ///       problem: [512x512x512, 1024x1024x1024]
+///       impl: [ckl, cublaslt_top1]  # optional: only these take part, where --impl does not say otherwise
 ///
 /// Throws UsageError that names the file, and the entry, for anything that is not so.
 std::vector<SuiteCase> read_suite(const std::string& path, const std::vector<const Operator*>& ops);

@@ -20,6 +20,9 @@ void provide_ckl(AddWorkload& workload);
 /// cuBLASLt: the first of its heuristics, and the fastest of eight.
 void provide_cublaslt(GemmWorkload& workload);
 
+/// The five kernels of examples/gemm_ladder, called ladder_1_simt and so on: those of them that --impl names.
+void provide_ladder(GemmWorkload& workload);
+
 /// Copies on the device that read and write `bytes` in all, over `sets` pairs of buffers. It keeps the memory.
 Launch copy_of(double bytes, std::size_t sets, const Session& session);
 

@@ -36,6 +36,14 @@ rows:
   EXPECT_EQ(cases[4].one.suite, "small");
 }
 
+TEST(Suite, NamesWhoTakesPart) {
+  const auto cases =
+      parse_suite("{name: s, rows: [{op: gemm, impl: [ckl, ladder_3_tma]}, {op: gemm}]}", "s", operators());
+  ASSERT_EQ(cases.size(), 2u);
+  EXPECT_EQ(cases[0].implementations, (std::vector<std::string>{"ckl", "ladder_3_tma"}));
+  EXPECT_TRUE(cases[1].implementations.empty());
+}
+
 TEST(Suite, LeavesOutOtherOperators) {
   const std::string text = "{name: s, rows: [{op: gemm}, {op: add}]}";
   EXPECT_EQ(parse_suite(text, "s", find_operators("add")).size(), 1u);

@@ -121,6 +121,18 @@ class Pipe(unittest.TestCase):
 
 
 class Emulate(unittest.TestCase):
+    def test_ladder(self):
+        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+            self.skipTest("no emulator")
+        result = run("bench", "gemm", "--device", "emulator", "--problem", "256x256x128", "--impl", "ladder_2_wgmma,ladder_4_cluster")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"ladder_2_wgmma .*verified")
+        self.assertRegex(result.stdout, r"ladder_4_cluster .*verified")
+        layout = run("bench", "gemm", "--device", "emulator", "--problem", "256x256x128", "--layout", "nn", "--impl", "ladder_3_tma")
+        self.assertIn("layout tn", layout.stdout)
+        odd = run("bench", "gemm", "--device", "emulator", "--problem", "255x256x128", "--impl", "ladder_3_tma")
+        self.assertIn("M must be a positive multiple of 128", odd.stdout)
+
     def test_passes_the_exit_code_on(self):
         emulator = pathlib.Path(CKL).parent / "../emulator/libcudart.so.13"
         result = run("emulate", "--", "sh", "-c", "exit 7")
