@@ -34,27 +34,27 @@ extern "C" __global__ void __launch_bounds__(rung.threads) ladder_1_simt(__grid_
                           make_stride(p.k, _1{}));  // (M, K)
   Tensor mB = make_tensor(make_gmem_ptr(static_cast<Element const*>(p.b)), make_shape(p.n, p.k),
                           make_stride(p.k, _1{}));  // (N, K)
-  Tensor mD = make_tensor(make_gmem_ptr(static_cast<Element*>(p.d)), make_shape(p.m, p.n),
-                          make_stride(p.n, _1{}));               // (M, N)
-  Tensor gA = local_tile(mA, Tile{}, tile, Step<_1, X, _1>{});   // (BLK_M, BLK_K, k)
-  Tensor gB = local_tile(mB, Tile{}, tile, Step<X, _1, _1>{});   // (BLK_N, BLK_K, k)
-  Tensor gD = local_tile(mD, Tile{}, tile, Step<_1, _1, X>{});   // (BLK_M, BLK_N)
-  Tensor sA = make_tensor(make_smem_ptr(a), SmemA{});            // (BLK_M, BLK_K)
-  Tensor sB = make_tensor(make_smem_ptr(b), SmemB{});            // (BLK_N, BLK_K)
+  Tensor mD =
+      make_tensor(make_gmem_ptr(static_cast<Element*>(p.d)), make_shape(p.m, p.n), make_stride(p.n, _1{}));  // (M, N)
+  Tensor gA = local_tile(mA, Tile{}, tile, Step<_1, X, _1>{});  // (BLK_M, BLK_K, k)
+  Tensor gB = local_tile(mB, Tile{}, tile, Step<X, _1, _1>{});  // (BLK_N, BLK_K, k)
+  Tensor gD = local_tile(mD, Tile{}, tile, Step<_1, _1, X>{});  // (BLK_M, BLK_N)
+  Tensor sA = make_tensor(make_smem_ptr(a), SmemA{});           // (BLK_M, BLK_K)
+  Tensor sB = make_tensor(make_smem_ptr(b), SmemB{});           // (BLK_N, BLK_K)
 
   auto load = Copy{}.get_slice(threadIdx.x);
-  Tensor tAgA = load.partition_S(gA);                 // (8, 1, 1, k)
-  Tensor tBgB = load.partition_S(gB);                 // (8, 1, 1, k)
-  Tensor tAsA = load.partition_D(sA);                 // (8, 1, 1)
-  Tensor tBsB = load.partition_D(sB);                 // (8, 1, 1)
+  Tensor tAgA = load.partition_S(gA);                  // (8, 1, 1, k)
+  Tensor tBgB = load.partition_S(gB);                  // (8, 1, 1, k)
+  Tensor tAsA = load.partition_D(sA);                  // (8, 1, 1)
+  Tensor tBsB = load.partition_D(sB);                  // (8, 1, 1)
   Tensor tArA = make_fragment_like(tAgA(_, _, _, 0));  // (8, 1, 1)
   Tensor tBrB = make_fragment_like(tBgB(_, _, _, 0));  // (8, 1, 1)
 
   Mma mma;
   auto slice = mma.get_slice(threadIdx.x);
-  Tensor tCsA = slice.partition_A(sA);                // (1, MMA_M, BLK_K)
-  Tensor tCsB = slice.partition_B(sB);                // (1, MMA_N, BLK_K)
-  Tensor tCgD = slice.partition_C(gD);                // (1, MMA_M, MMA_N)
+  Tensor tCsA = slice.partition_A(sA);  // (1, MMA_M, BLK_K)
+  Tensor tCsB = slice.partition_B(sB);  // (1, MMA_N, BLK_K)
+  Tensor tCgD = slice.partition_C(gD);  // (1, MMA_M, MMA_N)
   Tensor acc = slice.make_fragment_C(tCgD.compose(make_layout(shape(tCgD))));
   clear(acc);
 

@@ -43,13 +43,13 @@ extern "C" __global__ void __launch_bounds__(rung.threads) ladder_2_wgmma(__grid
                           make_stride(p.k, _1{}));  // (M, K)
   Tensor mB = make_tensor(make_gmem_ptr(static_cast<Element const*>(p.b)), make_shape(p.n, p.k),
                           make_stride(p.k, _1{}));  // (N, K)
-  Tensor mD = make_tensor(make_gmem_ptr(static_cast<Element*>(p.d)), make_shape(p.m, p.n),
-                          make_stride(p.n, _1{}));               // (M, N)
-  Tensor gA = local_tile(mA, Tile{}, tile, Step<_1, X, _1>{});   // (BLK_M, BLK_K, k)
-  Tensor gB = local_tile(mB, Tile{}, tile, Step<X, _1, _1>{});   // (BLK_N, BLK_K, k)
-  Tensor gD = local_tile(mD, Tile{}, tile, Step<_1, _1, X>{});   // (BLK_M, BLK_N)
-  Tensor sA = make_tensor(make_smem_ptr(shared.a), SmemA{});     // (BLK_M, BLK_K)
-  Tensor sB = make_tensor(make_smem_ptr(shared.b), SmemB{});     // (BLK_N, BLK_K)
+  Tensor mD =
+      make_tensor(make_gmem_ptr(static_cast<Element*>(p.d)), make_shape(p.m, p.n), make_stride(p.n, _1{}));  // (M, N)
+  Tensor gA = local_tile(mA, Tile{}, tile, Step<_1, X, _1>{});  // (BLK_M, BLK_K, k)
+  Tensor gB = local_tile(mB, Tile{}, tile, Step<X, _1, _1>{});  // (BLK_N, BLK_K, k)
+  Tensor gD = local_tile(mD, Tile{}, tile, Step<_1, _1, X>{});  // (BLK_M, BLK_N)
+  Tensor sA = make_tensor(make_smem_ptr(shared.a), SmemA{});    // (BLK_M, BLK_K)
+  Tensor sB = make_tensor(make_smem_ptr(shared.b), SmemB{});    // (BLK_N, BLK_K)
 
   auto load = Copy{}.get_slice(threadIdx.x);
   Tensor tAgA = load.partition_S(gA);  // (8, BLK_M / 16, 1, k)
@@ -59,9 +59,9 @@ extern "C" __global__ void __launch_bounds__(rung.threads) ladder_2_wgmma(__grid
 
   Mma mma;
   auto slice = mma.get_slice(threadIdx.x);
-  Tensor tCrA = slice.make_fragment_A(slice.partition_A(sA));              // (MMA, MMA_M, MMA_K): descriptors
-  Tensor tCrB = slice.make_fragment_B(slice.partition_B(sB));              // (MMA, MMA_N, MMA_K)
-  Tensor acc = partition_fragment_C(mma, Shape<BLK_M, BLK_N>{});           // (MMA, MMA_M, MMA_N)
+  Tensor tCrA = slice.make_fragment_A(slice.partition_A(sA));     // (MMA, MMA_M, MMA_K): descriptors
+  Tensor tCrB = slice.make_fragment_B(slice.partition_B(sB));     // (MMA, MMA_N, MMA_K)
+  Tensor acc = partition_fragment_C(mma, Shape<BLK_M, BLK_N>{});  // (MMA, MMA_M, MMA_N)
   clear(acc);
 
   for (int k_tile = 0; k_tile < size<2>(gA); ++k_tile) {

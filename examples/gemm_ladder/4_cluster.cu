@@ -36,11 +36,11 @@ static_assert(sizeof(Shared) <= rung.shared_bytes());
 extern "C" __global__ void __launch_bounds__(rung.threads) ladder_4_cluster(__grid_constant__ ladder::Params const p) {
   extern __shared__ __align__(1024) uint8_t shared_bytes[];
   Shared& shared = *reinterpret_cast<Shared*>(shared_bytes);
-  Tensor mD = make_tensor(make_gmem_ptr(static_cast<Element*>(p.d)), make_shape(p.m, p.n),
-                          make_stride(p.n, _1{}));                                                    // (M, N)
-  Tensor gD = local_tile(mD, Shape<BLK_M, BLK_N>{}, make_coord(int(blockIdx.x), int(blockIdx.y)));    // (BLK_M, BLK_N)
-  Tensor sA = make_tensor(make_smem_ptr(shared.a), SmemA{});                                          // (BLK_M, BLK_K, PIPE)
-  Tensor sB = make_tensor(make_smem_ptr(shared.b), SmemB{});                                          // (BLK_N, BLK_K, PIPE)
+  Tensor mD =
+      make_tensor(make_gmem_ptr(static_cast<Element*>(p.d)), make_shape(p.m, p.n), make_stride(p.n, _1{}));  // (M, N)
+  Tensor gD = local_tile(mD, Shape<BLK_M, BLK_N>{}, make_coord(int(blockIdx.x), int(blockIdx.y)));  // (BLK_M, BLK_N)
+  Tensor sA = make_tensor(make_smem_ptr(shared.a), SmemA{});  // (BLK_M, BLK_K, PIPE)
+  Tensor sB = make_tensor(make_smem_ptr(shared.b), SmemB{});  // (BLK_N, BLK_K, PIPE)
   int k_tiles = p.k / rung.tile_k;
   int rank = int(block_rank_in_cluster());
 

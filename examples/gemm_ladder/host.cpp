@@ -49,7 +49,8 @@ TensorMap tensor_map(const void* data, int rows, int columns, int box_rows) {
   CUresult status = encode(&encoded, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<void*>(data), sizes, strides, box,
                            step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                            CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (status != CUDA_SUCCESS) throw std::runtime_error("cuTensorMapEncodeTiled failed: error " + std::to_string(status));
+  if (status != CUDA_SUCCESS)
+    throw std::runtime_error("cuTensorMapEncodeTiled failed: error " + std::to_string(status));
   TensorMap map;
   static_assert(sizeof map == sizeof encoded);
   std::memcpy(&map, &encoded, sizeof map);
@@ -82,7 +83,8 @@ Product::Product(const Rung& rung, int m, int n, int k) : rung_(rung), m_(m), n_
   require_multiple("N", n, rung.tile_n, rung);
   require_multiple("K", k, rung.tile_k, rung);
   cudaLibrary_t library = nullptr;
-  check(cudaLibraryLoadData(&library, module_of(rung), nullptr, nullptr, 0, nullptr, nullptr, 0), "cudaLibraryLoadData");
+  check(cudaLibraryLoadData(&library, module_of(rung), nullptr, nullptr, 0, nullptr, nullptr, 0),
+        "cudaLibraryLoadData");
   check(cudaLibraryGetKernel(&kernel_, library, (std::string("ladder_") + rung.name).c_str()), "cudaLibraryGetKernel");
   check(cudaFuncSetAttribute(kernel_, cudaFuncAttributeMaxDynamicSharedMemorySize, rung.shared_bytes()),
         "cudaFuncSetAttribute");

@@ -25,9 +25,9 @@ struct Rung {
   const char* name;            ///< The kernel is ladder_<name>, in the module gemm_ladder_<name>.
   int tile_m, tile_n, tile_k;  ///< What a CTA multiplies at a time.
   int threads;                 ///< A CTA.
-  int stages;                  ///< Buffers of one K tile of A and B in dynamic shared memory; 0 where the kernel declares its own.
-  int cluster;                 ///< CTAs along M that share B.
-  bool persistent;             ///< As many CTAs as the GPU holds, each with many tiles; else a CTA a tile.
+  int stages;       ///< Buffers of one K tile of A and B in dynamic shared memory; 0 where the kernel declares its own.
+  int cluster;      ///< CTAs along M that share B.
+  bool persistent;  ///< As many CTAs as the GPU holds, each with many tiles; else a CTA a tile.
 
   /// A store box of D: 64 columns (128 bytes, the swizzle's width) of 64 rows, the part of one warpgroup.
   static constexpr int d_box = 64;
@@ -39,11 +39,11 @@ struct Rung {
 };
 
 inline constexpr Rung rungs[] = {
-    {"1_simt", 128, 128, 16, 256, 0, 1, false},      // no tensor cores
-    {"2_wgmma", 128, 128, 64, 128, 1, 1, false},     // + wgmma
-    {"3_tma", 128, 128, 64, 128, 3, 1, false},       // + TMA into three stages
-    {"4_cluster", 128, 128, 64, 128, 3, 2, false},   // + multicast in clusters, barriers in distributed shared memory
-    {"5_product", 128, 256, 64, 384, 4, 2, true},    // + roles, registers, a persistent grid: the library's structure
+    {"1_simt", 128, 128, 16, 256, 0, 1, false},     // no tensor cores
+    {"2_wgmma", 128, 128, 64, 128, 1, 1, false},    // + wgmma
+    {"3_tma", 128, 128, 64, 128, 3, 1, false},      // + TMA into three stages
+    {"4_cluster", 128, 128, 64, 128, 3, 2, false},  // + multicast in clusters, barriers in distributed shared memory
+    {"5_product", 128, 256, 64, 384, 4, 2, true},   // + roles, registers, a persistent grid: the library's structure
 };
 
 }  // namespace ladder

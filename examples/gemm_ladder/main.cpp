@@ -78,9 +78,11 @@ int run(int m, int n, int k, const char* only) {
     double error = error_of(a, b, d, m, n, k);
     bool ok = error <= bound;
     right = right && ok;
-    std::printf("%-10s %dx%dx%d: error %.2e, at most %.2e: %s\n", rung.name, m, n, k, error, bound, ok ? "right" : "WRONG");
+    std::printf("%-10s %dx%dx%d: error %.2e, at most %.2e: %s\n", rung.name, m, n, k, error, bound,
+                ok ? "right" : "WRONG");
   }
-  if (!found) std::fprintf(stderr, "gemm_ladder: there is no rung \"%s\"; the first is \"%s\"\n", only, ladder::rungs[0].name);
+  if (!found)
+    std::fprintf(stderr, "gemm_ladder: there is no rung \"%s\"; the first is \"%s\"\n", only, ladder::rungs[0].name);
   return !found ? 2 : right ? 0 : 1;
 }
 
