@@ -34,6 +34,7 @@ add_library(ckl_emulator_objects OBJECT
   runtime/stream_api.cpp
   runtime/stubs.cpp)
 target_include_directories(ckl_emulator_objects PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/generated")
+target_compile_options(ckl_emulator_objects PRIVATE -ffp-contract=off)
 target_link_libraries(ckl_emulator_objects PUBLIC ckl_emulator_parts)
 
 # <build>/emulator in either case; programs that look for the emulator know it by that name.

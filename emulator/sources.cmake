@@ -22,6 +22,5 @@ set(CKL_EMULATOR_CORE_SOURCES
   machine/scheduler.cpp
   machine/sync.cpp)
 set(CKL_EMULATOR_CORE_TESTS)
-# f64 is computed in roundings other than the host's default, and nothing is contracted.
-set_source_files_properties(isa/arithmetic_float.cpp PROPERTIES COMPILE_OPTIONS "-frounding-math;-ffp-contract=off")
-set_source_files_properties(isa/numeric.cpp PROPERTIES COMPILE_OPTIONS "-ffp-contract=off")
+# f64 is computed in roundings other than the host's default.
+set_source_files_properties(isa/arithmetic_float.cpp PROPERTIES COMPILE_OPTIONS "-frounding-math")

@@ -63,14 +63,13 @@ bool bind_lop3(Binder& b) {
 
 // ---- Shifts: the amount has 32 bits, and what is beyond the width counts as the width ----
 
-template <class T, class Operation> Handler shift_handler(Operation) {
-  return [](Context& c, const Decoded& in) {
-    std::byte* d = c.target(in.d);
-    const std::byte *a = c.source(in.s[0]), *b = c.source(in.s[1]);
-    for_lanes(c.mask, [=](int lane) { write<T>(d, lane, Operation{}(read<T>(a, lane), read<U32>(b, lane))); });
-    return Next::next;
-  };
+template <class T, class Operation> Next shift(Context& c, const Decoded& in) {
+  std::byte* d = c.target(in.d);
+  const std::byte *a = c.source(in.s[0]), *b = c.source(in.s[1]);
+  for_lanes(c.mask, [=](int lane) { write<T>(d, lane, Operation{}(read<T>(a, lane), read<U32>(b, lane))); });
+  return Next::next;
 }
+template <class T, class Operation> Handler shift_handler(Operation) { return vectorized<shift<T, Operation>>(); }
 
 bool bind_shift(Binder& b, bool left) {
   b.result(0);

@@ -96,9 +96,9 @@ template <class Read, int comparison> Next set_register(Context& c, const Decode
 enum class Form { predicate, predicate_combined, value };
 
 template <class Read, int comparison> Handler of_form(Form form) {
-  return form == Form::predicate            ? set_predicate<Read, comparison>
-         : form == Form::predicate_combined ? set_combined<Read, comparison>
-                                            : set_register<Read, comparison>;
+  return form == Form::predicate            ? vectorized<set_predicate<Read, comparison>>()
+         : form == Form::predicate_combined ? vectorized<set_combined<Read, comparison>>()
+                                            : vectorized<set_register<Read, comparison>>();
 }
 
 template <class Read> Handler of_comparison(int comparison, Form form) {
@@ -172,20 +172,21 @@ bool bind_set(Binder& b) {
   return b.handle(comparison_of(b.type(), b.has("ftz"), comparison_in(b), Form::value));
 }
 
+template <class T> Next select(Context& c, const Decoded& in) {
+  std::byte* d = c.target(in.d);
+  const std::byte *x = c.source(in.s[0]), *y = c.source(in.s[1]);
+  const std::uint32_t which = c.predicate(in.s[2]);
+  for_lanes(c.mask, [=](int lane) { write<T>(d, lane, which >> lane & 1 ? read<T>(x, lane) : read<T>(y, lane)); });
+  return Next::next;
+}
+
 bool bind_selp(Binder& b) {
   b.result(0);
   b.source(0, 1, b.type());
   b.source(1, 2, b.type());
   b.source(2, 3, Type::pred);
-  return b.handle(for_bits(b.type(), []<class T>(std::type_identity<T>) -> Handler {
-    return [](Context& c, const Decoded& in) {
-      std::byte* d = c.target(in.d);
-      const std::byte *x = c.source(in.s[0]), *y = c.source(in.s[1]);
-      const std::uint32_t which = c.predicate(in.s[2]);
-      for_lanes(c.mask, [=](int lane) { write<T>(d, lane, which >> lane & 1 ? read<T>(x, lane) : read<T>(y, lane)); });
-      return Next::next;
-    };
-  }));
+  return b.handle(
+      for_bits(b.type(), []<class T>(std::type_identity<T>) -> Handler { return vectorized<select<T>>(); }));
 }
 
 /// d = c >= 0 ? a : b.

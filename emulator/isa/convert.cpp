@@ -25,22 +25,18 @@ template <class To, class From> To clamped(From value) {
 template <class To> struct Extended { using type = To; };
 template <> struct Extended<std::int8_t> { using type = std::int16_t; };
 
+template <class From, class To, class Register, bool saturate> Next convert_integer(Context& c, const Decoded& in) {
+  std::byte* d = c.target(in.d);
+  const std::byte* a = c.source(in.s[0]);
+  for_lanes(c.mask, [=](int lane) {
+    const From value = read<From>(a, lane);
+    write<Register>(d, lane, static_cast<Register>(saturate ? clamped<To>(value) : static_cast<To>(value)));
+  });
+  return Next::next;
+}
 template <class From, class To, class Register> Handler integer_handler(bool saturate) {
-  if (saturate)
-    return [](Context& c, const Decoded& in) {
-      std::byte* d = c.target(in.d);
-      const std::byte* a = c.source(in.s[0]);
-      for_lanes(c.mask,
-                [=](int lane) { write<Register>(d, lane, static_cast<Register>(clamped<To>(read<From>(a, lane)))); });
-      return Next::next;
-    };
-  return [](Context& c, const Decoded& in) {
-    std::byte* d = c.target(in.d);
-    const std::byte* a = c.source(in.s[0]);
-    for_lanes(c.mask,
-              [=](int lane) { write<Register>(d, lane, static_cast<Register>(static_cast<To>(read<From>(a, lane)))); });
-    return Next::next;
-  };
+  return saturate ? convert_integer<From, To, Register, true>
+                  : vectorized<convert_integer<From, To, Register, false>>();
 }
 
 Handler integer_to_integer(Type from, Type to, int register_bits, bool saturate) {
@@ -235,10 +231,10 @@ template <float (*widen)(std::uint16_t)> Next from_half(Context& c, const Decode
 
 Handler fast_handler(Type to, Type from, Flags flags) {
   if (flags.pack() != Flags{}.pack()) return nullptr;
-  if (from == Type::f32 && to == Type::bf16x2) return pack_halves<async::float_to_bf16>;
-  if (from == Type::f32 && to == Type::f16x2) return pack_halves<async::float_to_f16>;
-  if (from == Type::f32 && to == Type::bf16) return to_half<async::float_to_bf16>;
-  if (from == Type::f32 && to == Type::f16) return to_half<async::float_to_f16>;
+  if (from == Type::f32 && to == Type::bf16x2) return vectorized<pack_halves<async::float_to_bf16>>();
+  if (from == Type::f32 && to == Type::f16x2) return vectorized<pack_halves<async::float_to_f16>>();
+  if (from == Type::f32 && to == Type::bf16) return vectorized<to_half<async::float_to_bf16>>();
+  if (from == Type::f32 && to == Type::f16) return vectorized<to_half<async::float_to_f16>>();
   return nullptr;
 }
 
@@ -274,8 +270,8 @@ bool bind_cvt(Binder& b) {
     return b.handle(integer_to_integer(from_type, to_type, register_bits, flags.saturate));
   if (const Handler fast = fast_handler(to_type, from_type, flags)) return b.handle(fast);
   if (to_type == Type::f32 && b.out.flags == 0) {
-    if (from.kind == Kind::f16) return b.handle(from_half<async::f16_to_float>);
-    if (from.kind == Kind::bf16) return b.handle(from_half<async::bf16_to_float>);
+    if (from.kind == Kind::f16) return b.handle(vectorized<from_half<async::f16_to_float>>());
+    if (from.kind == Kind::bf16) return b.handle(vectorized<from_half<async::bf16_to_float>>());
   }
   if (register_bits == 64)
     return b.handle(from.bits == 64 ? convert<std::uint64_t, std::uint64_t> : convert<std::uint64_t, std::uint32_t>);

@@ -9,9 +9,15 @@
 namespace emu::isa {
 
 /// The handler of a stateless lambda, applied in each lane by itself.
-template <class R, class T, class Operation> Handler unary_handler(Operation) { return unary<R, T, Operation>; }
-template <class R, class T, class Operation> Handler binary_handler(Operation) { return binary<R, T, Operation>; }
-template <class R, class T, class Operation> Handler ternary_handler(Operation) { return ternary<R, T, Operation>; }
+template <class R, class T, class Operation> Handler unary_handler(Operation) {
+  return vectorized<unary<R, T, Operation>>();
+}
+template <class R, class T, class Operation> Handler binary_handler(Operation) {
+  return vectorized<binary<R, T, Operation>>();
+}
+template <class R, class T, class Operation> Handler ternary_handler(Operation) {
+  return vectorized<ternary<R, T, Operation>>();
+}
 
 /// make(std::type_identity<T>()) for the integer type T of `type`, of 16 bits and more; .b types count as unsigned. Null for other
 /// types.

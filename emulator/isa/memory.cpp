@@ -59,6 +59,21 @@ class Pointers {
   }
   std::byte* operator[](int lane) const { return pointers_[lane]; }
 
+  /// Calls body(lane, the lane's place) for the lanes of the mask; the loop is vectorized where the lanes follow each other.
+  template <class Body> void for_each(U32 mask, U32 bytes, Body&& body) const {
+    if (mask == full_mask && stride_ == static_cast<int>(bytes)) {
+      std::byte* first = pointers_[0];
+#pragma GCC ivdep
+      for (int lane = 0; lane < lanes; ++lane) body(lane, first + static_cast<std::size_t>(lane) * bytes);
+    } else if (mask == full_mask && stride_ == 0) {
+      std::byte* only = pointers_[0];
+#pragma GCC ivdep
+      for (int lane = 0; lane < lanes; ++lane) body(lane, only);
+    } else {
+      for_lanes(mask, [&](int lane) { body(lane, pointers_[lane]); });
+    }
+  }
+
   /// Tells the checker of reads or writes of these places.
   void check(Context& c, const Decoded& in, bool reads, bool writes, check::Strength strength, U32 bytes) const {
     const check::Site site = site_of(c, in);
@@ -72,18 +87,22 @@ class Pointers {
   }
 
  private:
-  /// The usual case: everything lies in the block of global memory that was used last, or in the CTA's own shared memory.
+  static constexpr int no_stride = -1;
+
+  /// The usual case: everything lies in the block of global memory that was used last, or in the CTA's own shared memory; or
+  /// all lanes read the same parameter.
   bool all_at_once(Context& c, Window window, U32 bytes) {
+    if (window == Window::param) return same_for_all(c, window, bytes);
     const bool global = window == Window::global || window == Window::generic;
     if (!global && window != Window::shared_cta && window != Window::shared_cluster) return false;
     U64 low = ~U64{0}, high = 0, bits = 0;
-    for (U32 rest = c.mask; rest; rest &= rest - 1) {
-      const U64 address = addresses_[std::countr_zero(rest)];
-      low = std::min(low, address);
-      high = std::max(high, address);
-      bits |= address;
-    }
+    for_lanes(c.mask, [&](int lane) {
+      low = std::min(low, addresses_[lane]);
+      high = std::max(high, addresses_[lane]);
+      bits |= addresses_[lane];
+    });
     if (bits & (bytes - 1)) return false;
+    find_run(c.mask, bytes);
     if (global) {
       const auto& block = c.cluster->recent;
       if (!block.contains(low, bytes) || !block.contains(high, bytes)) return false;
@@ -99,6 +118,28 @@ class Pointers {
     });
     shared_ = c.mask;
     return true;
+  }
+
+  bool same_for_all(Context& c, Window window, U32 bytes) {
+    U64 all = ~U64{0}, any = 0;
+    for_lanes(c.mask, [&](int lane) {
+      all &= addresses_[lane];
+      any |= addresses_[lane];
+    });
+    if (all != any) return false;
+    const machine::Place place = machine::place_of(c, window, 0, any, bytes, bytes);
+    for_lanes(c.mask, [&](int lane) { pointers_[lane] = place.pointer; });
+    stride_ = 0;
+    return true;
+  }
+
+  /// Whether the lanes, all of them, follow each other.
+  void find_run(U32 mask, U32 bytes) {
+    if (mask != full_mask) return;
+    U64 differing = 0;
+    for (int lane = 0; lane < lanes; ++lane)
+      differing |= addresses_[lane] ^ (addresses_[0] + static_cast<U64>(lane) * bytes);
+    if (!differing) stride_ = static_cast<int>(bytes);
   }
 
   /// Of global memory only what has never been written is looked for. Lanes that follow each other count as one access.
@@ -125,6 +166,7 @@ class Pointers {
   Cta* ctas_[lanes];
   U32 shared_ = 0, global_ = 0;  // lanes
   bool one_cta_ = true;
+  int stride_ = no_stride;  // bytes from each lane's place to the next one's, where that is known
 };
 
 /// How a strong access orders others, in Decoded::flags beside Access.
@@ -158,14 +200,15 @@ template <class T, class R> Next load(Context& c, const Decoded& in) {
   const bool is_strong = in.flags & strong;
   if (c.checker) at.check(c, in, true, false, is_strong ? check::Strength::strong : check::Strength::weak, bytes);
   const auto one = [&](std::byte* d, std::size_t element) {
-    for_lanes(c.mask, [&](int lane) {
-      T value;
-      if (is_strong)
-        value = load_strong<T>(at[lane] + element * sizeof(T));
-      else
-        std::memcpy(&value, at[lane] + element * sizeof(T), sizeof(T));
-      write<R>(d, lane, static_cast<R>(value));
-    });
+    if (is_strong)
+      for_lanes(c.mask,
+                [&](int lane) { write<R>(d, lane, static_cast<R>(load_strong<T>(at[lane] + element * sizeof(T)))); });
+    else
+      at.for_each(c.mask, bytes, [d, element](int lane, const std::byte* place) {
+        T value;
+        std::memcpy(&value, place + element * sizeof(T), sizeof(T));
+        write<R>(d, lane, static_cast<R>(value));
+      });
   };
   if (in.vector == 1) {
     if (in.d != no_register) one(c.target(in.d), 0);
@@ -180,9 +223,10 @@ template <class T, class R> Next load(Context& c, const Decoded& in) {
 
 template <class T> Handler load_into(int register_bits) {
   // The sign reaches as far as the register does.
-  if (register_bits == 64) return load<T, std::conditional_t<std::is_signed_v<T>, std::int64_t, U64>>;
-  if (register_bits == 32) return load<T, std::conditional_t<std::is_signed_v<T>, std::int32_t, U32>>;
-  if (register_bits == 16) return load<T, std::conditional_t<std::is_signed_v<T>, std::int16_t, std::uint16_t>>;
+  if (register_bits == 64) return vectorized<load<T, std::conditional_t<std::is_signed_v<T>, std::int64_t, U64>>>();
+  if (register_bits == 32) return vectorized<load<T, std::conditional_t<std::is_signed_v<T>, std::int32_t, U32>>>();
+  if (register_bits == 16)
+    return vectorized<load<T, std::conditional_t<std::is_signed_v<T>, std::int16_t, std::uint16_t>>>();
   return nullptr;
 }
 
@@ -246,14 +290,17 @@ template <class T> Next store(Context& c, const Decoded& in) {
     if (is_strong) tell_strong(c, in, at, false);
   }
   const auto one = [&](const std::byte* from, std::size_t element, bool wide) {
-    for_lanes(c.mask, [&](int lane) {
-      // A narrow type may come from a register of 64 bits.
-      const T value = wide ? static_cast<T>(read<U64>(from, lane)) : read<T>(from, lane);
-      if (is_strong)
-        store_strong<T>(at[lane] + element * sizeof(T), value);
-      else
-        std::memcpy(at[lane] + element * sizeof(T), &value, sizeof(T));
-    });
+    // A narrow type may come from a register of 64 bits.
+    const auto value_of = [from, wide](int lane) {
+      return wide ? static_cast<T>(read<U64>(from, lane)) : read<T>(from, lane);
+    };
+    if (is_strong)
+      for_lanes(c.mask, [&](int lane) { store_strong<T>(at[lane] + element * sizeof(T), value_of(lane)); });
+    else
+      at.for_each(c.mask, bytes, [&value_of, element](int lane, std::byte* place) {
+        const T value = value_of(lane);
+        std::memcpy(place + element * sizeof(T), &value, sizeof(T));
+      });
   };
   const bool wide = in.register_bytes == 8;
   if (in.vector == 1)
@@ -283,10 +330,10 @@ bool bind_st(Binder& b) {
   }
   b.out.flags = access_of(b);
   switch (ptx::bits_of(b.type())) {
-    case 8: return b.handle(store<std::uint8_t>);
-    case 16: return b.handle(store<std::uint16_t>);
-    case 32: return b.handle(store<U32>);
-    case 64: return b.handle(b.out.register_bytes == 8 ? store<U64> : nullptr);
+    case 8: return b.handle(vectorized<store<std::uint8_t>>());
+    case 16: return b.handle(vectorized<store<std::uint16_t>>());
+    case 32: return b.handle(vectorized<store<U32>>());
+    case 64: return b.handle(b.out.register_bytes == 8 ? vectorized<store<U64>>() : nullptr);
     default: return false;
   }
 }

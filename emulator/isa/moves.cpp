@@ -23,31 +23,35 @@ template <class T> Next move(Context& c, const Decoded& in) {
 
 /// d = {a, b, ...}, the first one lowest; `flags` is the width of an element.
 template <class T> Next pack(Context& c, const Decoded& in) {
+  const std::uint64_t mask = (std::uint64_t{1} << in.flags) - 1;
+  T values[lanes] = {};  // the result may take the place of an element
+  for (std::uint32_t i = 0; i < in.list_size; ++i) {
+    const std::byte* a = c.source(c.program->lists[in.list_first + i]);
+    const std::uint32_t shift = i * in.flags;
+    for_lanes(c.mask, [&values, a, mask, shift](int lane) {
+      values[lane] = static_cast<T>(values[lane] | static_cast<T>((read<std::uint32_t>(a, lane) & mask) << shift));
+    });
+  }
   std::byte* d = c.target(in.d);
-  for_lanes(c.mask, [&](int lane) {
-    T value = 0;
-    for (std::uint32_t i = 0; i < in.list_size; ++i) {
-      const std::byte* a = c.source(c.program->lists[in.list_first + i]);
-      const std::uint64_t mask = (std::uint64_t{1} << in.flags) - 1;
-      value |= static_cast<T>((read<std::uint32_t>(a, lane) & mask) << (i * in.flags));
-    }
-    write<T>(d, lane, value);
-  });
+  for_lanes(c.mask, [&values, d](int lane) { write<T>(d, lane, values[lane]); });
   return Next::next;
 }
 
 /// {a, b, ...} = s0.
 template <class T> Next unpack(Context& c, const Decoded& in) {
+  const std::uint64_t mask = (std::uint64_t{1} << in.flags) - 1;
   const std::byte* a = c.source(in.s[0]);
-  for_lanes(c.mask, [&](int lane) {
-    const T value = read<T>(a, lane);
-    for (std::uint32_t i = 0; i < in.list_size; ++i) {
-      const Source& to = c.program->lists[in.list_first + i];
-      if (!to.exists()) continue;
-      const std::uint64_t mask = (std::uint64_t{1} << in.flags) - 1;
-      write<std::uint32_t>(c.target(to.offset), lane, static_cast<std::uint32_t>(value >> (i * in.flags) & mask));
-    }
-  });
+  T values[lanes];  // an element may take the place of the source
+  for_lanes(c.mask, [&values, a](int lane) { values[lane] = read<T>(a, lane); });
+  for (std::uint32_t i = 0; i < in.list_size; ++i) {
+    const Source& to = c.program->lists[in.list_first + i];
+    if (!to.exists()) continue;
+    std::byte* d = c.target(to.offset);
+    const std::uint32_t shift = i * in.flags;
+    for_lanes(c.mask, [&values, d, mask, shift](int lane) {
+      write<std::uint32_t>(d, lane, static_cast<std::uint32_t>(values[lane] >> shift & mask));
+    });
+  }
   return Next::next;
 }
 
@@ -85,16 +89,20 @@ bool bind_mov(Binder& b) {
     const auto width = static_cast<std::uint32_t>(bits) / from.count;
     b.out.flags = width;
     b.list_sources(from, width == 32 ? Type::b32 : width == 16 ? Type::b16 : Type::b8);
-    if (bits == 64) return b.handle(pack<std::uint64_t>);
-    return b.handle(bits == 32 ? pack<std::uint32_t> : bits == 16 ? pack<std::uint16_t> : nullptr);
+    if (bits == 64) return b.handle(vectorized<pack<std::uint64_t>>());
+    return b.handle(bits == 32   ? vectorized<pack<std::uint32_t>>()
+                    : bits == 16 ? vectorized<pack<std::uint16_t>>()
+                                 : nullptr);
   }
   if (to.kind == OperandKind::vector) {
     b.begin_list();
     b.list_results(to);
     b.source(0, 1, b.type());
     b.out.flags = static_cast<std::uint32_t>(bits) / to.count;
-    if (bits == 64) return b.handle(unpack<std::uint64_t>);
-    return b.handle(bits == 32 ? unpack<std::uint32_t> : bits == 16 ? unpack<std::uint16_t> : nullptr);
+    if (bits == 64) return b.handle(vectorized<unpack<std::uint64_t>>());
+    return b.handle(bits == 32   ? vectorized<unpack<std::uint32_t>>()
+                    : bits == 16 ? vectorized<unpack<std::uint16_t>>()
+                                 : nullptr);
   }
   b.result(0);
   b.source(0, 1, b.type());
@@ -121,7 +129,7 @@ bool bind_mov(Binder& b) {
         return Next::next;
       });
   }
-  return b.handle(for_bits(b.type(), []<class T>(std::type_identity<T>) -> Handler { return move<T>; }));
+  return b.handle(for_bits(b.type(), []<class T>(std::type_identity<T>) -> Handler { return vectorized<move<T>>(); }));
 }
 
 // ---- Addresses ----
@@ -138,19 +146,12 @@ bool bind_cvta(Binder& b) {
   if (ptx::bits_of(b.type()) != 64) return false;
   b.result_and_sources(1, b.type());
   const std::uint64_t tag = tag_of(b);
-  if (tag == 0) return b.handle(move<std::uint64_t>);
+  if (tag == 0) return b.handle(vectorized<move<std::uint64_t>>());
   if (b.has("to"))
     return b.handle(
         unary_handler<std::uint64_t, std::uint64_t>([](std::uint64_t x) { return x & ~machine::tag_mask; }));
-  b.out.immediate = static_cast<std::int64_t>(tag);
-  return b.handle([](Context& c, const Decoded& in) {
-    std::byte* d = c.target(in.d);
-    const std::byte* a = c.source(in.s[0]);
-    for_lanes(c.mask, [=](int lane) {
-      write(d, lane, read<std::uint64_t>(a, lane) | static_cast<std::uint64_t>(in.immediate));
-    });
-    return Next::next;
-  });
+  b.constant(1, tag, 8);
+  return b.handle(binary_handler<std::uint64_t, std::uint64_t>([](std::uint64_t x, std::uint64_t y) { return x | y; }));
 }
 
 bool bind_isspacep(Binder& b) {

@@ -82,21 +82,42 @@ std::uint32_t special_value(const Warp& warp, ptx::SpecialRegister special, std:
   }
 }
 
+/// Whether the lanes of a warp see different values.
+bool differs_by_lane(ptx::SpecialRegister special) {
+  using S = ptx::SpecialRegister;
+  switch (special) {
+    case S::tid_x:
+    case S::tid_y:
+    case S::tid_z:
+    case S::laneid:
+    case S::lanemask_eq:
+    case S::lanemask_le:
+    case S::lanemask_lt:
+    case S::lanemask_ge:
+    case S::lanemask_gt: return true;
+    default: return false;
+  }
+}
+
 void write_specials(Warp& warp) {
   const Program& program = *warp.cta->cluster->grid->program;
   for (std::size_t i = 0; i < program.specials.size(); ++i) {
     std::byte* at = warp.registers + program.register_bytes + i * Program::special_bytes;
     const ptx::SpecialRegister special = program.specials[i];
-    std::uint32_t mask = 0;
-    for (std::uint32_t lane = 0; lane < 32; ++lane) {
-      const std::uint32_t value = special_value(warp, special, lane);
-      mask |= (value ? 1u : 0u) << lane;
-      if (ptx::type_of(special) == ptx::Type::u64)
-        reinterpret_cast<std::uint64_t*>(at)[lane] = value;
-      else
-        reinterpret_cast<std::uint32_t*>(at)[lane] = value;
+    const ptx::Type type = ptx::type_of(special);
+    std::uint32_t values[32];
+    values[0] = special_value(warp, special, 0);
+    for (std::uint32_t lane = 1; lane < 32; ++lane)
+      values[lane] = differs_by_lane(special) ? special_value(warp, special, lane) : values[0];
+    if (type == ptx::Type::pred) {
+      std::uint32_t mask = 0;
+      for (std::uint32_t lane = 0; lane < 32; ++lane) mask |= (values[lane] ? 1u : 0u) << lane;
+      std::memcpy(at, &mask, sizeof(mask));
+    } else if (type == ptx::Type::u64) {
+      std::copy(values, values + 32, reinterpret_cast<std::uint64_t*>(at));
+    } else {
+      std::memcpy(at, values, sizeof(values));
     }
-    if (ptx::type_of(special) == ptx::Type::pred) std::memcpy(at, &mask, sizeof(mask));
   }
 }
 
