@@ -1,5 +1,6 @@
 // The part of the checker that knows mbarriers and asynchronous operations.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -299,7 +300,9 @@ void Checker::cta_exit(std::uint32_t index, std::uint32_t where) {
     }
   }
   if (!cta.must_scan) return;
+  OperationId last = ~OperationId{0};  // neighbouring lines mostly have the same operations
   cta.shadow.for_each([&](std::uint32_t line, OperationId id, ByteMask bytes) {
+    if (std::exchange(last, id) == id) return;
     const Operation& access = s.operations[id];
     // What its own threads have not waited for was reported by thread_exit, or above.
     const bool is_remote = s.cta_of(access.warp) != index;

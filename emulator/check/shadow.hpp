@@ -88,7 +88,9 @@ struct Conflict {
 class Judge {
  public:
   Judge(const Operations& operations, OperationId id, const Knowledge& knowledge)
-      : operations_(operations), knowledge_(knowledge), self_(operations[id]), id_(id) {}
+      : operations_(operations), knowledge_(knowledge), self_(operations[id]), id_(id) {
+    cached_.fill(~OperationId{0});
+  }
 
   struct Verdict {
     bool ordered;     // the other is over
@@ -96,11 +98,12 @@ class Judge {
     Conflict::Kind kind;
   };
   const Verdict& verdict(OperationId other) {
-    if (other != cached_) {
-      cached_ = other;
-      verdict_ = judge(operations_[other]);
+    const std::size_t slot = other % cached_.size();
+    if (other != cached_[slot]) {
+      cached_[slot] = other;
+      verdicts_[slot] = judge(operations_[other]);
     }
-    return verdict_;
+    return verdicts_[slot];
   }
   const Operation& self() const { return self_; }
   OperationId id() const { return id_; }
@@ -113,8 +116,9 @@ class Judge {
   const Knowledge& knowledge_;
   const Operation self_;
   OperationId id_;
-  OperationId cached_ = ~OperationId{0};
-  Verdict verdict_{};
+  // An access meets few other operations, in many places.
+  std::array<OperationId, 8> cached_;
+  std::array<Verdict, 8> verdicts_;
 };
 
 /// What one access to a line met.
