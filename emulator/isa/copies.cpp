@@ -94,12 +94,13 @@ template <class Read, class Write> void store(Context& c, const Decoded& in, int
                                               const async::Footprint& footprint, Read&& read_source,
                                               Write&& write_target) {
   BulkStore bulk;
+  bulk.lane = static_cast<U32>(lane);
   bulk.group = c.warp->bulk_groups[static_cast<std::size_t>(lane)];
   if (c.checker) bulk.epoch = c.checker->bulk_store(site_of(c, in), static_cast<U32>(lane), cta, footprint);
   bulk.read = std::forward<Read>(read_source);
   bulk.write = std::forward<Write>(write_target);
   if (!c.grid->options.late_stores) bulk.finish();
-  c.warp->bulk_stores[lane].push_back(std::move(bulk));
+  c.warp->bulk_stores.push_back(std::move(bulk));
 }
 
 /// A footprint to fill, kept by the thread.
@@ -284,19 +285,19 @@ Next commit(Context& c, const Decoded&) {
 
 /// Waits until at most `immediate` of the thread's groups are pending; `flags`: until they have been read.
 Next wait_group(Context& c, const Decoded& in) {
-  for (U32 rest = c.mask; rest; rest &= rest - 1) {
-    const int lane = std::countr_zero(rest);
-    auto& stores = c.warp->bulk_stores[lane];
-    const U32 committed = c.warp->bulk_groups[static_cast<std::size_t>(lane)];
+  auto& stores = c.warp->bulk_stores;
+  const auto is_waited_for = [&](const BulkStore& store) {
+    const U32 committed = c.warp->bulk_groups[store.lane];
     const auto left = static_cast<U32>(std::min<std::int64_t>(in.immediate, committed));
-    for (BulkStore& store : stores) {
-      if (store.group >= committed - left) break;
-      store.finish_reading();
-      if (!in.flags) store.finish();
-      if (c.checker) c.checker->completed(site_of(c, in), store.epoch);
-    }
-    while (!stores.empty() && stores.front().group < committed - left && !stores.front().write) stores.pop_front();
+    return c.mask >> store.lane & 1 && store.group < committed - left;
+  };
+  for (BulkStore& store : stores) {
+    if (!is_waited_for(store)) continue;
+    store.finish_reading();
+    if (!in.flags) store.finish();
+    if (c.checker) c.checker->completed(site_of(c, in), store.epoch);
   }
+  std::erase_if(stores, [&](const BulkStore& store) { return is_waited_for(store) && !store.write; });
   return Next::next;
 }
 

@@ -16,7 +16,6 @@ namespace {
 using async::WgmmaKind;
 using machine::Cta;
 using machine::FaultKind;
-using machine::PendingWgmma;
 using machine::Wait;
 using machine::Warp;
 using machine::Warpgroup;
@@ -95,19 +94,20 @@ Next issue(Context& c, const Decoded& in) {
   if (c.mask != full_mask || c.cta->warps.size() < (c.warp->number / 4 + 1) * 4) [[unlikely]]
     machine::fail(FaultKind::illegal_instruction, "wgmma needs four warps of 32 threads");
   const machine::WgmmaSite& site = c.program->wgmmas[in.target];
-  PendingWgmma pending{&site, {}};
+  async::WgmmaStep step;
   if (site.kind.a_in_registers)
-    pending.step.a_offsets = site.a;
+    step.a_offsets = site.a;
   else
-    pending.step.a = first_value<U64>(c, in.s[0]);
-  pending.step.b = first_value<U64>(c, in.s[1]);
-  pending.step.scale_d = c.predicate(in.s[2]) & 1;
+    step.a = first_value<U64>(c, in.s[0]);
+  step.b = first_value<U64>(c, in.s[1]);
+  step.scale_d = c.predicate(in.s[2]) & 1;
   // Operands are the same in all four warps: the first one's count, and are checked.
   if (c.warp->number % 4 == 0)
-    if (const auto violation = async::find_violation(site.kind, pending.step, static_cast<U32>(c.cta->shared.size())))
+    if (const auto violation = async::find_violation(site.kind, step, static_cast<U32>(c.cta->shared.size())))
       machine::fail(FaultKind::illegal_instruction, "{}", *violation);
   Warp& warp = *c.warp;
-  warp.uncommitted.push_back(pending);
+  warp.uncommitted.sites.push_back(&site);
+  warp.uncommitted.steps.push_back(step);
   if (c.checker) {
     c.checker->wgmma_issue(site_of(c, in), warpgroup_of(c).group(warp.wgmma_groups).issue);
     if (const auto written = warp.unfenced.find(site.accumulator_slots, site.a_slots, in.where);
@@ -118,22 +118,17 @@ Next issue(Context& c, const Decoded& in) {
                    : fmt::format("executes a wgmma whose registers were written at {}, with no wgmma.fence between",
                                  c.program->place(*written));
       });
-    warp.in_flight.issue(site.accumulator_slots, site.a_slots, in.where);
-    warp.issued.push_back({warp.wgmma_groups, &site});
+    warp.in_flight.issue(warp.wgmma_groups, site.accumulator_slots, site.a_slots, in.where);
   }
   return Next::next;
 }
 
 /// All four warps have committed the group: what it reads is known to the checker from here on.
-void check_group(Context& c, const Decoded& in, Warpgroup& warpgroup, Warpgroup::StepGroup& group, U64 number) {
-  std::vector<async::WgmmaStep> run;
-  machine::for_runs(group.steps, [&](std::size_t first, std::size_t last) {
-    run.clear();
-    for (std::size_t i = first; i < last; ++i) run.push_back(group.steps[i].step);
-    const machine::WgmmaSite& site = *group.steps[first].site;
+void check_group(Context& c, const Decoded& in, Warpgroup& warpgroup, const Warpgroup::Group& group, U64 number) {
+  machine::for_runs(group.wgmmas, [&](const machine::WgmmaSite& site, std::span<const async::WgmmaStep> steps) {
     const check::Site where{site_of(c, in).warp, site.where};
     warpgroup.epochs[number % warpgroup.epochs.size()] =
-        c.checker->wgmma(where, c.cta->rank, c.warp->number / 4, group.issue, async::footprint(site.kind, run));
+        c.checker->wgmma(where, c.cta->rank, c.warp->number / 4, group.issue, async::footprint(site.kind, steps));
   });
 }
 
@@ -141,9 +136,9 @@ Next commit(Context& c, const Decoded& in) {
   if (!gather_warp(c)) return Next::block;
   Warp& warp = *c.warp;
   Warpgroup& warpgroup = warpgroup_of(c);
-  Warpgroup::StepGroup& group = warpgroup.group(warp.wgmma_groups);
-  if (group.warps == 0) group.steps = warp.uncommitted;
-  if (!std::ranges::equal(group.steps, warp.uncommitted, {}, &PendingWgmma::site, &PendingWgmma::site)) {
+  Warpgroup::Group& group = warpgroup.group(warp.wgmma_groups);
+  if (group.warps == 0) group.wgmmas = warp.uncommitted;
+  if (group.wgmmas.sites != warp.uncommitted.sites) {
     const std::string text = "commits other wgmmas than the warps of its warpgroup before it";
     if (!c.checker) machine::fail(FaultKind::hazard, "{}", text);
     c.checker->report(check::Hazard::wgmma_mismatch, site_of(c, in), in.where, [&] { return text; });
@@ -168,8 +163,7 @@ Next commit(Context& c, const Decoded& in) {
 /// The warp knows that its groups below `upto` are complete.
 void retire(Context& c, const Decoded& in, const Warpgroup& warpgroup, U64 upto) {
   Warp& warp = *c.warp;
-  for (; !warp.issued.empty() && warp.issued.front().group < upto; warp.issued.pop_front())
-    warp.in_flight.retire(warp.issued.front().site->accumulator_slots, warp.issued.front().site->a_slots);
+  warp.in_flight.retire(upto);
   c.checker->completed(site_of(c, in), warpgroup.epochs[(upto - 1) % warpgroup.epochs.size()]);
 }
 

@@ -123,24 +123,24 @@ Next wait(Context& c, const Decoded& in) {
   const auto phase_of = [&](int lane) {
     return in.flags & by_parity ? read<U32>(asked, lane) & 1 : static_cast<U32>(read<U64>(asked, lane) & 1);
   };
+  const auto is_over = [&](int lane, const SharedLocation& at) {
+    if (!over && load_at(at).phase == phase_of(lane)) return false;
+    if (c.checker) c.checker->mbarrier_wait(site_of(c, in), machine::shared_address_of(at), in.flags & relaxed);
+    return true;
+  };
   U32 done = 0;
-  SharedLocation first{};
-  U32 first_phase = 0;
-  bool alike = true;
-  for_barriers(c, in, [&](int lane, const SharedLocation& at) {
-    const U32 phase = phase_of(lane);
-    if (!first.cta) {
-      first = at;
-      first_phase = phase;
-    }
-    alike = alike && at.cta == first.cta && at.offset == first.offset && phase == first_phase;
-    if (!over && load_at(at).phase == phase) return;
-    if (c.checker && (done == 0 || !alike))
-      c.checker->mbarrier_wait(site_of(c, in), machine::shared_address_of(at), in.flags & relaxed);
-    done |= 1u << lane;
-  });
-  if (done == 0 && in.flags & waits && alike)
-    return wait_for(c, Wait::mbarrier, first.offset, first_phase, first.cta->rank);
+  const bool alike = (in.address_bytes == 8 ? is_uniform<U64>(c, in.s[0]) : is_uniform<U32>(c, in.s[0])) &&
+                     (in.flags & by_parity ? is_uniform<U32>(c, in.s[1]) : is_uniform<U64>(c, in.s[1]));
+  if (alike) {
+    const int lane = std::countr_zero(c.mask);
+    const SharedLocation at = locate(c, in, lane);
+    if (is_over(lane, at))
+      done = c.mask;
+    else if (in.flags & waits)
+      return wait_for(c, Wait::mbarrier, at.offset, phase_of(lane), at.cta->rank);
+  } else {
+    for_barriers(c, in, [&](int lane, const SharedLocation& at) { done |= (is_over(lane, at) ? 1u : 0u) << lane; });
+  }
   c.set_predicate(in.d, done);
   return done == c.mask ? Next::next : Next::yield;
 }

@@ -37,14 +37,14 @@ enum Access : U32 { weak = 0, strong = 1 };
 /// The host's pointers for an access of `bytes` bytes at each lane's address.
 class Pointers {
  public:
-  Pointers(Context& c, const Decoded& in, U32 bytes) {
+  Pointers(Context& c, const Decoded& in, U32 bytes) : bytes_(bytes) {
     const std::byte* base = c.source(in.s[0]);
     const auto offset = static_cast<U64>(in.immediate);
     if (in.address_bytes == 8)
       for_lanes(c.mask, [&](int lane) { addresses_[lane] = read<U64>(base, lane) + offset; });
     else
       for_lanes(c.mask, [&](int lane) { addresses_[lane] = static_cast<U32>(read<U32>(base, lane) + offset); });
-    if (all_at_once(c, in.window, bytes)) return;
+    if (is_run(c, in.window) || all_in_one(c, in.window)) return;
     for_lanes(c.mask, [&](int lane) {
       const machine::Place place = machine::place_of(c, in.window, lane, addresses_[lane], bytes, bytes);
       pointers_[lane] = place.pointer;
@@ -57,42 +57,90 @@ class Pointers {
     });
     one_cta_ = false;
   }
-  std::byte* operator[](int lane) const { return pointers_[lane]; }
+  std::byte* operator[](int lane) const {
+    return stride_ == no_stride ? pointers_[lane] : first_ + static_cast<std::size_t>(lane) * stride_;
+  }
+  /// The place that is the same for all lanes, null if there is no such place.
+  std::byte* only() const { return stride_ == 0 ? first_ : nullptr; }
 
-  /// Calls body(lane, the lane's place) for the lanes of the mask; the loop is vectorized where the lanes follow each other.
-  template <class Body> void for_each(U32 mask, U32 bytes, Body&& body) const {
-    if (mask == full_mask && stride_ == static_cast<int>(bytes)) {
-      std::byte* first = pointers_[0];
+  /// Calls body(lane, the lane's place) for the lanes of the mask, in their order; where the lanes follow each other, at once.
+  template <class Body> void for_each(U32 mask, Body&& body) const {
+    if (stride_ != no_stride && stride_ != 0) {
+      std::byte* const first = first_;
+      const std::size_t stride = stride_;
 #pragma GCC ivdep
-      for (int lane = 0; lane < lanes; ++lane) body(lane, first + static_cast<std::size_t>(lane) * bytes);
-    } else if (mask == full_mask && stride_ == 0) {
-      std::byte* only = pointers_[0];
-#pragma GCC ivdep
-      for (int lane = 0; lane < lanes; ++lane) body(lane, only);
+      for (int lane = 0; lane < lanes; ++lane) body(lane, first + static_cast<std::size_t>(lane) * stride);
     } else {
-      for_lanes(mask, [&](int lane) { body(lane, pointers_[lane]); });
+      for (U32 rest = mask; rest; rest &= rest - 1) body(std::countr_zero(rest), (*this)[std::countr_zero(rest)]);
     }
   }
 
   /// Tells the checker of reads or writes of these places.
-  void check(Context& c, const Decoded& in, bool reads, bool writes, check::Strength strength, U32 bytes) const {
+  void check(Context& c, const Decoded& in, bool reads, bool writes, check::Strength strength) const {
     const check::Site site = site_of(c, in);
+    if (global_) check_global(c, site, reads, writes);
+    if (!shared_) return;
+    if (stride_ != no_stride) {
+      const check::SharedAddress at{c.cta->rank, static_cast<U32>(addresses_[0])};
+      if (reads) c.checker->read(site, at, span(), strength);
+      if (writes) c.checker->write(site, at, span(), strength);
+      return;
+    }
     const auto tell = [&](U32 cta, U32 mask) {
-      if (reads) c.checker->read_lanes(site, cta, mask, offsets_, bytes, strength);
-      if (writes) c.checker->write_lanes(site, cta, mask, offsets_, bytes, strength);
+      if (reads) c.checker->read_lanes(site, cta, mask, offsets_, bytes_, strength);
+      if (writes) c.checker->write_lanes(site, cta, mask, offsets_, bytes_, strength);
     };
-    check_global(c, site, reads, writes, bytes);
-    if (shared_ && one_cta_) return tell(c.cta->rank, shared_);
+    if (one_cta_) return tell(c.cta->rank, shared_);
     for (U32 rest = shared_; rest; rest &= rest - 1) tell(ctas_[std::countr_zero(rest)]->rank, rest & (0 - rest));
   }
 
  private:
-  static constexpr int no_stride = -1;
+  static constexpr U32 no_stride = ~0u;
 
-  /// The usual case: everything lies in the block of global memory that was used last, or in the CTA's own shared memory; or
-  /// all lanes read the same parameter.
-  bool all_at_once(Context& c, Window window, U32 bytes) {
-    if (window == Window::param) return same_for_all(c, window, bytes);
+  /// Bytes from the first lane's place to the end of the last one's.
+  U32 span() const { return stride_ * (lanes - 1) + bytes_; }
+
+  /// The usual case: all lanes reach the same place, or they follow each other, and that range lies in global memory, in the
+  /// CTA's own shared memory or in the parameters. Whatever is wrong with it is found lane by lane.
+  bool is_run(Context& c, Window window) {
+    if (c.mask != full_mask || !find_stride() || addresses_[0] & (bytes_ - 1)) return forget_run();
+    const U64 first = addresses_[0];
+    switch (window) {
+      case Window::global:
+      case Window::generic:
+        block_ = c.cluster->recent.find(first, span());
+        if (!block_) return forget_run();
+        first_ = reinterpret_cast<std::byte*>(first);
+        global_ = full_mask;
+        return true;
+      case Window::shared_cta:
+      case Window::shared_cluster:
+        if (first < machine::shared_base || first + span() > c.cta->shared.size()) return forget_run();
+        first_ = c.cta->shared.data() + first;
+        shared_ = full_mask;
+        return true;
+      case Window::param:
+        if (stride_ != 0) return forget_run();
+        first_ = machine::place_of(c, window, 0, first, bytes_, bytes_).pointer;
+        return true;
+      default: return forget_run();
+    }
+  }
+  bool find_stride() {
+    const U64 first = addresses_[0], stride = addresses_[1] - first;
+    if (stride != 0 && stride != bytes_) return false;
+    U64 differing = 0;
+    for (int lane = 0; lane < lanes; ++lane) differing |= addresses_[lane] ^ (first + static_cast<U64>(lane) * stride);
+    stride_ = static_cast<U32>(stride);
+    return differing == 0;
+  }
+  bool forget_run() {
+    stride_ = no_stride;
+    return false;
+  }
+
+  /// The second most usual case: everything lies in one recent block of global memory, or in the CTA's own shared memory.
+  bool all_in_one(Context& c, Window window) {
     const bool global = window == Window::global || window == Window::generic;
     if (!global && window != Window::shared_cta && window != Window::shared_cluster) return false;
     U64 low = ~U64{0}, high = 0, bits = 0;
@@ -101,17 +149,16 @@ class Pointers {
       high = std::max(high, addresses_[lane]);
       bits |= addresses_[lane];
     });
-    if (bits & (bytes - 1)) return false;
-    find_run(c.mask, bytes);
+    if (bits & (bytes_ - 1)) return false;
     if (global) {
-      const auto& block = c.cluster->recent;
-      if (!block.contains(low, bytes) || !block.contains(high, bytes)) return false;
+      block_ = c.cluster->recent.find(low, high - low + bytes_);
+      if (!block_) return false;
       for_lanes(c.mask, [&](int lane) { pointers_[lane] = reinterpret_cast<std::byte*>(addresses_[lane]); });
       global_ = c.mask;
       return true;
     }
     const auto shared = c.cta->shared;
-    if (low < machine::shared_base || high + bytes > shared.size()) return false;
+    if (low < machine::shared_base || high + bytes_ > shared.size()) return false;
     for_lanes(c.mask, [&](int lane) {
       pointers_[lane] = shared.data() + addresses_[lane];
       offsets_[lane] = static_cast<U32>(addresses_[lane]);
@@ -120,53 +167,38 @@ class Pointers {
     return true;
   }
 
-  bool same_for_all(Context& c, Window window, U32 bytes) {
-    U64 all = ~U64{0}, any = 0;
-    for_lanes(c.mask, [&](int lane) {
-      all &= addresses_[lane];
-      any |= addresses_[lane];
-    });
-    if (all != any) return false;
-    const machine::Place place = machine::place_of(c, window, 0, any, bytes, bytes);
-    for_lanes(c.mask, [&](int lane) { pointers_[lane] = place.pointer; });
-    stride_ = 0;
-    return true;
-  }
-
-  /// Whether the lanes, all of them, follow each other.
-  void find_run(U32 mask, U32 bytes) {
-    if (mask != full_mask) return;
-    U64 differing = 0;
-    for (int lane = 0; lane < lanes; ++lane)
-      differing |= addresses_[lane] ^ (addresses_[0] + static_cast<U64>(lane) * bytes);
-    if (!differing) stride_ = static_cast<int>(bytes);
-  }
-
   /// Of global memory only what has never been written is looked for. Lanes that follow each other count as one access.
-  void check_global(Context& c, check::Site site, bool reads, bool writes, U32 bytes) const {
-    const auto& recent = c.cluster->recent;
-    if (!global_ || (one_cta_ && (!recent.initialized || recent.initialized->is_complete()))) return;
+  void check_global(Context& c, check::Site site, bool reads, bool writes) const {
+    if (block_ && (!block_->initialized || block_->initialized->is_complete())) return;
+    const auto tell = [&](const std::byte* first, U64 length) {
+      const auto address = reinterpret_cast<U64>(first);
+      if (reads) machine::check_global_read(*c.cluster, site, address, length);
+      if (writes) machine::note_global_write(*c.cluster, address, length);
+    };
+    if (stride_ != no_stride) return tell(first_, span());
     for (U32 rest = global_; rest;) {
       const int first = std::countr_zero(rest);
-      const auto address = reinterpret_cast<U64>(pointers_[first]);
       U64 length = 0;
       for (int lane = first; rest >> lane & 1 && pointers_[lane] == pointers_[first] + length;) {
-        length += bytes;
+        length += bytes_;
         rest &= ~(1u << lane);
         if (++lane == lanes) break;
       }
-      if (reads) machine::check_global_read(*c.cluster, site, address, length);
-      if (writes) machine::note_global_write(*c.cluster, address, length);
+      tell(pointers_[first], length);
     }
   }
 
+  const U32 bytes_;
   U64 addresses_[lanes];
+  // A run: the lanes' places are `stride_` bytes apart, from the first lane's on. Else each lane's pointer.
+  U32 stride_ = no_stride;
+  std::byte* first_ = nullptr;
   std::byte* pointers_[lanes];
   U32 offsets_[lanes];  // in shared memory, of the CTA's own or of ctas_
   Cta* ctas_[lanes];
-  U32 shared_ = 0, global_ = 0;  // lanes
-  bool one_cta_ = true;
-  int stride_ = no_stride;  // bytes from each lane's place to the next one's, where that is known
+  U32 shared_ = 0, global_ = 0;                      // lanes
+  bool one_cta_ = true;                              // those of `shared_` are in the memory of the CTA itself
+  const emu::GlobalMemory::Block* block_ = nullptr;  // that all of `global_` lie in, if that is known
 };
 
 /// How a strong access orders others, in Decoded::flags beside Access.
@@ -198,17 +230,22 @@ template <class T, class R> Next load(Context& c, const Decoded& in) {
   const U32 bytes = static_cast<U32>(sizeof(T)) * in.vector;
   const Pointers at(c, in, bytes);
   const bool is_strong = in.flags & strong;
-  if (c.checker) at.check(c, in, true, false, is_strong ? check::Strength::strong : check::Strength::weak, bytes);
+  if (c.checker) at.check(c, in, true, false, is_strong ? check::Strength::strong : check::Strength::weak);
+  const auto value_at = [](const std::byte* place, std::size_t element) {
+    T value;
+    std::memcpy(&value, place + element * sizeof(T), sizeof(T));
+    return static_cast<R>(value);
+  };
   const auto one = [&](std::byte* d, std::size_t element) {
-    if (is_strong)
+    if (is_strong) {
       for_lanes(c.mask,
                 [&](int lane) { write<R>(d, lane, static_cast<R>(load_strong<T>(at[lane] + element * sizeof(T)))); });
-    else
-      at.for_each(c.mask, bytes, [d, element](int lane, const std::byte* place) {
-        T value;
-        std::memcpy(&value, place + element * sizeof(T), sizeof(T));
-        write<R>(d, lane, static_cast<R>(value));
-      });
+    } else if (at.only()) {
+      const R value = value_at(at.only(), element);
+      for_lanes(c.mask, [=](int lane) { write<R>(d, lane, value); });
+    } else {
+      at.for_each(c.mask, [=](int lane, const std::byte* place) { write<R>(d, lane, value_at(place, element)); });
+    }
   };
   if (in.vector == 1) {
     if (in.d != no_register) one(c.target(in.d), 0);
@@ -286,7 +323,7 @@ template <class T> Next store(Context& c, const Decoded& in) {
   const Pointers at(c, in, bytes);
   const bool is_strong = in.flags & strong;
   if (c.checker) {
-    at.check(c, in, false, true, is_strong ? check::Strength::strong : check::Strength::weak, bytes);
+    at.check(c, in, false, true, is_strong ? check::Strength::strong : check::Strength::weak);
     if (is_strong) tell_strong(c, in, at, false);
   }
   const auto one = [&](const std::byte* from, std::size_t element, bool wide) {
@@ -297,7 +334,7 @@ template <class T> Next store(Context& c, const Decoded& in) {
     if (is_strong)
       for_lanes(c.mask, [&](int lane) { store_strong<T>(at[lane] + element * sizeof(T), value_of(lane)); });
     else
-      at.for_each(c.mask, bytes, [&value_of, element](int lane, std::byte* place) {
+      at.for_each(c.mask, [&value_of, element](int lane, std::byte* place) {
         const T value = value_of(lane);
         std::memcpy(place + element * sizeof(T), &value, sizeof(T));
       });
@@ -353,7 +390,7 @@ template <class T, class Operation> T update(std::byte* at, Operation&& operatio
 template <class T, class Operation> Next atomic(Context& c, const Decoded& in) {
   const Pointers at(c, in, sizeof(T));
   if (c.checker) {
-    at.check(c, in, true, true, check::Strength::strong, sizeof(T));
+    at.check(c, in, true, true, check::Strength::strong);
     tell_strong(c, in, at, false);
   }
   const std::byte *b = c.source(in.s[1]), *e = c.source(in.s[in.s[2].exists() ? 2 : 1]);

@@ -38,4 +38,13 @@ template <class T> T first_value(const Context& c, const Source& source) {
   return read<T>(c.source(source), std::countr_zero(c.mask));
 }
 
+/// Whether all lanes that execute the instruction have that value.
+template <class T> bool is_uniform(const Context& c, const Source& source) {
+  const std::byte* at = c.source(source);
+  const auto first = first_value<T>(c, source);
+  T differing = 0;
+  for_lanes(c.mask, [&](int lane) { differing |= read<T>(at, lane) ^ first; });
+  return differing == 0;
+}
+
 }  // namespace emu::isa

@@ -46,9 +46,13 @@ template <int mode> Next shuffle(Context& c, const Decoded& in) {
 bool bind_shfl(Binder& b) {
   if (!b.has("sync")) return false;
   b.result_and_sources(4, Type::b32);
-  constexpr Handler handlers[] = {shuffle<up>, shuffle<down>, shuffle<butterfly>, shuffle<index>};
-  const int mode = b.which({"up", "down", "bfly", "idx"});
-  return mode >= 0 && b.handle(handlers[mode]);
+  switch (b.which({"up", "down", "bfly", "idx"})) {
+    case up: return b.handle(vectorized<shuffle<up>>());
+    case down: return b.handle(vectorized<shuffle<down>>());
+    case butterfly: return b.handle(vectorized<shuffle<butterfly>>());
+    case index: return b.handle(vectorized<shuffle<index>>());
+    default: return false;
+  }
 }
 
 // ---- vote, match, redux ----

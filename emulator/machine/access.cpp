@@ -17,17 +17,21 @@ void check_alignment(std::uint64_t address, std::uint32_t alignment, const char*
 
 }  // namespace
 
+const GlobalMemory::Block& global_block(Cluster& cluster, std::uint64_t address, std::uint64_t bytes) {
+  if (const GlobalMemory::Block* recent = cluster.recent.find(address, bytes)) [[likely]]
+    return *recent;
+  const GlobalMemory::Block block = cluster.grid->memory->find(address);
+  if (block.bytes == 0)
+    fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} lie in no allocation", bytes, address);
+  if (!block.contains(address, bytes))
+    fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} leave their allocation of {} bytes at {:#x}",
+         bytes, address, block.bytes, block.address);
+  return cluster.recent.keep(block);
+}
+
 std::byte* global_pointer(Cluster& cluster, std::uint64_t address, std::uint64_t bytes, std::uint32_t alignment) {
   check_alignment(address, alignment, "global");
-  if (!cluster.recent.contains(address, bytes)) [[unlikely]] {
-    const GlobalMemory::Block block = cluster.grid->memory->find(address);
-    if (block.bytes == 0)
-      fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} lie in no allocation", bytes, address);
-    if (!block.contains(address, bytes))
-      fail(FaultKind::illegal_address, "out of bounds: {} bytes at {:#x} leave their allocation of {} bytes at {:#x}",
-           bytes, address, block.bytes, block.address);
-    cluster.recent = block;
-  }
+  global_block(cluster, address, bytes);
   return reinterpret_cast<std::byte*>(address);
 }
 
@@ -113,23 +117,13 @@ const TensorMap& TensorMapCache::keep(const std::byte* blob, const TensorMap& ma
   return entry.map;
 }
 
-namespace {
-
-/// The block that holds the bytes; it becomes the recent one.
-const GlobalMemory::Block& block_of(Cluster& cluster, std::uint64_t address, std::uint64_t bytes) {
-  if (!cluster.recent.contains(address, bytes)) cluster.recent = cluster.grid->memory->find(address);
-  return cluster.recent;
-}
-
-}  // namespace
-
 void note_global_write(Cluster& cluster, std::uint64_t address, std::uint64_t bytes) {
-  const GlobalMemory::Block& block = block_of(cluster, address, bytes);
+  const GlobalMemory::Block& block = global_block(cluster, address, bytes);
   if (block.initialized) block.initialized->set(address - block.address, bytes);
 }
 
 void check_global_read(Cluster& cluster, check::Site site, std::uint64_t address, std::uint64_t bytes) {
-  const GlobalMemory::Block& block = block_of(cluster, address, bytes);
+  const GlobalMemory::Block& block = global_block(cluster, address, bytes);
   if (!block.initialized) return;
   if (const auto missing = block.initialized->find_unset(address - block.address, bytes))
     cluster.checker->report(check::Hazard::uninitialized_read, site, 0, [&] {
@@ -139,19 +133,16 @@ void check_global_read(Cluster& cluster, check::Site site, std::uint64_t address
 }
 
 std::byte* AsyncGlobal::access(const async::GlobalRows& rows, bool reads, bool writes) {
-  // The rows ascend: if the first and the last are in one block, all are.
-  std::byte* first = global_pointer(cluster_, rows.address, rows.row_bytes, 1);
-  if (rows.rows > 1) {
-    const std::uint64_t last = rows.address + (rows.rows - 1) * rows.stride;
-    if (!cluster_.recent.contains(last, rows.row_bytes)) global_pointer(cluster_, last, rows.row_bytes, 1);
-  }
-  if (cluster_.checker && cluster_.recent.initialized && !cluster_.recent.initialized->is_complete())
+  // The rows ascend: if all from the first to the last byte are in one block, so are they.
+  const GlobalMemory::Block& block =
+      global_block(cluster_, rows.address, (rows.rows - 1) * rows.stride + rows.row_bytes);
+  if (cluster_.checker && block.initialized && !block.initialized->is_complete())
     for (std::uint64_t i = 0; i < rows.rows; ++i) {
       const std::uint64_t address = rows.address + i * rows.stride;
       if (reads) check_global_read(cluster_, site_, address, rows.row_bytes);
       if (writes) note_global_write(cluster_, address, rows.row_bytes);
     }
-  return first;
+  return reinterpret_cast<std::byte*>(rows.address);
 }
 
 }  // namespace emu::machine

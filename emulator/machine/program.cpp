@@ -182,14 +182,13 @@ class Decoder final : public isa::Binder::Environment {
   template <class OffsetOf> void find_touches(OffsetOf&& offset_of) {
     std::unordered_map<std::uint32_t, std::uint32_t> slots;  // by offset in the register file
     for (WgmmaSite& site : program_->wgmmas) {
-      const auto number = [&](const std::vector<std::uint32_t>& offsets, std::vector<std::uint32_t>& numbers) {
+      const auto number = [&](const std::vector<std::uint32_t>& offsets, check::SlotSet& numbers) {
         for (const std::uint32_t offset : offsets)
-          numbers.push_back(slots.try_emplace(offset, static_cast<std::uint32_t>(slots.size())).first->second);
+          numbers.add(slots.try_emplace(offset, static_cast<std::uint32_t>(slots.size())).first->second);
       };
       number(site.accumulators, site.accumulator_slots);
       number(site.a, site.a_slots);
     }
-    program_->wgmma_slots = static_cast<std::uint32_t>(slots.size());
     if (slots.empty()) return;
     std::size_t next_wgmma = 0;
     for (std::uint32_t i = 0; i < program_->code.size(); ++i) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "async/wgmma.hpp"
+#include "check/registers.hpp"
 #include "isa/handler.hpp"
 #include "machine/memory.hpp"
 #include "ptx/call_graph.hpp"
@@ -22,7 +23,7 @@ struct WgmmaSite {
   async::WgmmaKind kind;
   std::uint32_t where = 0;  // its instruction
   std::vector<std::uint32_t> accumulators, a;
-  std::vector<std::uint32_t> accumulator_slots, a_slots;  // for the checks: numbers below Program::wgmma_slots
+  check::SlotSet accumulator_slots, a_slots;  // for the checks
 };
 
 /// An instruction that is no wgmma and touches registers of one: for the checks.
@@ -43,7 +44,6 @@ struct Program {
   std::vector<isa::Source> lists;
   std::vector<WgmmaSite> wgmmas;
   std::vector<RegisterTouch> touches;
-  std::uint32_t wgmma_slots = 0;
   std::vector<ptx::SpecialRegister> specials;  // lane arrays behind the registers, 256 bytes apart
   std::uint32_t register_bytes = 0;            // of a warp, without the specials
   std::uint32_t registers = 0;                 // of 32 bits for a thread, an estimate

@@ -99,11 +99,28 @@ bool differs_by_lane(ptx::SpecialRegister special) {
   }
 }
 
-void write_specials(Warp& warp) {
+/// Whether another cluster sees another value in the same warp of the same CTA.
+bool differs_by_cluster(ptx::SpecialRegister special) {
+  using S = ptx::SpecialRegister;
+  switch (special) {
+    case S::ctaid_x:
+    case S::ctaid_y:
+    case S::ctaid_z:
+    case S::clusterid_x:
+    case S::clusterid_y:
+    case S::clusterid_z:
+    case S::smid: return true;
+    default: return false;
+  }
+}
+
+/// Spells the special registers out; if the warp is not `fresh` only those that its last cluster left different.
+void write_specials(Warp& warp, bool fresh) {
   const Program& program = *warp.cta->cluster->grid->program;
   for (std::size_t i = 0; i < program.specials.size(); ++i) {
     std::byte* at = warp.registers + program.register_bytes + i * Program::special_bytes;
     const ptx::SpecialRegister special = program.specials[i];
+    if (!fresh && !differs_by_cluster(special)) continue;
     const ptx::Type type = ptx::type_of(special);
     std::uint32_t values[32];
     values[0] = special_value(warp, special, 0);
@@ -318,13 +335,13 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
     }
     cta.shared = {cta.shared_memory.get(), shared_bytes};
     std::memset(cta.shared.data(), 0xff, cta.shared.size());
-    std::memset(cta.register_memory.get(), 0xff, std::size_t{warps} * program.warp_bytes());
     if (local_bytes) std::memset(cta.local_memory.get(), 0xff, warps * local_bytes);
     cta.barriers = {};
     cta.live_warps = warps;
     cta.free_registers = 0;
     cta.mbarriers.clear();
-    cta.warpgroups.assign((warps + 3) / 4, {});
+    cta.warpgroups.resize((warps + 3) / 4);
+    for (Warpgroup& warpgroup : cta.warpgroups) warpgroup.clear();
     cta.warps.resize(warps);
     for (std::uint32_t w = 0; w < warps; ++w) {
       Warp& warp = cta.warps[w];
@@ -335,17 +352,18 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
       warp.groups.assign(1, Group{0, warp.live});
       warp.next_group = 0;
       warp.registers = cta.register_memory.get() + std::size_t{w} * program.warp_bytes();
+      std::memset(warp.registers, 0xff, program.register_bytes);
       warp.local = cta.local_memory.get() + w * local_bytes;
       warp.uncommitted.clear();
       warp.wgmma_groups = 0;
       warp.bulk_groups = {};
+      warp.bulk_stores.clear();
       warp.small_copy_groups = 0;
       warp.small_copies.clear();
-      warp.issued.clear();
-      warp.in_flight = check::RegistersInFlight(program.wgmma_slots);
-      warp.unfenced = check::UnfencedRegisters(program.wgmma_slots);
+      warp.in_flight.clear();
+      warp.unfenced.clear();
       warp.registers_per_thread = grid.registers_per_thread;
-      write_specials(warp);
+      write_specials(warp, fresh);
     }
   }
   if (!grid.options.checks) return;

@@ -66,6 +66,7 @@ struct Group {
 
 /// A bulk store that its thread has not waited for.
 struct BulkStore {
+  std::uint32_t lane = 0;             // its thread
   std::uint32_t group = 0;            // the number of the thread's bulk group that it belongs to
   std::function<void()> read, write;  // shared memory to a buffer, the buffer to global memory; null when that is done
   check::Epoch epoch;
@@ -79,10 +80,15 @@ struct BulkStore {
   }
 };
 
-/// A wgmma that has been issued.
-struct PendingWgmma {
-  const WgmmaSite* site = nullptr;
-  async::WgmmaStep step;
+/// Wgmmas that have been issued, in their order.
+struct PendingWgmmas {
+  std::vector<const WgmmaSite*> sites;
+  std::vector<async::WgmmaStep> steps;
+
+  void clear() {
+    sites.clear();
+    steps.clear();
+  }
 };
 
 struct Warp {
@@ -96,11 +102,11 @@ struct Warp {
   std::uint32_t carry = 0;                 // CC.CF, by lane
   std::uint64_t cluster_phase = 0;         // of the cluster's barrier, when the warp arrived
 
-  std::vector<PendingWgmma> uncommitted;
+  PendingWgmmas uncommitted;
   std::uint64_t wgmma_groups = 0;  // committed
 
   std::array<std::uint32_t, 32> bulk_groups{};  // committed by each thread
-  std::deque<BulkStore> bulk_stores[32];
+  std::vector<BulkStore> bulk_stores;           // of all threads, in the order in which they were issued
   struct SmallCopy {
     std::uint32_t group;
     check::Epoch epoch;
@@ -111,30 +117,43 @@ struct Warp {
   // What the checks know of the registers of wgmma.
   check::RegistersInFlight in_flight;
   check::UnfencedRegisters unfenced;
-  struct IssuedWgmma {
-    std::uint64_t group;
-    const WgmmaSite* site;
-  };
-  std::deque<IssuedWgmma> issued;
 
   std::byte* local = nullptr;  // of lane 0; lanes lie Program::function->local_bytes apart
 };
 
 /// The wgmma groups of four warps.
 struct Warpgroup {
-  struct StepGroup {
-    std::vector<PendingWgmma> steps;
+  struct Group {
+    PendingWgmmas wgmmas;
     std::uint32_t warps = 0;  // that have committed it
     check::Knowledge issue;   // of all warps when they issued it
+
+    void clear() {
+      wgmmas.clear();
+      warps = 0;
+      issue.clear();
+    }
   };
-  std::deque<StepGroup> groups;  // from number `completed` on
+  std::deque<Group> groups;  // from number `completed` on; what is behind the last one in use is kept for its memory
   std::uint64_t completed = 0;
   std::array<check::Epoch, 64> epochs{};  // of the last groups, by their number modulo 64
 
   /// The group with that number, which is not complete.
-  StepGroup& group(std::uint64_t number) {
+  Group& group(std::uint64_t number) {
     while (groups.size() <= number - completed) groups.emplace_back();
     return groups[number - completed];
+  }
+  /// The first group is complete.
+  void complete_first() {
+    groups.front().clear();
+    groups.push_back(std::move(groups.front()));
+    groups.pop_front();
+    ++completed;
+  }
+  void clear() {
+    for (Group& group : groups) group.clear();
+    completed = 0;
+    epochs = {};
   }
 };
 
@@ -165,6 +184,24 @@ struct Cta {
   std::unique_ptr<std::byte[], Free> shared_memory, register_memory, local_memory;
 };
 
+/// The blocks of global memory that were reached last. A kernel works on few.
+class RecentBlocks {
+ public:
+  /// The block that holds all of the bytes; null if none of the recent ones does.
+  const GlobalMemory::Block* find(std::uint64_t address, std::uint64_t bytes) const {
+    for (const GlobalMemory::Block& block : blocks_)
+      if (block.contains(address, bytes)) return &block;
+    return nullptr;
+  }
+  const GlobalMemory::Block& keep(const GlobalMemory::Block& block) {
+    return blocks_[next_++ % blocks_.size()] = block;
+  }
+
+ private:
+  std::array<GlobalMemory::Block, 4> blocks_;
+  std::size_t next_ = 0;
+};
+
 /// Tensor maps that have been decoded, by their place and content.
 class TensorMapCache {
  public:
@@ -188,7 +225,7 @@ struct Cluster {
   std::uint32_t arrived_threads = 0, live_threads = 0;  // of barrier.cluster
   std::uint64_t barrier_completed = 0;
   std::deque<std::function<void()>> late;  // copies into shared memory that have not landed yet
-  GlobalMemory::Block recent;              // of global memory
+  RecentBlocks recent;
   TensorMapCache tensor_maps;
   std::unique_ptr<check::Checker> checker;  // null: no checks
   std::uint64_t random = 0;                 // state of what is drawn
@@ -221,6 +258,8 @@ struct Grid {
 
 // ---- Memory, as handlers see it ----
 
+/// The block of global memory that holds the bytes; a fault if no block holds all of them.
+const GlobalMemory::Block& global_block(Cluster& cluster, std::uint64_t address, std::uint64_t bytes);
 /// The host's pointer to `bytes` bytes of global memory; a fault if they are not all in one allocation, or misaligned.
 std::byte* global_pointer(Cluster& cluster, std::uint64_t address, std::uint64_t bytes, std::uint32_t alignment);
 /// The CTA, and the offset in its window, of a 32-bit shared address that a thread of `cta` uses.
@@ -268,13 +307,14 @@ void complete_if_full(Cta& cta, NamedBarrier& barrier);
 void complete_cluster_if_full(Cluster& cluster);
 /// Lanes exit at instruction `where`: what that means for barriers, and for what they have not waited for.
 void exit_lanes(Warp& warp, std::uint32_t lanes, std::uint32_t where);
-/// Calls each(first, last) for the runs of steps [first, last) of one kind on the same accumulators.
-template <class Each> void for_runs(const std::vector<PendingWgmma>& steps, Each&& each) {
-  for (std::size_t first = 0, i = 0; i < steps.size(); ++i) {
-    const bool goes_on = i + 1 < steps.size() && steps[i + 1].site->kind == steps[i].site->kind &&
-                         steps[i + 1].site->accumulators == steps[i].site->accumulators;
+/// Calls each(site, steps) for the runs of steps of one kind on the same accumulators; `site` is the first one's.
+template <class Each> void for_runs(const PendingWgmmas& wgmmas, Each&& each) {
+  const auto& [sites, steps] = wgmmas;
+  for (std::size_t first = 0, i = 0; i < sites.size(); ++i) {
+    const bool goes_on = i + 1 < sites.size() && sites[i + 1]->kind == sites[i]->kind &&
+                         sites[i + 1]->accumulators == sites[i]->accumulators;
     if (goes_on) continue;
-    each(first, i + 1);
+    each(*sites[first], std::span(steps).subspan(first, i + 1 - first));
     first = i + 1;
   }
 }

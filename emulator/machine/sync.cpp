@@ -43,11 +43,10 @@ void exit_lanes(Warp& warp, std::uint32_t lanes, std::uint32_t where) {
   if (checker) checker->thread_exit(site_of(warp, where), lanes);
   warp.live &= ~lanes;
   cluster.live_threads -= static_cast<std::uint32_t>(std::popcount(lanes));
-  for (std::uint32_t rest = lanes; rest; rest &= rest - 1) {
-    auto& stores = warp.bulk_stores[std::countr_zero(rest)];
-    for (BulkStore& store : stores) store.finish();
-    stores.clear();
-  }
+  const auto exits = [lanes](const BulkStore& store) { return (lanes >> store.lane & 1) != 0; };
+  for (BulkStore& store : warp.bulk_stores)
+    if (exits(store)) store.finish();
+  std::erase_if(warp.bulk_stores, exits);
   if (warp.live == 0) {
     --cta.live_warps;
     cta.free_registers += warp.registers_per_thread * 32;
@@ -63,19 +62,14 @@ void exit_lanes(Warp& warp, std::uint32_t lanes, std::uint32_t where) {
 
 void run_wgmmas(Cta& cta, Warpgroup& warpgroup, std::uint64_t upto) {
   while (warpgroup.completed < upto && !warpgroup.groups.empty() && warpgroup.groups.front().warps == 4) {
-    const std::vector<PendingWgmma>& steps = warpgroup.groups.front().steps;
     const auto warp = static_cast<std::size_t>(&warpgroup - cta.warpgroups.data()) * 4;
     async::WgmmaRegisters registers;
     for (std::size_t w = 0; w < 4; ++w) registers.files[w] = cta.warps[warp + w].registers;
-    std::vector<async::WgmmaStep> run;
-    for_runs(steps, [&](std::size_t first, std::size_t last) {
-      run.clear();
-      for (std::size_t i = first; i < last; ++i) run.push_back(steps[i].step);
-      registers.accumulators = steps[first].site->accumulators;
-      async::execute(steps[first].site->kind, run, registers, cta.shared);
+    for_runs(warpgroup.groups.front().wgmmas, [&](const WgmmaSite& site, std::span<const async::WgmmaStep> steps) {
+      registers.accumulators = site.accumulators;
+      async::execute(site.kind, steps, registers, cta.shared);
     });
-    warpgroup.groups.pop_front();
-    ++warpgroup.completed;
+    warpgroup.complete_first();
   }
 }
 

@@ -242,34 +242,36 @@ TEST_F(CheckGeneric, EachPairOfPlacesIsReportedOnce) {
 }
 
 TEST(CheckRegisters, InFlight) {
-  RegistersInFlight registers(16);
-  const std::uint32_t d[] = {1, 2, 3}, a[] = {5};
+  RegistersInFlight registers;
+  const SlotSet d = {1, 2, 130}, a = {5}, nothing;
   EXPECT_TRUE(registers.empty());
-  registers.issue(d, a, 10);
-  registers.issue(d, {}, 11);
+  registers.issue(0, d, a, 10);
+  registers.issue(1, d, nothing, 11);
+  EXPECT_TRUE(registers.conflicts_with_read(130));
   EXPECT_TRUE(registers.conflicts_with_read(2));
   EXPECT_TRUE(registers.conflicts_with_write(2));
   EXPECT_FALSE(registers.conflicts_with_read(5));
   EXPECT_TRUE(registers.conflicts_with_write(5));
   EXPECT_FALSE(registers.conflicts_with_write(6));
-  registers.retire(d, a);
+  registers.retire(1);
   EXPECT_TRUE(registers.conflicts_with_read(2));
   EXPECT_FALSE(registers.conflicts_with_write(5));
   EXPECT_EQ(registers.where(), 11u);
-  registers.retire(d, {});
+  registers.retire(2);
   EXPECT_TRUE(registers.empty());
+  EXPECT_FALSE(registers.conflicts_with_write(2));
 }
 
 TEST(CheckRegisters, Unfenced) {
-  UnfencedRegisters registers(16);
-  const std::uint32_t d[] = {1, 2, 3}, a[] = {5};
+  UnfencedRegisters registers;
+  const SlotSet d = {1, 2, 130}, a = {5};
   EXPECT_EQ(registers.find(d, a, 10), 10u);  // there must be one fence before the first wgmma
   registers.write(5, 11);
   registers.fence();
   EXPECT_EQ(registers.find(d, a, 10), std::nullopt);
   registers.write(6, 12);
   EXPECT_EQ(registers.find(d, a, 10), std::nullopt);
-  registers.write(3, 13);
+  registers.write(130, 13);
   EXPECT_EQ(registers.find(d, a, 10), 13u);
   registers.fence();
   EXPECT_EQ(registers.find(d, a, 10), std::nullopt);
