@@ -16,6 +16,7 @@ constexpr const char* examples = R"(Examples:
   ckl report out.json --markdown                      tables made of measurements
   ckl report new.json --against old.json              a verdict for each row; exit code 1 on a regression
   ckl profile gemm --problem 8192x8192x8192           what bounds a kernel, by Nsight Compute
+  ckl fuzz gemm --count 10000                         random problems, well formed and not, against the oracle
   ckl run gemm --device emulator                      the same kernels on the CPU, without a GPU
   ckl <verb> --help                                   all options of a verb
 
@@ -44,7 +45,7 @@ int main(int argc, char** argv) {
 
   int exit_code = 0;
   for (const auto add :
-       {add_info, add_run, add_bench, add_report, add_candidates, add_profile, add_sanitize, add_emulate})
+       {add_info, add_run, add_bench, add_report, add_candidates, add_profile, add_sanitize, add_emulate, add_fuzz})
     add(app, exit_code);
 
   if (const std::string complaint = complaint_about_verb(app, argc, argv); !complaint.empty()) {

@@ -16,5 +16,6 @@ void add_candidates(CLI::App& app, int& exit_code);
 void add_profile(CLI::App& app, int& exit_code);
 void add_sanitize(CLI::App& app, int& exit_code);
 void add_emulate(CLI::App& app, int& exit_code);
+void add_fuzz(CLI::App& app, int& exit_code);
 
 }  // namespace ckl::bench

@@ -20,7 +20,7 @@ class Help(unittest.TestCase):
         top = run("--help")
         self.assertEqual(top.returncode, 0)
         self.assertIn("Examples:", top.stdout)
-        for verb in ["run", "bench", "report", "candidates", "profile", "sanitize", "emulate"]:
+        for verb in ["run", "bench", "report", "candidates", "profile", "sanitize", "emulate", "fuzz"]:
             self.assertIn(verb, top.stdout)
             page = run(verb, "--help")
             self.assertEqual(page.returncode, 0, verb)
@@ -118,6 +118,23 @@ class Pipe(unittest.TestCase):
         result = run("bench", "add", "--problem", "1048576", "--quick")
         self.assertNotIn("\r", result.stdout + result.stderr)
         self.assertNotIn("\033", result.stdout + result.stderr)
+
+
+class Fuzz(unittest.TestCase):
+    def test_bad_arguments(self):
+        for arguments, word in [(["conv"], "op:"), (["gemm", "--case", "m=x"], "--case"), (["gemm", "--device", "reference"], "--device"),
+                                (["gemm", "--device", "nine"], "--device"), (["gemm", "--count", "0"], "--count")]:
+            result = run("fuzz", *arguments)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+            self.assertIn(word, result.stderr)
+
+    def test_one_case(self):
+        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+            self.skipTest("no emulator")
+        for case in ["simplest", "m=65,n=9,k=3,a_offset=1", "m=3,n=3,k=3,fault=a_is_null"]:
+            result = run("fuzz", "gemm", "--device", "emulator", "--case", case)
+            self.assertEqual((result.returncode, result.stdout), (0, f"gemm {case}: right\n"), result.stderr)
 
 
 class Emulate(unittest.TestCase):

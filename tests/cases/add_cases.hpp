@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "ckl/elementwise.hpp"
-#include "draw.hpp"
+#include "reference/draw.hpp"
 
 namespace ckl::test {
 

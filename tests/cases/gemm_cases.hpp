@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "ckl/gemm.hpp"
-#include "draw.hpp"
+#include "reference/draw.hpp"
 
 namespace ckl::test {
+
+using reference::Draw;
 
 /// How one matrix lies in memory.
 struct MatrixLayout {

@@ -1,81 +1,19 @@
 #pragma once
 
-#include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
-#include <cstring>
-#include <string>
-#include <vector>
-
+#include "bench/guarded/guarded_memory.hpp"
 #include "device_test.hpp"
 
 namespace ckl::test {
 
-/// Device memory between two guard bands, and the image on the host of what it should hold.
-///
-/// Everything starts as bytes 0xff, which is NaN in every floating-point type: an element that a kernel should not
-/// have read shows in its results, one that it should not have written differs from the image, and one that it
-/// forgot to write is NaN.
-class DeviceBuffer {
+/// Guarded memory of a test.
+class DeviceBuffer : public bench::GuardedMemory {
  public:
-  /// @param bytes   Size of the payload.
-  /// @param offset  Bytes from a 256-byte boundary to the payload, to misalign it.
-  explicit DeviceBuffer(std::size_t bytes, std::size_t offset = 0)
-      : bytes_(bytes), begin_(guard_bytes() + offset), image_(begin_ + bytes + guard_bytes(), std::byte(0xff)) {
-    CKL_CHECK_CUDA(cudaMalloc(&allocation_, image_.empty() ? 1 : image_.size()));
-    upload();
-  }
-  ~DeviceBuffer() { cudaFree(allocation_); }
-  DeviceBuffer(const DeviceBuffer&) = delete;
-  DeviceBuffer& operator=(const DeviceBuffer&) = delete;
+  using GuardedMemory::GuardedMemory;
 
-  std::size_t bytes() const { return bytes_; }
-
-  /// The payload on the device.
-  std::byte* device() const { return static_cast<std::byte*>(allocation_) + begin_; }
-
-  /// The payload in the image: what upload() sends and what the memory is compared with.
-  std::byte* host() { return image_.data() + begin_; }
-  const std::byte* host() const { return image_.data() + begin_; }
-
-  /// Makes the device memory, guard bands included, equal to the image.
-  void upload() { CKL_CHECK_CUDA(cudaMemcpy(allocation_, image_.data(), image_.size(), cudaMemcpyHostToDevice)); }
-
-  /// The payload as it is on the device now. Waits for all work of the device.
-  std::vector<std::byte> download() const {
-    CKL_CHECK_CUDA(cudaDeviceSynchronize());
-    std::vector<std::byte> payload(bytes_);
-    CKL_CHECK_CUDA(cudaMemcpy(payload.data(), device(), bytes_, cudaMemcpyDeviceToHost));
-    return payload;
-  }
-
-  /// Expects device memory, guard bands included, to equal the image: for inputs, and for outputs once the results
-  /// that a kernel had to write have been copied into the image.
-  void expect_unchanged(const char* name) const {
-    CKL_CHECK_CUDA(cudaDeviceSynchronize());
-    std::vector<std::byte> now(image_.size());
-    CKL_CHECK_CUDA(cudaMemcpy(now.data(), allocation_, now.size(), cudaMemcpyDeviceToHost));
-    if (std::memcmp(now.data(), image_.data(), now.size()) == 0) return;
-    std::size_t at = 0;
-    while (now[at] == image_[at]) ++at;
-    ADD_FAILURE() << "byte " << std::int64_t(at) - std::int64_t(begin_) << " of " << name << " (of " << bytes_
-                  << " bytes) was overwritten";
-  }
-
- private:
-  /// CKL_TEST_GUARDS=off leaves the bands out, for tools that check the bounds of allocations themselves.
-  static std::size_t guard_bytes() {
-    const char* guards = std::getenv("CKL_TEST_GUARDS");
-    return guards && std::string(guards) == "off" ? 0 : 4096;
-  }
-
-  std::size_t bytes_;
-  std::size_t begin_;             ///< Of the payload in the allocation, in bytes.
-  std::vector<std::byte> image_;  ///< Guard, payload, guard.
-  void* allocation_ = nullptr;
+  /// Expects device memory, guard bands included, to equal the image.
+  void expect_unchanged(const char* name) const { EXPECT_EQ(difference(), "") << name; }
 };
 
 }  // namespace ckl::test

@@ -8,11 +8,13 @@
 #include <map>
 #include <set>
 
-#include "cases/draw.hpp"
+#include "reference/draw.hpp"
 #include "ckl/error.hpp"
 
 namespace ckl::test {
 namespace {
+
+using reference::Draw;
 
 /// Addresses of the first bytes of all elements, an entry an index.
 std::multiset<std::int64_t> element_addresses(const Tensor& t) {

@@ -8,13 +8,15 @@
 #include <tuple>
 #include <vector>
 
-#include "cases/draw.hpp"
+#include "reference/draw.hpp"
 #include "device/divider.hpp"
 #include "device/tile_grid.hpp"
 #include "host/plan_cache.hpp"
 
 namespace ckl::test {
 namespace {
+
+using reference::Draw;
 
 constexpr std::int32_t largest = 0x7fffffff;
 

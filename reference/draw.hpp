@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 
-namespace ckl::test {
+namespace ckl::reference {
 
 /// Draws that are the same on every machine and standard library, so that a case's number names it for good
 /// (splitmix64).
@@ -35,4 +35,4 @@ class Draw {
   std::uint64_t state_;
 };
 
-}  // namespace ckl::test
+}  // namespace ckl::reference

@@ -1,0 +1,188 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "bench/guarded/guarded_tensor.hpp"
+#include "ckl/elementwise.hpp"
+#include "fuzz/fuzz_case.hpp"
+#include "reference/reference.hpp"
+
+namespace ckl::bench {
+namespace {
+
+using reference::Draw;
+
+const std::vector<std::string> dtype_words = {"f32", "f16", "bf16"}, order_words = {"c", "reversed", "rotated"},
+                               where_words = {"separate", "into_a", "into_b"};
+const std::vector<std::string> fault_words = {"none",
+                                              "a_is_null",
+                                              "b_is_null",
+                                              "d_is_null",
+                                              "a_differs",
+                                              "b_differs",
+                                              "d_is_negative",
+                                              "a_is_huge",
+                                              "a_is_of_another_type",
+                                              "all_are_integers",
+                                              "d_repeats",
+                                              "d_within_a",
+                                              "b_within_d",
+                                              "a_between_elements"};
+
+DType dtype_named(const std::string& word) {
+  return word == "f32" ? DType::f32 : word == "f16" ? DType::f16 : DType::bf16;
+}
+
+/// D's shape.
+Dimensions sizes_of(const FuzzCase& one) {
+  Dimensions sizes;
+  for (std::int64_t i = max_rank - one["rank"]; i < max_rank; ++i) sizes.push_back(one["s" + std::to_string(i)]);
+  return sizes;
+}
+
+/// The shape of input `x`: D's, with 1 where its mask says that it is broadcast.
+Dimensions input_sizes(const FuzzCase& one, const std::string& x) {
+  Dimensions sizes = sizes_of(one);
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    if (one[x + "_broadcast"] >> i & 1) sizes[i] = 1;
+  return sizes;
+}
+
+/// Strides for `sizes` in the memory order that the fields of `x` say: the innermost dimension has its gap and its padding.
+Dimensions strides_of(const FuzzCase& one, const std::string& x, const Dimensions& sizes) {
+  std::vector<std::size_t> order(sizes.size());  // outermost first
+  std::iota(order.begin(), order.end(), 0);
+  if (one.word(x + "_order") == "reversed") std::reverse(order.begin(), order.end());
+  if (one.word(x + "_order") == "rotated" && !order.empty()) std::rotate(order.begin(), order.begin() + 1, order.end());
+  Dimensions strides(sizes.size());
+  std::int64_t step = 1 + one[x + "_gap"];
+  for (std::size_t i = order.size(); i-- > 0;) {
+    strides[order[i]] = step;
+    step *= sizes[order[i]] + (i + 1 == order.size() ? one[x + "_pad"] : 0);
+  }
+  return strides;
+}
+
+GuardedTensor make(const FuzzCase& one, const std::string& x, const Dimensions& sizes) {
+  return {dtype_named(one.word("dtype")), sizes, strides_of(one, x, sizes), one[x + "_offset"]};
+}
+
+void* moved(void* data, std::int64_t bytes) { return static_cast<char*>(data) + bytes; }
+
+/// Makes well-formed tensors, of rank 2 and with no extent below 2, malformed. Returns the word that the error must have in it.
+std::string spoil(Tensor& a, Tensor& b, Tensor& d, const std::string& fault) {
+  const auto element = std::int64_t(size_of(d.dtype));
+  if (fault == "a_is_null") return a.data = nullptr, "a ";
+  if (fault == "b_is_null") return b.data = nullptr, "b ";
+  if (fault == "d_is_null") return d.data = nullptr, "d ";
+  if (fault == "a_differs") return ++a.sizes[0], "a.sizes[0]";
+  if (fault == "b_differs") return ++b.sizes[1], "b.sizes[1]";
+  if (fault == "d_is_negative") return d.sizes[0] = -1, "d.sizes[0]";
+  if (fault == "a_is_huge") return a.strides[0] = std::int64_t(1) << 62, "a ";
+  if (fault == "a_is_of_another_type") return a.dtype = a.dtype == DType::f32 ? DType::f16 : DType::f32, "a.dtype";
+  if (fault == "all_are_integers") return a.dtype = b.dtype = d.dtype = DType::i32, "dtype";
+  if (fault == "d_repeats") return d.strides[0] = 0, "d ";
+  if (fault == "d_within_a") return a = d, d.data = moved(a.data, element), "d ";
+  if (fault == "b_within_d") return b = d, b.data = moved(d.data, element), "d ";
+  if (fault == "a_between_elements") return a.data = moved(a.data, 1), "a ";
+  throw std::logic_error("no such fault: " + fault);
+}
+
+class AddFuzzTarget final : public FuzzTarget {
+ public:
+  std::string name() const override { return "add"; }
+
+  FuzzCase draw(Draw& draw, bool small) const override {
+    FuzzCase one;
+    one.add("dtype", draw.below(3), dtype_words);
+    const std::int64_t rank = draw.below(max_rank + 1);
+    one.add("rank", rank, 1);
+    // Together at most some 2^15 (2^21) elements, one dimension longer than the others.
+    const std::int64_t longest = draw.below(max_rank);
+    for (int i = 0; i < max_rank; ++i) {
+      const std::int64_t most = i == longest ? (small ? 2000 : 100000) : rank > 3 ? 4 : 12;
+      one.add("s" + std::to_string(i), draw.one_in(20) ? 0 : 1 + draw.below(most), 1);
+    }
+    for (const std::string x : {"a", "b", "d"}) {
+      if (x != "d") one.add(x + "_broadcast", draw.one_in(2) ? 0 : draw.below(1 << max_rank), 0);
+      one.add(x + "_order", draw.one_in(2) ? 0 : draw.below(3), order_words);
+      one.add(x + "_pad", draw.of<std::int64_t>({0, 0, 0, 8, 1, draw.below(20)}), 0);
+      one.add(x + "_gap", draw.one_in(8) ? 1 + draw.below(2) : 0, 0);
+      one.add(x + "_offset", draw.of<std::int64_t>({0, 0, 8, 4, 1, draw.below(16)}), 0);
+    }
+    one.add("where", draw.one_in(3) ? draw.below(3) : 0, where_words);
+    one.add("config", draw.one_in(2) ? 0 : 1 + draw.below(3), 0);
+    one.add("fault", draw.one_in(5) ? 1 + draw.below(std::int64_t(fault_words.size()) - 1) : 0, fault_words);
+    return one;
+  }
+
+  std::string run(const FuzzCase& one) const override {
+    if (one.word("fault") != "none") return run_malformed(one);
+    const std::string& where = one.word("where");
+    const Dimensions sizes = sizes_of(one);
+    GuardedTensor d = make(one, "d", sizes), a = make(one, "a", input_sizes(one, "a")),
+                  b = make(one, "b", input_sizes(one, "b"));
+    a.fill(1);
+    b.fill(2);
+    if (where != "separate") d.fill(3);  // one of the inputs is D itself
+    GuardedTensor &left = where == "into_a" ? d : a, &right = where == "into_b" ? d : b;
+    const AddProblem problem = add_problem(left.tensor(), right.tensor(), d.tensor());
+    std::vector<double> expected(std::size_t(reference::element_count(problem)));
+    reference::add(problem, left.host(), right.host(), expected.data());
+    launch(problem, left.tensor(), right.tensor(), d.tensor(), one["config"]);
+
+    d.receive();
+    if (std::string complaint = unchanged(a, b, d); !complaint.empty()) return complaint;
+    const reference::Comparison comparison = reference::compare_add(problem, d.host(), expected.data());
+    return comparison.passed() ? ""
+                               : fmt::format("{} of {} elements are wrong: {}", comparison.wrong, expected.size(),
+                                             comparison.first_wrong);
+  }
+
+ private:
+  /// Config number `number` of those that can serve the problem; number 0 is the one-line call.
+  static void launch(const AddProblem& problem, const Tensor& a, const Tensor& b, const Tensor& d,
+                     std::int64_t number) {
+    if (number == 0) return ckl::add(a, b, d);
+    const std::vector<std::string> configs = add_candidates(problem, device_info(0));
+    const AddPlan plan(problem, 0, configs.empty() ? "" : configs[std::size_t(number - 1) % configs.size()]);
+    plan.run(a.data, b.data, d.data);
+  }
+
+  static std::string unchanged(const GuardedTensor& a, const GuardedTensor& b, const GuardedTensor& d) {
+    const auto of = [](const char* name, const GuardedTensor& x) {
+      const std::string complaint = x.difference();
+      return complaint.empty() ? "" : fmt::format("of {}, {}", name, complaint);
+    };
+    return of("D", d) + of("A", a) + of("B", b);
+  }
+
+  static std::string run_malformed(FuzzCase one) {
+    for (std::size_t i = 0; i < one.fields().size(); ++i) {
+      const Field& field = one.fields()[i];
+      if (field.name == "rank") one.set(i, 2);
+      if (field.name == "s3" || field.name == "s4") one.set(i, std::max<std::int64_t>(field.value, 2));
+      if (field.name == "a_broadcast" || field.name == "b_broadcast" || field.name == "where") one.set(i, 0);
+      // A tensor may lie in the gaps of another.
+      if (field.name.ends_with("_gap") || field.name.ends_with("_pad")) one.set(i, 0);
+    }
+    const Dimensions sizes = sizes_of(one);
+    GuardedTensor d = make(one, "d", sizes), a = make(one, "a", sizes), b = make(one, "b", sizes);
+    a.fill(1);
+    b.fill(2);
+    Tensor left = a.tensor(), right = b.tensor(), out = d.tensor();
+    const std::string word = spoil(left, right, out, one.word("fault"));
+    const std::string complaint = expect_refusal(word, [&] { ckl::add(left, right, out); });
+    return complaint.empty() ? unchanged(a, b, d) : complaint;
+  }
+};
+
+}  // namespace
+
+const FuzzTarget& add_fuzz_target() {
+  static const AddFuzzTarget target;
+  return target;
+}
+
+}  // namespace ckl::bench
