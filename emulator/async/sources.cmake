@@ -6,6 +6,7 @@ set(CKL_EMULATOR_ASYNC_SOURCES
   async/matrix_fragments.cpp
   async/reduction.cpp
   async/tensor_copy.cpp
+  async/vector_path.cpp
   async/wgmma.cpp
   async/wgmma_avx2.cpp
   async/wgmma_avx512.cpp

@@ -150,24 +150,9 @@ const Footprint& footprint(const WgmmaKind& kind, std::span<const WgmmaStep> ste
   return slot.footprint;
 }
 
-VectorPath best_vector_path() {
-  static const VectorPath path = [] {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl")) {
-      return VectorPath::avx512;
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
-      return VectorPath::avx2;
-    }
-    return VectorPath::portable;
-  }();
-  return path;
-}
-
 void execute(const WgmmaKind& kind, std::span<const WgmmaStep> steps, const WgmmaRegisters& registers,
              std::span<const std::byte> shared) {
-  static const Run run = run_of(best_vector_path());
+  static const Run run = run_of(vector_path());
   execute_with(run, kind, steps, registers, shared);
 }
 

@@ -9,6 +9,7 @@
 
 #include "async/footprint.hpp"
 #include "async/matrix_descriptor.hpp"
+#include "async/vector_path.hpp"
 
 // wgmma.mma_async: D = A * B + D of a warpgroup, as one operation of four warps.
 namespace emu::async {
@@ -63,9 +64,6 @@ void execute(const WgmmaKind& kind, std::span<const WgmmaStep> steps, const Wgmm
 /// Shared memory that `steps` read. The reference is to a cache of the calling thread, valid until the next call.
 const Footprint& footprint(const WgmmaKind& kind, std::span<const WgmmaStep> steps);
 
-/// Which vector instructions execute() uses; the results do not depend on it.
-enum class VectorPath : std::uint8_t { portable, avx2, avx512 };
-VectorPath best_vector_path();
 /// For tests: execute() with the given path, which the host must have.
 void execute_on(VectorPath path, const WgmmaKind& kind, std::span<const WgmmaStep> steps,
                 const WgmmaRegisters& registers, std::span<const std::byte> shared);

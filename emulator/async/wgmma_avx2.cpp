@@ -5,8 +5,6 @@
 
 #include "async/wgmma_kernels.hpp"
 
-#define CKL_EMU_AVX2 __attribute__((target("avx2,fma,f16c")))
-
 namespace emu::async {
 namespace {
 

@@ -7,8 +7,6 @@
 
 #include "async/wgmma_kernels.hpp"
 
-#define CKL_EMU_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
-
 namespace emu::async {
 namespace {
 
@@ -79,16 +77,15 @@ template <bool Half> CKL_EMU_AVX512 void pack_b(const CoreMatrices& cores, const
     for (std::uint32_t k = 0; k < 2; ++k) {
       for_each_core(
           cores, shared, 0, blocks, k,
-          [&](std::uint32_t block, const std::byte* base, const std::uint32_t* rows)
-              __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))) {
-                float* to = panel + std::size_t{block} * 8 * total_k + (k0 + 8 * k) * 4;
-                for (int parity = 0; parity < 2; ++parity, to += 4 * std::size_t{total_k}) {
-                  const std::uint32_t order[4] = {rows[parity], rows[parity + 2], rows[parity + 4], rows[parity + 6]};
-                  const __m512i elements = load_rows(base, order);
-                  _mm512_storeu_ps(to, pick<Half>(elements, first));
-                  _mm512_storeu_ps(to + 16, pick<Half>(elements, second));
-                }
-              });
+          [&](std::uint32_t block, const std::byte* base, const std::uint32_t* rows) CKL_EMU_AVX512 {
+            float* to = panel + std::size_t{block} * 8 * total_k + (k0 + 8 * k) * 4;
+            for (int parity = 0; parity < 2; ++parity, to += 4 * std::size_t{total_k}) {
+              const std::uint32_t order[4] = {rows[parity], rows[parity + 2], rows[parity + 4], rows[parity + 6]};
+              const __m512i elements = load_rows(base, order);
+              _mm512_storeu_ps(to, pick<Half>(elements, first));
+              _mm512_storeu_ps(to + 16, pick<Half>(elements, second));
+            }
+          });
     }
     return;
   }
@@ -96,17 +93,15 @@ template <bool Half> CKL_EMU_AVX512 void pack_b(const CoreMatrices& cores, const
   const __m512i even = make_index([](int i) { return i / 4 * 8 + i % 4 * 2; });
   const __m512i odd = make_index([](int i) { return i / 4 * 8 + i % 4 * 2 + 1; });
   for (std::uint32_t k = 0; k < 2; ++k) {
-    for_each_core(
-        cores, shared, 0, blocks, k,
-        [&](std::uint32_t block, const std::byte* base, const std::uint32_t* rows)
-            __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))) {
-              float* to = panel + std::size_t{block} * 8 * total_k + (k0 + 8 * k) * 4;
-              for (int half = 0; half < 2; ++half, to += 16) {
-                const __m512i elements = load_rows(base, rows + 4 * half);
-                _mm512_storeu_ps(to, pick<Half>(elements, even));
-                _mm512_storeu_ps(to + 4 * std::size_t{total_k}, pick<Half>(elements, odd));
-              }
-            });
+    for_each_core(cores, shared, 0, blocks, k,
+                  [&](std::uint32_t block, const std::byte* base, const std::uint32_t* rows) CKL_EMU_AVX512 {
+                    float* to = panel + std::size_t{block} * 8 * total_k + (k0 + 8 * k) * 4;
+                    for (int half = 0; half < 2; ++half, to += 16) {
+                      const __m512i elements = load_rows(base, rows + 4 * half);
+                      _mm512_storeu_ps(to, pick<Half>(elements, even));
+                      _mm512_storeu_ps(to + 4 * std::size_t{total_k}, pick<Half>(elements, odd));
+                    }
+                  });
   }
 }
 
@@ -119,23 +114,21 @@ template <bool Half> CKL_EMU_AVX512 void pack_a(const CoreMatrices& cores, const
                         : make_index([&](int lane) { return lane / 4 * 8 + i; });
   }
   for (std::uint32_t k = 0; k < 2; ++k) {
-    for_each_core(
-        cores, shared, 2 * warp, 2, k,
-        [&](std::uint32_t mn, const std::byte* base, const std::uint32_t* rows)
-            __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))) {
-              const std::uint32_t vector = mn % 2 * 2;
-              for (std::uint32_t half = 0; half < 2; ++half) {
-                const __m512i elements = _mm512_xor_si512(load_rows(base, rows + 4 * half), sign);
-                for (std::uint32_t i = 0; i < 8; ++i) {
-                  const __m512 picked = pick<Half>(elements, index[i]);
-                  if (mn_major) {
-                    _mm512_store_ps(panel[8 * k + 4 * half + i / 2][vector + i % 2], picked);
-                  } else {
-                    _mm512_store_ps(panel[8 * k + i][vector + half], picked);
-                  }
-                }
-              }
-            });
+    for_each_core(cores, shared, 2 * warp, 2, k,
+                  [&](std::uint32_t mn, const std::byte* base, const std::uint32_t* rows) CKL_EMU_AVX512 {
+                    const std::uint32_t vector = mn % 2 * 2;
+                    for (std::uint32_t half = 0; half < 2; ++half) {
+                      const __m512i elements = _mm512_xor_si512(load_rows(base, rows + 4 * half), sign);
+                      for (std::uint32_t i = 0; i < 8; ++i) {
+                        const __m512 picked = pick<Half>(elements, index[i]);
+                        if (mn_major) {
+                          _mm512_store_ps(panel[8 * k + 4 * half + i / 2][vector + i % 2], picked);
+                        } else {
+                          _mm512_store_ps(panel[8 * k + i][vector + half], picked);
+                        }
+                      }
+                    }
+                  });
   }
 }
 

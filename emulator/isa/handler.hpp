@@ -6,6 +6,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "async/vector_path.hpp"
 #include "ptx/module.hpp"
 
 // A decoded instruction, and how the function that executes it sees the registers of a warp.
@@ -137,19 +138,22 @@ template <class Body> inline void for_lanes(std::uint32_t mask, Body&& body) {
   }
 }
 
-/// `handler`, compiled once more for AVX-512 where the host has it: its loops over lanes become one instruction or two. What it
-/// calls is inlined, to be compiled likewise.
-template <Handler handler>
-[[gnu::flatten, gnu::target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")]] Next on_avx512(
-    Context& c, const Decoded& in) {
+/// `handler`, compiled once more for each set of vector instructions: its loops over lanes become a few instructions. What it calls
+/// is inlined, to be compiled likewise.
+template <Handler handler> [[gnu::flatten]] CKL_EMU_AVX2 Next on_avx2(Context& c, const Decoded& in) {
   return handler(c, in);
 }
-inline bool host_has_avx512() {
-  static const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  return has;
+template <Handler handler> [[gnu::flatten]] CKL_EMU_AVX512 Next on_avx512(Context& c, const Decoded& in) {
+  return handler(c, in);
 }
-template <Handler handler> Handler vectorized() { return host_has_avx512() ? on_avx512<handler> : handler; }
+/// The one of them that is used.
+template <Handler handler> Handler vectorized() {
+  switch (vector_path()) {
+    case VectorPath::avx512: return on_avx512<handler>;
+    case VectorPath::avx2: return on_avx2<handler>;
+    default: return handler;
+  }
+}
 
 /// d = operation(s0), d = operation(s0, s1), ...: R(T), R(T, T), R(T, T, T), each lane by itself. `Operation` is a type without state
 /// whose operator() takes T.

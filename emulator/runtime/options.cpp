@@ -52,6 +52,17 @@ void parse_mode(const std::string& name, const std::string& value, Options& opti
   }
 }
 
+VectorPath parse_vectors(const std::string& name, const std::string& value) {
+  const std::map<std::string, VectorPath> paths = {
+      {"portable", VectorPath::portable}, {"avx2", VectorPath::avx2}, {"avx512", VectorPath::avx512}};
+  const auto path = paths.find(value);
+  if (path == paths.end())
+    throw OptionsError(fmt::format("{} must be portable, avx2 or avx512, but is \"{}\"", name, value));
+  if (path->second > best_vector_path())
+    throw OptionsError(fmt::format("{} is \"{}\", which this host does not have", name, value));
+  return path->second;
+}
+
 std::map<std::string, std::string> environment_variables() {
   std::map<std::string, std::string> variables;
   for (char** entry = environ; entry && *entry; ++entry) {
@@ -68,6 +79,7 @@ std::map<std::string, std::string> environment_variables() {
 Options parse_options(const std::map<std::string, std::string>& variables) {
   Options options;
   options.gpu = find_gpu_model("h100");
+  options.vectors = best_vector_path();
   options.threads = int(std::clamp(std::thread::hardware_concurrency(), 1u, 1024u));
 
   using Reader = std::function<void(const std::string& name, const std::string& value)>;
@@ -84,12 +96,14 @@ Options parse_options(const std::map<std::string, std::string>& variables) {
        [&](auto& name, auto& value) { options.seed = parse_integer<std::uint64_t>(name, value, 0, UINT64_MAX); }},
       {"LOG", [&](auto& name, auto& value) { options.log = parse_switch(name, value); }},
       {"MODE", [&](auto& name, auto& value) { parse_mode(name, value, options); }},
+      {"VECTORS", [&](auto& name, auto& value) { options.vectors = parse_vectors(name, value); }},
   };
   for (const auto& [name, value] : variables) {
     auto reader = readers.find(name.substr(std::string(prefix).size()));
     if (reader == readers.end())
       throw OptionsError(fmt::format(
-          "{} is not a variable of the emulator; it knows GPU, SMS, THREADS, CHECK, SEED, LOG and MODE", name));
+          "{} is not a variable of the emulator; it knows GPU, SMS, THREADS, CHECK, SEED, LOG, MODE and VECTORS",
+          name));
     reader->second(name, value);
   }
   if (!options.sm_count) options.sm_count = options.gpu->sm_count;
@@ -97,9 +111,11 @@ Options parse_options(const std::map<std::string, std::string>& variables) {
 }
 
 const Options& options() {
-  static const Options* options = [] {
+  static const Options* options = []() -> const Options* {
     try {
-      return new Options(parse_options(environment_variables()));
+      const auto* read = new Options(parse_options(environment_variables()));
+      use_vector_path(read->vectors);
+      return read;
     } catch (const OptionsError& error) {
       status::say(error.what());
       status::set_fault(cudaErrorInitializationError);

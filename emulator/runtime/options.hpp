@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "async/vector_path.hpp"
 #include "runtime/device.hpp"
 
 namespace emu {
@@ -17,6 +18,7 @@ struct Options {
   bool checks = true;             // CKL_EMU_CHECK
   std::uint64_t seed = 0;         // CKL_EMU_SEED
   bool log = false;               // CKL_EMU_LOG
+  VectorPath vectors{};           // CKL_EMU_VECTORS
   // CKL_EMU_MODE
   bool late_loads = false, late_mma = false, late_stores = false;
   bool random_priorities = false;

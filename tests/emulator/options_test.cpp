@@ -16,6 +16,7 @@ TEST(Options, DefaultsAreAnH100WithAllChecks) {
   EXPECT_FALSE(options.log || options.late_loads || options.late_mma || options.late_stores ||
                options.random_priorities);
   EXPECT_EQ(options.seed, 0u);
+  EXPECT_EQ(options.vectors, emu::best_vector_path());
 }
 
 TEST(Options, EachVariableIsRead) {
@@ -25,6 +26,7 @@ TEST(Options, EachVariableIsRead) {
                                         {"CKL_EMU_CHECK", "0"},
                                         {"CKL_EMU_SEED", "18446744073709551615"},
                                         {"CKL_EMU_LOG", "1"},
+                                        {"CKL_EMU_VECTORS", "portable"},
                                         {"CKL_EMU_MODE", "late-loads,random"}});
   EXPECT_STREQ(options.gpu->key, "h200");
   EXPECT_EQ(options.sm_count, 8);
@@ -32,6 +34,7 @@ TEST(Options, EachVariableIsRead) {
   EXPECT_FALSE(options.checks);
   EXPECT_EQ(options.seed, UINT64_MAX);
   EXPECT_TRUE(options.log);
+  EXPECT_EQ(options.vectors, emu::VectorPath::portable);
   EXPECT_TRUE(options.late_loads && options.random_priorities);
   EXPECT_FALSE(options.late_mma || options.late_stores);
 }
@@ -51,6 +54,7 @@ TEST(Options, MalformedValuesAreNamed) {
       {"CKL_EMU_CHECK", {"", "yes", "2"}},
       {"CKL_EMU_SEED", {"-1", "0x10", "1e3"}},
       {"CKL_EMU_LOG", {"true"}},
+      {"CKL_EMU_VECTORS", {"", "best", "AVX2"}},
       {"CKL_EMU_MODE", {"", "eager", "late,", "late, random"}},
       {"CKL_EMU_MODES", {"late"}},
       {"CKL_EMU_", {"1"}},
