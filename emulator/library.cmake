@@ -1,13 +1,6 @@
 # The library itself: libcudart.so.<major> from the machine and the runtime, and ckl-emulate beside it.
 
-# CKL_EMULATOR_CORE_SOURCES and CKL_EMULATOR_CORE_TESTS: PTX, the machine, instructions, asynchronous engines, checks.
-# runtime/execution.cpp is where the runtime meets them; docs/emulator.md says what it has to offer.
-if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/sources.cmake" OR NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/runtime/execution.cpp")
-  message(STATUS "Emulator: only its parts are built, the machine that executes PTX is not there yet")
-  return()
-endif()
-include("${CMAKE_CURRENT_SOURCE_DIR}/sources.cmake")
-set_property(GLOBAL PROPERTY CKL_EMULATOR_CORE_TESTS "${CKL_EMULATOR_CORE_TESTS}")
+include(sources.cmake)
 
 add_library(ckl_emulator_objects OBJECT
   ${CKL_EMULATOR_CORE_SOURCES}

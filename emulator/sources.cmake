@@ -1,4 +1,4 @@
-# The machine and the instructions, from emulator/; their tests, from tests/emulator/.
+# The machine and the instructions.
 set(CKL_EMULATOR_CORE_SOURCES
   isa/arithmetic.cpp
   isa/arithmetic_float.cpp
@@ -21,6 +21,5 @@ set(CKL_EMULATOR_CORE_SOURCES
   machine/program.cpp
   machine/scheduler.cpp
   machine/sync.cpp)
-set(CKL_EMULATOR_CORE_TESTS)
 # f64 is computed in roundings other than the host's default.
 set_source_files_properties(isa/arithmetic_float.cpp PROPERTIES COMPILE_OPTIONS "-frounding-math")

@@ -16,8 +16,9 @@ void add_emulate(CLI::App& app, int& exit_code) {
       "Example:\n  ckl emulate -- ./my_program --its-option 3");
   verb->callback([command, &exit_code] {
     exit_code = 2;
-    put_emulator_first(emulator_folder());
-    exit_code = run_and_show(*command);
+    std::vector<std::string> words = {emulator_folder() + "/ckl-emulate"};
+    words.insert(words.end(), command->begin(), command->end());
+    exit_code = run_and_show(words);
   });
 }
 

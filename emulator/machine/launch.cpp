@@ -47,7 +47,7 @@ void work(Grid& grid, std::size_t most_at_a_time) {
           case Progress::ran_out_of_time: ++at; break;
           case Progress::stuck:
             throw Fault(FaultKind::deadlock, fmt::format("{}: deadlock, nothing in the cluster can go on\n{}",
-                                                         grid.program->function->name, describe_waits(*at)));
+                                                         grid.program->name(), describe_waits(*at)));
         }
       }
       if (!running.empty()) start_next();

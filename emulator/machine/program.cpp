@@ -1,5 +1,8 @@
 #include "machine/program.hpp"
 
+#include <cxxabi.h>
+
+#include <cstdlib>
 #include <cstring>
 #include <fmt/format.h>
 #include <map>
@@ -230,6 +233,18 @@ class Decoder final : public isa::Binder::Environment {
 bool is_kernel(const ptx::Function& function) { return function.is_kernel && function.has_body; }
 
 }  // namespace
+
+std::string Program::name() const {
+  const std::string symbol(function->name);
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> readable(
+      abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status), &std::free);
+  std::string name = status == 0 ? readable.get() : symbol;
+  // nvcc gives the unnamed namespace of each file a name.
+  for (std::size_t at; (at = name.find("_GLOBAL__N__")) != std::string::npos;)
+    name.replace(at, name.find("::", at) - at, "(anonymous namespace)");
+  return name;
+}
 
 std::string Program::describe(std::uint32_t pc) const {
   const ptx::Instruction& instruction = function->instructions[pc];

@@ -53,6 +53,8 @@ struct Program {
   std::uint32_t warp_bytes() const {
     return register_bytes + static_cast<std::uint32_t>(specials.size()) * special_bytes;
   }
+  /// The kernel's name as its source has it, for reports.
+  std::string name() const;
   /// "gemm.cuh:120: wgmma.fence.sync.aligned" of an instruction.
   std::string describe(std::uint32_t pc) const;
   /// "gemm.cuh:120".

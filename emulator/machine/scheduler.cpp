@@ -295,7 +295,7 @@ void complete_oldest(Cluster& cluster) {
 }
 
 std::string where(const Grid& grid, const Cta& cta, const Warp& warp, std::uint32_t pc) {
-  return fmt::format("{}, CTA ({}, {}, {}), warp {}: {}", grid.program->function->name, cta.index[0], cta.index[1],
+  return fmt::format("{}, CTA ({}, {}, {}), warp {}: {}", grid.program->name(), cta.index[0], cta.index[1],
                      cta.index[2], warp.number, grid.program->describe(pc));
 }
 
@@ -369,8 +369,7 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
   if (!grid.options.checks) return;
   if (!cluster.checker)
     cluster.checker = std::make_unique<check::Checker>(
-        grid.reports, check::Names{std::string(program.function->name),
-                                   [&program](std::uint32_t pc) { return program.place(pc); }, 0});
+        grid.reports, check::Names{program.name(), [&program](std::uint32_t pc) { return program.place(pc); }, 0});
   std::vector<std::array<std::uint32_t, 3>> indices;
   for (const Cta& cta : cluster.ctas) indices.push_back(cta.index);
   cluster.checker->start_cluster({size, warps, grid.shared_bytes()}, indices);

@@ -138,6 +138,17 @@ class Fuzz(unittest.TestCase):
 
 
 class Emulate(unittest.TestCase):
+    def test_names_what_cannot_be_run(self):
+        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+            self.skipTest("no emulator")
+        result = run("emulate", "--", "no-such-program")
+        self.assertEqual(result.returncode, 127)
+        self.assertIn("no-such-program is not a program", result.stderr)
+        self.assertEqual(run("emulate").returncode, 2)
+        static = run("emulate", "--", "true")  # like any program that does not link the shared runtime
+        self.assertEqual(static.returncode, 0)
+        self.assertIn("does not link libcudart.so.13", static.stderr)
+
     def test_ladder(self):
         if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
             self.skipTest("no emulator")
