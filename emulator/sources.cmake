@@ -4,6 +4,7 @@ set(CKL_EMULATOR_CORE_SOURCES
   isa/arithmetic_float.cpp
   isa/binder.cpp
   isa/bits.cpp
+  isa/calls.cpp
   isa/checks.cpp
   isa/comparison.cpp
   isa/control.cpp

@@ -17,7 +17,7 @@ void use_vector_path(VectorPath path);
 }  // namespace emu
 
 // What the compiler may use in functions of a path.
-#define CKL_EMU_AVX2_FEATURES "avx2,fma,f16c"
+#define CKL_EMU_AVX2_FEATURES   "avx2,fma,f16c"
 #define CKL_EMU_AVX512_FEATURES "avx512f,avx512bw,avx512dq,avx512vl," CKL_EMU_AVX2_FEATURES
-#define CKL_EMU_AVX2 __attribute__((target(CKL_EMU_AVX2_FEATURES)))
-#define CKL_EMU_AVX512 __attribute__((target(CKL_EMU_AVX512_FEATURES)))
+#define CKL_EMU_AVX2            __attribute__((target(CKL_EMU_AVX2_FEATURES)))
+#define CKL_EMU_AVX512          __attribute__((target(CKL_EMU_AVX512_FEATURES)))

@@ -67,6 +67,28 @@ void Binder::result(const Operand& operand) {
   out.register_bytes = static_cast<std::uint8_t>(register_bytes(operand));
 }
 
+namespace {
+
+/// Whether the symbol lies in the function's frame in local memory.
+bool in_frame(const ptx::Function& function, const Operand& operand) {
+  switch (operand.symbol) {
+    case ptx::SymbolKind::local: return function.variables[operand.index].space != ptx::Space::shared;
+    case ptx::SymbolKind::parameter: return !function.is_kernel;
+    case ptx::SymbolKind::result: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> Binder::offset_in_frame(int s, const Operand& operand) {
+  if (!in_frame(function, operand)) return std::nullopt;
+  const Source frame = environment_.frame();
+  if (!frame.exists()) return std::nullopt;
+  out.s[s] = frame;
+  return environment_.address_of(operand) + static_cast<std::uint64_t>(operand.value);
+}
+
 Source Binder::make_source(const Operand& operand, Type type) {
   const int bytes = type == Type::pred ? 0 : ptx::bits_of(type) <= 32 ? 4 : 8;
   switch (operand.kind) {
@@ -93,6 +115,8 @@ Source Binder::make_source(const Operand& operand, Type type) {
     }
     case OperandKind::special: return environment_.special(operand.special);
     case OperandKind::symbol:
+      if (in_frame(function, operand) && environment_.frame().exists())
+        refuse("the address of what lies in a function's frame is modelled in mov alone");
       return environment_.constant(environment_.address_of(operand) + static_cast<std::uint64_t>(operand.value), bytes);
     default: refuse("an operand of a kind that is not expected there");
   }
@@ -113,7 +137,12 @@ void Binder::address(int s, const Operand& operand) {
     out.address_bytes = static_cast<std::uint8_t>(
         ptx::slot_class_of(function.registers[operand.index].type) == ptx::SlotClass::word ? 4 : 8);
   } else if (operand.symbol != ptx::SymbolKind::none) {
-    out.s[s] = environment_.constant(environment_.address_of(operand), 8);
+    // Parameters of functions lie in their frames.
+    if (out.window == Window::param && in_frame(function, operand)) out.window = Window::local;
+    if (const auto offset = offset_in_frame(s, operand))
+      out.immediate = static_cast<std::int64_t>(*offset);
+    else
+      out.s[s] = environment_.constant(environment_.address_of(operand), 8);
   } else {
     out.s[s] = environment_.constant(0, 8);
   }
@@ -180,6 +209,7 @@ const Registry& Registry::instance() {
     register_conversion(all);
     register_moves(all);
     register_control(all);
+    register_calls(all);
     register_memory(all);
     register_warp(all);
     register_mbarrier(all);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,12 @@ class Binder {
     virtual std::vector<Source>& lists() = 0;
     /// The number of a wgmma in Program::wgmmas. Its list is its accumulators, then A if that is in registers.
     virtual std::uint32_t wgmma(const async::WgmmaKind& kind) = 0;
+    /// Lanes that say where the function's frame in local memory starts; none for a kernel, whose frame starts at 0.
+    virtual Source frame() = 0;
+    /// The number of a call in Program::calls.
+    virtual std::uint32_t call(const ptx::Call& call) = 0;
+    /// Where the function's first instruction stands in the program.
+    virtual std::uint32_t first_instruction() const = 0;
 
    protected:
     ~Environment() = default;
@@ -97,6 +104,12 @@ class Binder {
   void list_accumulators(const ptx::Operand& operand);
 
   std::uint32_t wgmma(const async::WgmmaKind& kind) { return environment_.wgmma(kind); }
+  std::uint32_t call(const ptx::Call& call) { return environment_.call(call); }
+  /// The place in the program of instruction `i` of the function.
+  std::uint32_t target(ptx::Index i) const { return environment_.first_instruction() + i; }
+  /// The address of a symbol in the frame of a device function: out.s[s] are the lanes to which it has to be added. None for
+  /// what has one address for all lanes.
+  std::optional<std::uint64_t> offset_in_frame(int s, const ptx::Operand& operand);
 
   /// The value of an operand that must be a constant.
   std::int64_t immediate_of(std::size_t i) const;
@@ -145,7 +158,8 @@ void register_arithmetic(
 void register_bits(Registry& registry);        // bits*.cpp: and to shf, popc to bfi, prmt, lop3, fns, szext, dp4a, dp2a
 void register_conversion(Registry& registry);  // convert*.cpp: cvt, cvt.pack
 void register_moves(Registry& registry);       // moves.cpp: mov, cvta, mapa, isspacep, createpolicy
-void register_control(Registry& registry);     // control.cpp: bra, call, ret, bar, fence and what has no effect
+void register_control(Registry& registry);     // control.cpp: bra, exit, bar, fence and what has no effect
+void register_calls(Registry& registry);       // calls.cpp: call, ret
 void register_memory(Registry& registry);      // memory.cpp: ld, st, atom, red
 void register_warp(Registry& registry);        // warp.cpp: shfl, vote, match, activemask, elect, redux
 void register_mbarrier(Registry& registry);    // mbarrier.cpp

@@ -33,13 +33,14 @@ Next branch(Context& c, const Decoded& in) {
 
 bool bind_bra(Binder& b) {
   if (b.operand(0).kind != ptx::OperandKind::label) return false;
-  b.out.target = b.operand(0).index;
+  b.out.target = b.target(b.operand(0).index);
   return b.handle(branch);
 }
 
 /// Each lane to the target that its index names.
 Next indexed_branch(Context& c, const Decoded& in) {
-  const auto& targets = c.program->function->branch_tables[in.target].targets;
+  const machine::FunctionCode& code = c.program->function_at(in.where);
+  const auto& targets = code.function->branch_tables[in.target].targets;
   const std::byte* index = c.source(in.s[0]);
   Group& group = *c.group;
   group.mask &= ~c.mask;
@@ -54,7 +55,7 @@ Next indexed_branch(Context& c, const Decoded& in) {
     for_lanes(rest,
               [&](int lane) { same |= static_cast<std::uint32_t>(read<std::uint32_t>(index, lane) == first) << lane; });
     same &= rest;
-    parts.push_back({targets[first], same});
+    parts.push_back({code.begin + targets[first], same});
     rest &= ~same;
   }
   if (group.mask) {
@@ -75,6 +76,8 @@ bool bind_brx(Binder& b) {
   return b.handle(indexed_branch);
 }
 
+}  // namespace
+
 Next leave(Context& c, const Decoded& in) {
   machine::Warp& warp = *c.warp;
   Group& group = *c.group;
@@ -90,6 +93,8 @@ Next leave(Context& c, const Decoded& in) {
   return Next::regroup;
 }
 
+namespace {
+
 bool bind_leave(Binder& b) {
   if (b.operand_count() != 0) return false;
   return b.handle(leave);
@@ -97,13 +102,6 @@ bool bind_leave(Binder& b) {
 
 bool bind_trap(Binder& b) {
   return b.handle([](Context&, const Decoded&) -> Next { machine::fail(FaultKind::trap, "the kernel executed trap"); });
-}
-
-bool bind_call(Binder& b) {
-  // What the kernel might call is found when it is loaded; a call that is never reached does no harm.
-  return b.handle([](Context&, const Decoded&) -> Next {
-    machine::fail(FaultKind::illegal_instruction, "calls of functions are not modelled");
-  });
 }
 
 // ---- Named barriers ----
@@ -294,9 +292,8 @@ bool bind_setmaxnreg(Binder& b) {
 void register_control(Registry& registry) {
   registry.add("bra", bind_bra);
   registry.add("brx", bind_brx);
-  registry.add({"ret", "exit"}, bind_leave);
+  registry.add("exit", bind_leave);
   registry.add("trap", bind_trap);
-  registry.add("call", bind_call);
   registry.add("bar", bind_bar);
   registry.add("barrier", [](Binder& b) { return b.has("cluster") ? bind_cluster_barrier(b) : bind_barrier(b); });
   registry.add({"fence", "membar"}, bind_fence);

@@ -105,6 +105,13 @@ bool bind_mov(Binder& b) {
                                  : nullptr);
   }
   b.result(0);
+  if (from.kind == OperandKind::symbol)
+    if (const auto offset = b.offset_in_frame(0, from)) {
+      if (bits != 64) return false;
+      b.constant(1, *offset, 8);
+      return b.handle(
+          binary_handler<std::uint64_t, std::uint64_t>([](std::uint64_t x, std::uint64_t y) { return x + y; }));
+    }
   b.source(0, 1, b.type());
   if (b.type() == Type::pred)
     return b.handle([](Context& c, const Decoded& in) {

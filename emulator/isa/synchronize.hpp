@@ -33,6 +33,9 @@ inline Next wait_for(Context& c, machine::Wait wait, std::uint64_t address, std:
   return Next::block;
 }
 
+/// The lanes exit: control.cpp.
+Next leave(Context& c, const Decoded& in);
+
 /// The value in the first lane that executes the instruction.
 template <class T> T first_value(const Context& c, const Source& source) {
   return read<T>(c.source(source), std::countr_zero(c.mask));

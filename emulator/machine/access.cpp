@@ -85,9 +85,9 @@ Place place_of(isa::Context& c, Window window, int lane, std::uint64_t address, 
     }
     case Window::local: {
       check_alignment(address, alignment, "local");
-      const std::uint64_t size = c.program->function->local_bytes;
+      const std::uint64_t size = c.program->local_bytes;
       if (address > size || bytes > size - address)
-        fail(FaultKind::illegal_address, "out of bounds: {} bytes at local address {:#x} leave the frame of {} bytes",
+        fail(FaultKind::illegal_address, "out of bounds: {} bytes at local address {:#x} leave the thread's {} bytes",
              bytes, address, size);
       return {c.warp->local + static_cast<std::uint64_t>(lane) * size + address};
     }

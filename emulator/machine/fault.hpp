@@ -8,7 +8,7 @@
 namespace emu::machine {
 
 /// What a kernel did that ends its launch; each becomes an error of the runtime.
-enum class FaultKind { illegal_address, misaligned_address, illegal_instruction, trap, deadlock, hazard };
+enum class FaultKind { illegal_address, misaligned_address, illegal_instruction, trap, assertion, deadlock, hazard };
 
 /// Thrown by what executes an instruction; the scheduler adds the kernel, the place and the warp.
 struct Fault : std::runtime_error {

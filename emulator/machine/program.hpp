@@ -35,11 +35,42 @@ struct RegisterTouch {
   std::vector<std::uint32_t> to_fence;
 };
 
-/// One kernel, ready to execute.
+/// A function in the code of a program: its instructions, its registers, and its frame in local memory, which holds its local
+/// variables, the parameters of calls that it makes, its own parameters, and its results, in this order.
+struct FunctionCode {
+  const ptx::Function* function = nullptr;
+  ptx::Index index = 0;                        // of Module::functions
+  std::uint32_t begin = 0, end = 0;            // in Program::code
+  std::uint32_t registers = 0;                 // where its part of a warp's register file starts, in bytes
+  std::uint32_t slots[4] = {}, first[4] = {};  // by ptx::SlotClass: how many, and where they start, from `registers`
+  std::uint32_t register_bytes = 0;
+  std::uint32_t call_params = 0, params = 0, results = 0;  // offsets in the frame
+  std::uint32_t frame_bytes = 0;
+};
+
+/// A call: what is copied between the frames of caller and callee.
+struct CallSite {
+  std::uint32_t caller = 0;           // of Program::functions
+  ptx::Index callee = ptx::no_index;  // of Module::functions; no_index: indirect
+  struct Bytes {
+    std::uint32_t offset, size;  // in the caller's frame
+  };
+  std::vector<Bytes> arguments, results;
+};
+
+/// One kernel, ready to execute, with the functions that it calls.
 struct Program {
   const ptx::Module* module = nullptr;
-  const ptx::Function* function = nullptr;
-  std::vector<isa::Decoded> code;  // by instruction of the function
+  const ptx::Function* function = nullptr;  // the kernel
+  std::vector<FunctionCode> functions;      // the kernel last: lanes in a function run before those that wait for them
+  std::uint32_t entry = 0;                  // of the kernel, in code
+  std::vector<isa::Decoded> code;
+  std::vector<CallSite> calls;
+  bool is_reentrant = false;      // a function may be called while it runs
+  std::uint64_t local_bytes = 0;  // of a thread: the kernel's frame, and those of functions
+  /// With calls the register file starts with 32 lanes of 64 bits: where the frame of the function that each lane is in starts.
+  static constexpr std::uint32_t frame_bases = 0, frame_bases_bytes = 256;
+  bool has_calls() const { return functions.size() > 1 || !calls.empty(); }
   std::vector<std::byte> constants;
   std::vector<isa::Source> lists;
   std::vector<WgmmaSite> wgmmas;
@@ -55,6 +86,11 @@ struct Program {
   }
   /// The kernel's name as its source has it, for reports.
   std::string name() const;
+  /// The function that an instruction belongs to.
+  const FunctionCode& function_at(std::uint32_t pc) const;
+  /// The code of a function of the module; null if the kernel does not reach it.
+  const FunctionCode* code_of(ptx::Index function) const;
+  const ptx::Instruction& instruction_at(std::uint32_t pc) const;
   /// "gemm.cuh:120: wgmma.fence.sync.aligned" of an instruction.
   std::string describe(std::uint32_t pc) const;
   /// "gemm.cuh:120".

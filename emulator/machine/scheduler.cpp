@@ -308,7 +308,7 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
   const auto size = static_cast<std::uint32_t>(grid.cluster.volume());
   const std::uint32_t warps = grid.warps_per_cta();
   const std::size_t shared_bytes = grid.shared_bytes();
-  const std::size_t local_bytes = program.function->local_bytes * 32;
+  const std::size_t local_bytes = program.local_bytes * 32;
   const bool fresh = cluster.grid != &grid;
   cluster.grid = &grid;
   cluster.number = number;
@@ -349,7 +349,8 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
       warp.cta = &cta;
       warp.number = w;
       warp.live = threads == 32 ? ~0u : (1u << threads) - 1;
-      warp.groups.assign(1, Group{0, warp.live});
+      warp.groups.assign(1, Group{program.entry, warp.live});
+      for (auto& frames : warp.frames) frames.clear();
       warp.next_group = 0;
       warp.registers = cta.register_memory.get() + std::size_t{w} * program.warp_bytes();
       std::memset(warp.registers, 0xff, program.register_bytes);
@@ -364,6 +365,7 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
       warp.unfenced.clear();
       warp.registers_per_thread = grid.registers_per_thread;
       write_specials(warp, fresh);
+      if (program.has_calls()) std::memset(warp.registers + Program::frame_bases, 0, Program::frame_bases_bytes);
     }
   }
   if (!grid.options.checks) return;

@@ -118,7 +118,16 @@ struct Warp {
   check::RegistersInFlight in_flight;
   check::UnfencedRegisters unfenced;
 
-  std::byte* local = nullptr;  // of lane 0; lanes lie Program::function->local_bytes apart
+  std::byte* local = nullptr;  // of lane 0; lanes lie Program::local_bytes apart
+
+  /// A call that a lane has not returned from. `saved`: the callee's registers before it, if it may have been running.
+  struct Frame {
+    std::uint32_t call = 0;    // of Program::calls
+    std::uint32_t back = 0;    // the instruction after it
+    std::uint32_t callee = 0;  // of Program::functions
+    std::shared_ptr<const std::vector<std::byte>> saved;
+  };
+  std::array<std::vector<Frame>, 32> frames;
 };
 
 /// The wgmma groups of four warps.

@@ -16,5 +16,7 @@ inline constexpr std::uint32_t shared_base = 1024;
 
 inline constexpr std::uint64_t tag_mask = 0xffull << 56;
 inline constexpr std::uint64_t shared_tag = 0x81ull << 56, local_tag = 0x82ull << 56, param_tag = 0x83ull << 56;
+/// What the address of a function looks like: its number in the module, times 16.
+inline constexpr std::uint64_t function_tag = 0x84ull << 56;
 
 }  // namespace emu::machine

@@ -38,6 +38,7 @@ cudaError_t error_of(machine::FaultKind kind) {
     case machine::FaultKind::misaligned_address: return cudaErrorMisalignedAddress;
     case machine::FaultKind::illegal_instruction: return cudaErrorIllegalInstruction;
     case machine::FaultKind::deadlock: return cudaErrorLaunchTimeout;
+    case machine::FaultKind::assertion: return cudaErrorAssert;
     case machine::FaultKind::trap:
     case machine::FaultKind::hazard: break;
   }
