@@ -16,6 +16,7 @@ namespace {
 void provide(GemmWorkload& workload) {
   attempt(workload, workload.session, {"ckl"}, [&] { provide_ckl(workload); });
   attempt(workload, workload.session, {"cublaslt_top1", "cublaslt_best"}, [&] { provide_cublaslt(workload); });
+  attempt(workload, workload.session, {"cutlass_best"}, [&] { provide_cutlass(workload); });
   provide_ladder(workload);
 }
 

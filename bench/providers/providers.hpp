@@ -20,6 +20,9 @@ void provide_ckl(AddWorkload& workload);
 /// cuBLASLt: the first of its heuristics, and the fastest of eight.
 void provide_cublaslt(GemmWorkload& workload);
 
+/// The best of a list of kernels by CUTLASS's collective builders; nothing where they were not compiled.
+void provide_cutlass(GemmWorkload& workload);
+
 /// The five kernels of examples/gemm_ladder, called ladder_1_simt and so on: those of them that --impl names.
 void provide_ladder(GemmWorkload& workload);
 
