@@ -177,8 +177,14 @@ CKL_EMU_AVX2 void multiply(const Chain& chain, const Panels& panels, std::uint32
   }
 }
 
-template <bool Half> CKL_EMU_AVX2 void run(const Chain& chain) {
+/// Not inlined: the address of what belongs to a thread is asked for once then, not at each use.
+[[gnu::noinline]] Panels& panels_of_thread() {
   thread_local Panels panels;
+  return panels;
+}
+
+template <bool Half> CKL_EMU_AVX2 void run(const Chain& chain) {
+  Panels& panels = panels_of_thread();
   const WgmmaKind& kind = chain.kind;
   const std::uint32_t blocks = kind.n / 8u, k_count = static_cast<std::uint32_t>(chain.steps.size()) * 16;
   const __m256 sign = _mm256_set1_ps(kind.negate_a != kind.negate_b ? -0.f : 0.f);

@@ -217,8 +217,14 @@ template <int Blocks> CKL_EMU_AVX512 void multiply(const Chain& chain, const Pan
   store_d<Blocks>(chain, file, block, d);
 }
 
-template <bool Half> CKL_EMU_AVX512 void run(const Chain& chain) {
+/// Not inlined: the address of what belongs to a thread is asked for once then, not at each use.
+[[gnu::noinline]] Panels& panels_of_thread() {
   thread_local Panels panels;
+  return panels;
+}
+
+template <bool Half> CKL_EMU_AVX512 void run(const Chain& chain) {
+  Panels& panels = panels_of_thread();
   const WgmmaKind& kind = chain.kind;
   const std::uint32_t blocks = kind.n / 8u, k_count = static_cast<std::uint32_t>(chain.steps.size()) * 16;
   const __m512i sign = _mm512_set1_epi16(kind.negate_a != kind.negate_b ? static_cast<short>(0x8000) : 0);

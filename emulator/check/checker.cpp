@@ -41,10 +41,11 @@ void CheckerState::meet(Site site, std::uint32_t cta, std::uint32_t line, ByteMa
 void CheckerState::touch_range(Site site, SharedAddress at, std::uint32_t bytes, const Operation& operation) {
   Judge judge(operations, add(operation), warps[site.warp].known);
   Shadow& shadow = ctas[at.cta].shadow;
+  Shadow::Memo memo;
   for (std::uint32_t end = at.offset + bytes; at.offset < end;) {
     const std::uint32_t first = at.offset % 128, count = std::min(128 - first, end - at.offset);
     const ByteMask mask = count == 128 ? ByteMask::all() : ByteMask::of_range(first, count);
-    const LineResult result = shadow.access(at.offset / 128, mask, judge);
+    const LineResult result = shadow.access(at.offset / 128, mask, judge, memo);
     if (!result.is_clean()) meet(site, at.cta, at.offset / 128, mask, judge, result);
     at.offset += count;
   }
@@ -54,24 +55,38 @@ void CheckerState::touch_lanes(Site site, std::uint32_t cta, std::uint32_t lanes
                                std::uint32_t bytes, const Operation& operation) {
   Judge judge(operations, add(operation), warps[site.warp].known);
   Shadow& shadow = ctas[cta].shadow;
-  const auto flush = [&](std::uint32_t line, ByteMask mask) {
-    if (mask.empty()) return;
-    const LineResult result = shadow.access(line, mask, judge);
-    if (!result.is_clean()) meet(site, cta, line, mask, judge, result);
-  };
-  // Neighbouring lanes mostly share a line.
-  std::uint32_t current = ~0u;
-  ByteMask mask;
-  for (; lanes; lanes &= lanes - 1) {
-    const std::uint32_t offset = offsets[__builtin_ctz(lanes)];
-    if (offset / 128 != current) {
-      flush(current, mask);
-      current = offset / 128;
-      mask = {};
+  Shadow::Memo memo;
+  // Neighbouring lanes mostly share a line: `part_of` is what a lane touches of it, `access` tells the shadow of them all.
+  const auto for_lines = [&](auto none, auto part_of, auto access) {
+    std::uint32_t line = offsets[__builtin_ctz(lanes)] / 128;
+    auto part = none;
+    for (std::uint32_t rest = lanes; rest; rest &= rest - 1) {
+      const std::uint32_t offset = offsets[__builtin_ctz(rest)];
+      if (offset / 128 != line) {
+        access(line, part);
+        line = offset / 128;
+        part = none;
+      }
+      part = part | part_of(offset % 128);
     }
-    mask = mask | ByteMask::of_range(offset % 128, bytes);
+    access(line, part);
+  };
+  if (bytes % 16 == 0) {
+    const std::uint32_t units = (1u << bytes / 16) - 1;
+    for_lines(
+        std::uint32_t{0}, [=](std::uint32_t first) { return units << first / 16; },
+        [&](std::uint32_t line, std::uint32_t part) {
+          const LineResult result = shadow.access_units(line, part, judge, memo);
+          if (!result.is_clean()) meet(site, cta, line, ByteMask::of_units(part), judge, result);
+        });
+  } else {
+    for_lines(
+        ByteMask{}, [=](std::uint32_t first) { return ByteMask::of_access(first, bytes); },
+        [&](std::uint32_t line, ByteMask part) {
+          const LineResult result = shadow.access(line, part, judge, memo);
+          if (!result.is_clean()) meet(site, cta, line, part, judge, result);
+        });
   }
-  flush(current, mask);
 }
 
 void CheckerState::touch_footprint(Site site, std::uint32_t cta, const async::Footprint& footprint,

@@ -74,38 +74,68 @@ Judge::Verdict Judge::judge(const Operation& other) const {
 }
 
 void Shadow::reset(std::size_t lines) {
-  if (lines_.size() != lines) lines_.assign(lines, Line{});
-  ++generation_;
+  lines_.assign(lines, untouched);
+  states_.assign(1, State{});
+  free_.clear();
   precise_used_ = 0;
   precise_free_.clear();
 }
 
-LineResult Shadow::initialize(Line& line, ByteMask bytes, const Judge& judge) {
+Shadow::State& Shadow::own(StateId& line) {
+  if (line != untouched && states_[line].lines == 1) return states_[line];
+  StateId fresh = static_cast<StateId>(states_.size());
+  if (free_.empty()) {
+    states_.emplace_back();
+  } else {
+    fresh = free_.back();
+    free_.pop_back();
+  }
+  states_[fresh] = states_[line];
+  states_[fresh].lines = 1;
+  if (line != untouched) --states_[line].lines;
+  line = fresh;
+  return states_[fresh];
+}
+
+LineResult Shadow::initialize(State& state, ByteMask bytes, const Judge& judge) {
   LineResult result;
   if (judge.self().is(Operation::write)) {
-    result.overlaps_mbarriers = line.has_mbarrier;
+    result.overlaps_mbarriers = state.has_mbarrier;
   } else {
-    result.uninitialized = bytes & ~line.initialized;
+    result.uninitialized = bytes & ~state.initialized;
   }
-  line.initialized = line.initialized | bytes;
+  state.initialized = state.initialized | bytes;
   return result;
 }
 
-LineResult Shadow::access(std::uint32_t index, ByteMask bytes, Judge& judge) {
-  Line& line = at(index);
-  if (const auto units = bytes.units()) return access_units(line, *units, judge);
-  return access_bytes(line, bytes, judge);
+LineResult Shadow::access(std::uint32_t index, ByteMask bytes, Judge& judge, Memo& memo) {
+  StateId& line = lines_[index];
+  if (const auto units = bytes.units()) return access_line(line, *units, judge, memo);
+  if (line == memo.after) memo = {};
+  return access_bytes(own(line), bytes, judge);
 }
 
-LineResult Shadow::access_units(Line& line, std::uint32_t units, Judge& judge) {
-  if (line.is_precise) return access_bytes(line, ByteMask::of_units(units), judge);
-  LineResult result = initialize(line, ByteMask::of_units(units), judge);
+LineResult Shadow::access_another_line(StateId& line, std::uint32_t units, Judge& judge, Memo& memo) {
+  if (line == memo.after) memo = {};  // that state may change
+  const StateId before = line;
+  State& state = own(line);
+  const LineResult result = access_units(state, units, judge);
+  if (!result.is_clean() || state.is_precise) return result;
+  // Lines that have parted, since they were accessed one by one, meet again when their states are equal.
+  if (memo.after != none && states_[memo.after].equals(state)) share(line, memo.after);
+  memo = {before == line || is_unused(before) ? none : before, line, units};
+  return result;
+}
+
+LineResult Shadow::access_units(State& state, std::uint32_t units, Judge& judge) {
+  if (state.is_precise) return access_bytes(state, ByteMask::of_units(units), judge);
+  LineResult result = initialize(state, ByteMask::of_units(units), judge);
   bool is_there = false;
-  for (std::uint32_t i = 0; i < line.size;) {
-    const OperationId other = line.operations[i];
-    const std::uint32_t overlap = line.units[i] & units;
+  for (std::uint32_t i = 0; i < state.size;) {
+    const OperationId other = state.operations[i];
+    const std::uint32_t overlap = state.units[i] & units;
     if (other == judge.id()) {
-      line.units[i] |= static_cast<std::uint8_t>(units);
+      state.units[i] |= static_cast<std::uint8_t>(units);
       is_there = true;
     } else if (overlap != 0) {
       const Judge::Verdict& verdict = judge.verdict(other);
@@ -114,32 +144,32 @@ LineResult Shadow::access_units(Line& line, std::uint32_t units, Judge& judge) {
           (result.conflict.kind == Conflict::Kind::none || judge.other_reads(other))) {
         result.conflict = {verdict.kind, other, ByteMask::of_units(overlap)};
       }
-      if (verdict.superseded && (line.units[i] &= static_cast<std::uint8_t>(~units)) == 0) {
-        const std::uint32_t last = --line.size;
-        line.operations[i] = line.operations[last];
-        line.units[i] = line.units[last];
-        line.operations[last] = 0;  // lines of the same history are the same bits
-        line.units[last] = 0;
+      if (verdict.superseded && (state.units[i] &= static_cast<std::uint8_t>(~units)) == 0) {
+        const std::uint32_t last = --state.size;
+        state.operations[i] = state.operations[last];
+        state.units[i] = state.units[last];
+        state.operations[last] = 0;  // lines of the same history are the same bits
+        state.units[last] = 0;
         continue;
       }
     }
     ++i;
   }
   if (is_there) return result;
-  if (line.size == max_entries) {
-    make_precise(line);
-    precise_[line.operations[0]].push_back({judge.id(), ByteMask::of_units(units)});
+  if (state.size == max_entries) {
+    make_precise(state);
+    precise_[state.operations[0]].push_back({judge.id(), ByteMask::of_units(units)});
   } else {
-    line.operations[line.size] = judge.id();
-    line.units[line.size++] = static_cast<std::uint8_t>(units);
+    state.operations[state.size] = judge.id();
+    state.units[state.size++] = static_cast<std::uint8_t>(units);
   }
   return result;
 }
 
-LineResult Shadow::access_bytes(Line& line, ByteMask bytes, Judge& judge) {
-  if (!line.is_precise) make_precise(line);
-  LineResult result = initialize(line, bytes, judge);
-  std::vector<PreciseEntry>& entries = precise_[line.operations[0]];
+LineResult Shadow::access_bytes(State& state, ByteMask bytes, Judge& judge) {
+  if (!state.is_precise) make_precise(state);
+  LineResult result = initialize(state, bytes, judge);
+  std::vector<PreciseEntry>& entries = precise_[state.operations[0]];
   bool is_there = false;
   for (std::size_t i = 0; i < entries.size();) {
     PreciseEntry& entry = entries[i];
@@ -166,16 +196,16 @@ LineResult Shadow::access_bytes(Line& line, ByteMask bytes, Judge& judge) {
   }
   if (!is_there) entries.push_back({judge.id(), bytes});
   if (entries.size() == 1 && entries[0].bytes.is_all()) {
-    precise_free_.push_back(line.operations[0]);
-    line.is_precise = 0;
-    line.size = 1;
-    line.operations = {judge.id()};
-    line.units = {0xff};
+    precise_free_.push_back(state.operations[0]);
+    state.is_precise = 0;
+    state.size = 1;
+    state.operations = {judge.id()};
+    state.units = {0xff};
   }
   return result;
 }
 
-void Shadow::make_precise(Line& line) {
+void Shadow::make_precise(State& state) {
   std::uint32_t list = precise_used_;
   if (!precise_free_.empty()) {
     list = precise_free_.back();
@@ -185,12 +215,12 @@ void Shadow::make_precise(Line& line) {
   }
   std::vector<PreciseEntry>& entries = precise_[list];
   entries.clear();
-  for (std::uint32_t i = 0; i < line.size; ++i)
-    entries.push_back({line.operations[i], ByteMask::of_units(line.units[i])});
-  line.is_precise = 1;
-  line.size = 0;
-  line.units = {};
-  line.operations = {list};
+  for (std::uint32_t i = 0; i < state.size; ++i)
+    entries.push_back({state.operations[i], ByteMask::of_units(state.units[i])});
+  state.is_precise = 1;
+  state.size = 0;
+  state.units = {};
+  state.operations = {list};
 }
 
 void Shadow::mark(std::vector<std::uint32_t>& marks) const {
@@ -198,12 +228,12 @@ void Shadow::mark(std::vector<std::uint32_t>& marks) const {
 }
 
 void Shadow::renumber(const std::vector<std::uint32_t>& marks) {
-  for (Line& line : lines_) {
-    if (line.generation != generation_) continue;
-    if (line.is_precise) {
-      for (PreciseEntry& entry : precise_[line.operations[0]]) entry.operation = marks[entry.operation];
+  for (State& state : states_) {
+    if (state.lines == 0) continue;
+    if (state.is_precise) {
+      for (PreciseEntry& entry : precise_[state.operations[0]]) entry.operation = marks[entry.operation];
     } else {
-      for (std::uint32_t i = 0; i < line.size; ++i) line.operations[i] = marks[line.operations[i]];
+      for (std::uint32_t i = 0; i < state.size; ++i) state.operations[i] = marks[state.operations[i]];
     }
   }
 }

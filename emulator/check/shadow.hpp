@@ -11,7 +11,7 @@
 #include "check/clock.hpp"
 
 // What is known of shared memory: who accessed which bytes last. Lines of 128 bytes are mostly accessed in units of 16, and
-// many lines alike, so a line's state is small and comparable.
+// many lines alike: lines of the same history share one state, and what becomes of one of them becomes of all.
 namespace emu::check {
 
 /// Bytes of a line of 128 bytes, one bit each.
@@ -19,6 +19,11 @@ struct ByteMask {
   std::uint64_t low = 0, high = 0;
 
   static ByteMask of_range(std::uint32_t first, std::uint32_t bytes);
+  /// The same for an access of a lane: at most 32 bytes, a power of two, and aligned.
+  static ByteMask of_access(std::uint32_t first, std::uint32_t bytes) {
+    const std::uint64_t bits = ((std::uint64_t{1} << bytes) - 1) << first % 64;
+    return first < 64 ? ByteMask{bits, 0} : ByteMask{0, bits};
+  }
   static ByteMask of_units(std::uint32_t units);  // bit i: bytes [16 * i, 16 * i + 16)
   static constexpr ByteMask all() { return {~std::uint64_t{0}, ~std::uint64_t{0}}; }
 
@@ -117,8 +122,8 @@ class Judge {
   const Operation self_;
   OperationId id_;
   // An access meets few other operations, in many places.
-  std::array<OperationId, 8> cached_;
-  std::array<Verdict, 8> verdicts_;
+  std::array<OperationId, 32> cached_;
+  std::array<Verdict, 32> verdicts_;
 };
 
 /// What one access to a line met.
@@ -133,17 +138,28 @@ struct LineResult {
 
 /// The shared memory of one CTA.
 class Shadow {
+  using StateId = std::uint32_t;
+
  public:
+  /// What an operation has made of the line that it accessed last. Begins anew with each operation.
+  struct Memo {
+    StateId before = none, after = none;
+    std::uint32_t units = 0;
+  };
+
   void reset(std::size_t lines);
 
-  /// Checks and records an access to some bytes of a line.
-  LineResult access(std::uint32_t line, ByteMask bytes, Judge& judge);
+  /// Checks and records an access to some bytes of a line, or to whole units.
+  LineResult access(std::uint32_t line, ByteMask bytes, Judge& judge, Memo& memo);
+  LineResult access_units(std::uint32_t line, std::uint32_t units, Judge& judge, Memo& memo) {
+    return access_line(lines_[line], units, judge, memo);
+  }
   /// The same for whole units, of many lines; meet(line, bytes, result) is called for each line whose result is not clean.
   template <class Meet> void access(const async::Footprint& footprint, Judge& judge, Meet meet);
 
-  void set_mbarrier(std::uint32_t line) { at(line).has_mbarrier = 1; }
+  void set_mbarrier(std::uint32_t line) { own(lines_[line]).has_mbarrier = 1; }
 
-  /// Calls visit(line, operation, bytes) for all that is recorded.
+  /// Calls visit(line, operation, bytes) for all that is recorded; where neighbouring lines have the same state, for the first.
   template <class Visit> void for_each(Visit visit) const;
   /// Sets marks[id] to 1 for all operations that are recorded; and replaces each id by marks[id].
   void mark(std::vector<std::uint32_t>& marks) const;
@@ -151,76 +167,82 @@ class Shadow {
 
  private:
   static constexpr std::uint32_t max_entries = 8;
+  static constexpr StateId none = ~0u;
+  static constexpr StateId untouched = 0;
 
-  struct alignas(64) Line {
+  /// What is known of some lines.
+  struct alignas(64) State {
     ByteMask initialized;
-    std::uint32_t generation = 0;  // another one than the shadow's: nothing is known
-    std::uint8_t size = 0;
-    std::uint8_t is_precise = 0;  // its entries are in precise_[operations[0]]
-    std::uint8_t has_mbarrier = 0;
-    std::uint8_t unused = 0;
     std::array<std::uint8_t, max_entries> units{};  // of an entry
     std::array<OperationId, max_entries> operations{};
+    std::uint8_t size = 0;
+    std::uint8_t is_precise = 0;  // of one line only: its entries are in precise_[operations[0]]
+    std::uint8_t has_mbarrier = 0;
+    std::uint8_t unused = 0;
+    std::uint32_t lines = 0;  // that have this state; not counted for `untouched`
 
-    bool equals(const Line& other) const { return __builtin_memcmp(this, &other, sizeof *this) == 0; }
+    /// But for `lines`. Word by word: the compiler calls a function to compare 60 bytes.
+    bool equals(const State& other) const {
+      std::uint64_t mine[8], others[8], differing = 0;
+      __builtin_memcpy(mine, this, sizeof(mine));
+      __builtin_memcpy(others, &other, sizeof(others));
+      for (int i = 0; i < 7; ++i) differing |= mine[i] ^ others[i];
+      return (differing | static_cast<std::uint32_t>(mine[7] ^ others[7])) == 0;
+    }
   };
-  static_assert(sizeof(Line) == 64);
+  static_assert(sizeof(State) == 64);
 
   struct PreciseEntry {
     OperationId operation;
     ByteMask bytes;
   };
 
-  Line& at(std::uint32_t index) {
-    Line& line = lines_[index];
-    if (line.generation != generation_) {
-      line = Line{};
-      line.generation = generation_;
-    }
-    return line;
+  /// The state of a line, to be changed for this line alone.
+  State& own(StateId& line);
+  /// The line gets a state that others have.
+  void share(StateId& line, StateId state) {
+    if (line != untouched && --states_[line].lines == 0) free_.push_back(line);
+    ++states_[state].lines;
+    line = state;
   }
-  LineResult access_units(Line& line, std::uint32_t units, Judge& judge);
-  LineResult access_bytes(Line& line, ByteMask bytes, Judge& judge);
-  void make_precise(Line& line);
-  static LineResult initialize(Line& line, ByteMask bytes, const Judge& judge);
+  bool is_unused(StateId state) const { return state != untouched && states_[state].lines == 0; }
+  LineResult access_line(StateId& line, std::uint32_t units, Judge& judge, Memo& memo) {
+    if (line != memo.before || units != memo.units) return access_another_line(line, units, judge, memo);
+    share(line, memo.after);
+    if (is_unused(memo.before)) memo.before = none;
+    return {};
+  }
+  LineResult access_another_line(StateId& line, std::uint32_t units, Judge& judge, Memo& memo);
+  LineResult access_units(State& state, std::uint32_t units, Judge& judge);
+  LineResult access_bytes(State& state, ByteMask bytes, Judge& judge);
+  void make_precise(State& state);
+  static LineResult initialize(State& state, ByteMask bytes, const Judge& judge);
 
-  std::vector<Line> lines_;
+  std::vector<StateId> lines_;
+  std::vector<State> states_;
+  std::vector<StateId> free_;  // states that no line has
   std::vector<std::vector<PreciseEntry>> precise_;
   std::vector<std::uint32_t> precise_free_;  // lists that no line uses
   std::uint32_t precise_used_ = 0;
-  std::uint32_t generation_ = 0;
 };
 
 template <class Meet> void Shadow::access(const async::Footprint& footprint, Judge& judge, Meet meet) {
-  // Lines of a tile have the same history: what became of the last one becomes of its like.
-  Line before, after;
-  std::uint32_t units = 0;
+  Memo memo;
   for (const async::LineUnits& part : footprint) {
-    Line& line = at(part.line);
-    if (part.units == units && line.equals(before)) {
-      line = after;
-      continue;
-    }
-    const Line copy = line;
-    const LineResult result = access_units(line, part.units, judge);
-    if (!result.is_clean()) {
-      meet(part.line, ByteMask::of_units(part.units), result);
-    } else if (!line.is_precise) {
-      before = copy;
-      after = line;
-      units = part.units;
-    }
+    const LineResult result = access_line(lines_[part.line], part.units, judge, memo);
+    if (!result.is_clean()) meet(part.line, ByteMask::of_units(part.units), result);
   }
 }
 
 template <class Visit> void Shadow::for_each(Visit visit) const {
   for (std::uint32_t index = 0; index < lines_.size(); ++index) {
-    const Line& line = lines_[index];
-    if (line.generation != generation_) continue;
-    if (line.is_precise) {
-      for (const PreciseEntry& entry : precise_[line.operations[0]]) visit(index, entry.operation, entry.bytes);
+    if (index > 0 && lines_[index] == lines_[index - 1]) continue;
+    const State& state = states_[lines_[index]];
+    if (state.is_precise) {
+      for (const PreciseEntry& entry : precise_[state.operations[0]]) visit(index, entry.operation, entry.bytes);
     } else {
-      for (std::uint32_t i = 0; i < line.size; ++i) visit(index, line.operations[i], ByteMask::of_units(line.units[i]));
+      for (std::uint32_t i = 0; i < state.size; ++i)
+        visit(index, state.operations[i], ByteMask::of_units(state.units[i]));
     }
   }
 }
