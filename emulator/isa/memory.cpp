@@ -63,17 +63,8 @@ class Pointers {
   /// The place that is the same for all lanes, null if there is no such place.
   std::byte* only() const { return stride_ == 0 ? first_ : nullptr; }
 
-  /// Calls body(lane, the lane's place) for the lanes of the mask, in their order; where the lanes follow each other, at once.
-  template <class Body> void for_each(U32 mask, Body&& body) const {
-    if (stride_ != no_stride && stride_ != 0) {
-      std::byte* const first = first_;
-      const std::size_t stride = stride_;
-#pragma GCC ivdep
-      for (int lane = 0; lane < lanes; ++lane) body(lane, first + static_cast<std::size_t>(lane) * stride);
-    } else {
-      for (U32 rest = mask; rest; rest &= rest - 1) body(std::countr_zero(rest), (*this)[std::countr_zero(rest)]);
-    }
-  }
+  /// The first lane's place, if all lanes follow each other without a gap; else null.
+  std::byte* run() const { return stride_ == bytes_ ? first_ : nullptr; }
 
   /// Tells the checker of reads or writes of these places.
   void check(Context& c, const Decoded& in, bool reads, bool writes, check::Strength strength) const {
@@ -223,39 +214,81 @@ template <class T> void store_strong(std::byte* at, T value) {
   __atomic_store_n(reinterpret_cast<T*>(at), value, __ATOMIC_SEQ_CST);
 }
 
+// ---- Lanes that follow each other: loops that the compiler turns into loads, permutations and stores of whole vectors ----
+
+constexpr int max_vector = 8;
+
+/// Element `e` of each lane's `count` elements goes to the register at to[e], or comes from the one at from[e].
+template <int count, class T, class R> void load_run(const std::byte* place, std::byte* const* to) {
+  std::byte* d[count];
+  std::copy(to, to + count, d);
+#pragma GCC ivdep
+  for (int lane = 0; lane < lanes; ++lane) {
+    T values[count];
+    for (int e = 0; e < count; ++e) std::memcpy(&values[e], place + sizeof(T) * (count * lane + e), sizeof(T));
+    for (int e = 0; e < count; ++e) write<R>(d[e], lane, static_cast<R>(values[e]));
+  }
+}
+template <int count, class T> void store_run(std::byte* place, const std::byte* const* from) {
+  const std::byte* a[count];
+  std::copy(from, from + count, a);
+#pragma GCC ivdep
+  for (int lane = 0; lane < lanes; ++lane) {
+    T values[count];
+    for (int e = 0; e < count; ++e) values[e] = read<T>(a[e], lane);
+    for (int e = 0; e < count; ++e) std::memcpy(place + sizeof(T) * (count * lane + e), &values[e], sizeof(T));
+  }
+}
+
+/// run(std::integral_constant<int, count>) for the elements of a vector instruction.
+template <class Run> void for_count(int count, Run&& run) {
+  switch (count) {
+    case 1: return run(std::integral_constant<int, 1>());
+    case 2: return run(std::integral_constant<int, 2>());
+    case 4: return run(std::integral_constant<int, 4>());
+    default: return run(std::integral_constant<int, max_vector>());
+  }
+}
+
 // ---- ld ----
 
 /// A T in memory becomes an R in the register: extended as T's sign says.
 template <class T, class R> Next load(Context& c, const Decoded& in) {
-  const U32 bytes = static_cast<U32>(sizeof(T)) * in.vector;
-  const Pointers at(c, in, bytes);
+  const int count = in.vector;
+  const Pointers at(c, in, static_cast<U32>(sizeof(T)) * in.vector);
   const bool is_strong = in.flags & strong;
   if (c.checker) at.check(c, in, true, false, is_strong ? check::Strength::strong : check::Strength::weak);
-  const auto value_at = [](const std::byte* place, std::size_t element) {
+  alignas(64) std::byte nowhere[lanes * sizeof(U64)];
+  std::byte* to[max_vector] = {in.d == no_register ? nowhere : c.target(in.d)};
+  for (int e = 0; count > 1 && e < count; ++e) {
+    const Source& element = c.program->lists[in.list_first + static_cast<U32>(e)];
+    to[e] = element.exists() ? c.target(element.offset) : nowhere;
+  }
+  const auto value_at = [](const std::byte* place, int e) {
     T value;
-    std::memcpy(&value, place + element * sizeof(T), sizeof(T));
+    std::memcpy(&value, place + sizeof(T) * static_cast<std::size_t>(e), sizeof(T));
     return static_cast<R>(value);
   };
-  const auto one = [&](std::byte* d, std::size_t element) {
-    if (is_strong) {
-      for_lanes(c.mask,
-                [&](int lane) { write<R>(d, lane, static_cast<R>(load_strong<T>(at[lane] + element * sizeof(T)))); });
-    } else if (at.only()) {
-      const R value = value_at(at.only(), element);
-      for_lanes(c.mask, [=](int lane) { write<R>(d, lane, value); });
-    } else {
-      at.for_each(c.mask, [=](int lane, const std::byte* place) { write<R>(d, lane, value_at(place, element)); });
-    }
-  };
-  if (in.vector == 1) {
-    if (in.d != no_register) one(c.target(in.d), 0);
-  } else {
-    for (std::size_t i = 0; i < in.list_size; ++i)
-      if (const Source& to = c.program->lists[in.list_first + i]; to.exists()) one(c.target(to.offset), i);
+  if (is_strong) {
+    for (int e = 0; e < count; ++e)
+      for_lanes(c.mask, [&](int lane) {
+        write<R>(to[e], lane, static_cast<R>(load_strong<T>(at[lane] + sizeof(T) * static_cast<std::size_t>(e))));
+      });
+    if (c.checker) tell_strong(c, in, at, true);
+    return Next::yield;  // whoever polls memory lets others change it
   }
-  if (!is_strong) return Next::next;
-  if (c.checker) tell_strong(c, in, at, true);
-  return Next::yield;  // whoever polls memory lets others change it
+  if (const std::byte* run = at.run()) {
+    for_count(count, [&](auto constant) { load_run<decltype(constant)::value, T, R>(run, to); });
+  } else if (const std::byte* only = at.only()) {
+    for (int e = 0; e < count; ++e) {
+      std::byte* d = to[e];
+      const R value = value_at(only, e);
+      for_lanes(full_mask, [=](int lane) { write<R>(d, lane, value); });
+    }
+  } else {
+    for (int e = 0; e < count; ++e) for_lanes(c.mask, [&](int lane) { write<R>(to[e], lane, value_at(at[lane], e)); });
+  }
+  return Next::next;
 }
 
 template <class T> Handler load_into(int register_bits) {
@@ -319,31 +352,31 @@ bool bind_ld(Binder& b) {
 // ---- st ----
 
 template <class T> Next store(Context& c, const Decoded& in) {
-  const U32 bytes = static_cast<U32>(sizeof(T)) * in.vector;
-  const Pointers at(c, in, bytes);
+  const int count = in.vector;
+  const Pointers at(c, in, static_cast<U32>(sizeof(T)) * in.vector);
   const bool is_strong = in.flags & strong;
   if (c.checker) {
     at.check(c, in, false, true, is_strong ? check::Strength::strong : check::Strength::weak);
     if (is_strong) tell_strong(c, in, at, false);
   }
-  const auto one = [&](const std::byte* from, std::size_t element, bool wide) {
-    // A narrow type may come from a register of 64 bits.
-    const auto value_of = [from, wide](int lane) {
-      return wide ? static_cast<T>(read<U64>(from, lane)) : read<T>(from, lane);
-    };
-    if (is_strong)
-      for_lanes(c.mask, [&](int lane) { store_strong<T>(at[lane] + element * sizeof(T), value_of(lane)); });
-    else
-      at.for_each(c.mask, [&value_of, element](int lane, std::byte* place) {
-        const T value = value_of(lane);
-        std::memcpy(place + element * sizeof(T), &value, sizeof(T));
-      });
-  };
-  const bool wide = in.register_bytes == 8;
-  if (in.vector == 1)
-    one(c.source(in.s[1]), 0, wide);
-  else
-    for (std::size_t i = 0; i < in.list_size; ++i) one(c.source(c.program->lists[in.list_first + i]), i, wide);
+  const std::byte* from[max_vector] = {};
+  for (int e = 0; e < count; ++e)
+    from[e] = c.source(count == 1 ? in.s[1] : c.program->lists[in.list_first + static_cast<U32>(e)]);
+  const bool narrows = in.register_bytes == 8 && sizeof(T) < 8;  // a narrow type may come from a register of 64 bits
+  if (std::byte* run = at.run(); run && !is_strong && !narrows) {
+    for_count(count, [&](auto constant) { store_run<decltype(constant)::value, T>(run, from); });
+    return Next::next;
+  }
+  for (int e = 0; e < count; ++e)
+    for (U32 rest = c.mask; rest; rest &= rest - 1) {
+      const int lane = std::countr_zero(rest);
+      const T value = narrows ? static_cast<T>(read<U64>(from[e], lane)) : read<T>(from[e], lane);
+      std::byte* place = at[lane] + sizeof(T) * static_cast<std::size_t>(e);
+      if (is_strong)
+        store_strong<T>(place, value);
+      else
+        std::memcpy(place, &value, sizeof(T));
+    }
   return Next::next;
 }
 

@@ -89,8 +89,7 @@ double reduce_flops() {
   std::size_t scratch_bytes = 0;
   CHECK_CUDA(cub::DeviceReduce::Sum(nullptr, scratch_bytes, in, out, n));
   auto* scratch = filled<std::uint8_t>(scratch_bytes, 0);
-  const double seconds =
-      seconds_of(9, [&] { CHECK_CUDA(cub::DeviceReduce::Sum(scratch, scratch_bytes, in, out, n)); });
+  const double seconds = seconds_of(9, [&] { CHECK_CUDA(cub::DeviceReduce::Sum(scratch, scratch_bytes, in, out, n)); });
   CHECK(last_of(out, 1) == float(n));
   return double(n) / seconds;
 }
@@ -106,8 +105,8 @@ void report(const char* what, double flops, double host, double least) {
 }  // namespace
 
 int main() {
-  const bool has_avx512 = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                          __builtin_cpu_supports("avx512vl");
+  const bool has_avx512 =
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
     std::printf("The emulator's speed is not tested on a host without AVX2.\n");
     return 77;
