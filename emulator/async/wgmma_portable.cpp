@@ -57,7 +57,10 @@ void store_d(AccumulatorType type, float value, std::byte* to) {
 }  // namespace
 
 void run_portable(const Chain& chain) {
-  thread_local float a[64][16], b[256][16];
+  // In double: a product of two operands is exact there, and where its sum with an accumulator is not, one of the two is so small
+  // that the nearest float is the other one. So the conversion to float rounds as fma() does, which hosts without the
+  // instruction compute bit by bit.
+  thread_local double a[64][16], b[16][256];
   const WgmmaKind& kind = chain.kind;
   bool zero = chain.zero;
   for (const WgmmaStep& step : chain.steps) {
@@ -65,7 +68,7 @@ void run_portable(const Chain& chain) {
     const CoreMatrices a_cores(MatrixDescriptor::decode(step.a), kind.a_mn_major);
     for (std::uint32_t n = 0; n < kind.n; ++n) {
       for (std::uint32_t k = 0; k < 16; ++k) {
-        b[n][k] = element(kind, shared_element(b_cores, kind.b_mn_major, chain.shared, n, k));
+        b[k][n] = element(kind, shared_element(b_cores, kind.b_mn_major, chain.shared, n, k));
       }
     }
     for (std::uint32_t m = 0; m < 64; ++m) {
@@ -81,13 +84,16 @@ void run_portable(const Chain& chain) {
       }
     }
     for (std::uint32_t m = 0; m < 64; ++m) {
-      for (std::uint32_t n = 0; n < kind.n; ++n) {
+      float sums[256];
+      const auto place_of = [&](std::uint32_t n) {
         const Fragment at = fragment_of(kind.d, m % 16, n);
-        std::byte* d = chain.registers.files[m / 16] + chain.registers.accumulators[at.index] + at.byte;
-        float sum = zero ? 0 : load_d(kind.d, d);
-        for (std::uint32_t k = 0; k < 16; ++k) sum = std::fma(a[m][k], b[n][k], sum);
-        store_d(kind.d, sum, d);
+        return chain.registers.files[m / 16] + chain.registers.accumulators[at.index] + at.byte;
+      };
+      for (std::uint32_t n = 0; n < kind.n; ++n) sums[n] = zero ? 0 : load_d(kind.d, place_of(n));
+      for (std::uint32_t k = 0; k < 16; ++k) {
+        for (std::uint32_t n = 0; n < kind.n; ++n) sums[n] = static_cast<float>(a[m][k] * b[k][n] + sums[n]);
       }
+      for (std::uint32_t n = 0; n < kind.n; ++n) store_d(kind.d, sums[n], place_of(n));
     }
     zero = false;
   }

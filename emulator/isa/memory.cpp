@@ -187,9 +187,9 @@ class Pointers {
   std::byte* pointers_[lanes];
   U32 offsets_[lanes];  // in shared memory, of the CTA's own or of ctas_
   Cta* ctas_[lanes];
-  U32 shared_ = 0, global_ = 0;                      // lanes
-  bool one_cta_ = true;                              // those of `shared_` are in the memory of the CTA itself
-  const emu::GlobalMemory::Block* block_ = nullptr;  // that all of `global_` lie in, if that is known
+  U32 shared_ = 0, global_ = 0;                 // lanes
+  bool one_cta_ = true;                         // those of `shared_` are in the memory of the CTA itself
+  const GlobalMemory::Block* block_ = nullptr;  // that all of `global_` lie in, if that is known
 };
 
 /// How a strong access orders others, in Decoded::flags beside Access.

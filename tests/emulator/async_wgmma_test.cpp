@@ -1,6 +1,7 @@
 // wgmma against double precision, with the layouts of shared memory written down a second time from their definitions.
 #include "async/wgmma.hpp"
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdio>
@@ -282,6 +283,40 @@ TEST(AsyncWgmma, EveryBitPatternConverts) {
           }
         }
       }
+    }
+  }
+}
+
+TEST(AsyncWgmma, PathsAgreeWhereRoundingIsHard) {
+  // Products and accumulators of magnitudes far apart, next to the ends of float's range too: sums that cancel, that are
+  // subnormal, that overflow, and accumulators that a product changes by less than half of their last bit.
+  Machine machine(5);
+  WgmmaKind kind;
+  kind.n = 64;
+  MatrixDescriptor a{.start = 0, .leading_offset = 128, .stride_offset = 256};
+  MatrixDescriptor b{.start = 4096, .leading_offset = 128, .stride_offset = 256};
+  WgmmaStep step;
+  step.a = a.encode();
+  step.b = b.encode();
+  const auto draw = [&](int exponent, std::uint32_t spread) {
+    const float mantissa = 1 + static_cast<float>(machine.pick(1 << 23)) * 0x1p-23f;
+    exponent += static_cast<int>(machine.pick(spread)) - static_cast<int>(spread / 2);
+    return std::ldexp(machine.pick(2) ? mantissa : -mantissa, exponent);
+  };
+  for (int round = 0; round < 24; ++round) {
+    const int exponent = std::array{-75, -66, 0, 61}[static_cast<std::size_t>(round % 4)];
+    for (std::uint32_t at = 0; at < 8192; at += 2)
+      Machine::put(machine.shared, at, float_to_bf16(draw(exponent, round / 4 % 2 ? 4 : 16)));
+    for (auto& file : machine.files)
+      for (std::uint32_t at = 0; at < 128 * 128; at += 4) Machine::put(file, at, draw(2 * exponent, 64));
+    const auto before = machine.files;
+    std::vector<std::vector<std::byte>> first;
+    for (VectorPath path : {VectorPath::portable, VectorPath::avx2, VectorPath::avx512}) {
+      if (path > best_vector_path()) continue;
+      machine.files = before;
+      execute_on(path, kind, {&step, 1}, machine.registers(kind), machine.shared);
+      if (first.empty()) first = machine.files;
+      ASSERT_TRUE(machine.files == first) << "round " << round << ": other bits on path " << static_cast<int>(path);
     }
   }
 }
