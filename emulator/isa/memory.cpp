@@ -99,6 +99,7 @@ class Pointers {
     switch (window) {
       case Window::global:
       case Window::generic:
+      case Window::constant:
         block_ = c.cluster->recent.find(first, span());
         if (!block_) return forget_run();
         first_ = reinterpret_cast<std::byte*>(first);
@@ -132,7 +133,7 @@ class Pointers {
 
   /// The second most usual case: everything lies in one recent block of global memory, or in the CTA's own shared memory.
   bool all_in_one(Context& c, Window window) {
-    const bool global = window == Window::global || window == Window::generic;
+    const bool global = window == Window::global || window == Window::generic || window == Window::constant;
     if (!global && window != Window::shared_cta && window != Window::shared_cluster) return false;
     U64 low = ~U64{0}, high = 0, bits = 0;
     for_lanes(c.mask, [&](int lane) {

@@ -1,5 +1,6 @@
 // PTX ISA 9.7.9 and 9.7.13: loads and stores in every space, type and vector, address conversions, atomics.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -76,6 +77,48 @@ TEST(IsaMemory, Vectors) {
       test.ptx.replace(at, 2 + space.size() + 9, space == ".local" ? "ld.local" : "ld.volatile" + space);
       break;
     }
+  run(cases);
+}
+
+TEST(IsaMemory, LanesThatFollowEachOther) {
+  // Threads without a gap between their elements; then half of the lanes at a time, drawn, so that the emulator goes lane by lane.
+  std::vector<Case> cases;
+  const char letters[] = {'a', 'b', 'c', 'd'};
+  for (const int bits : {8, 16, 32, 64})
+    for (const int count : {1, 2, 4}) {
+      const int bytes = bits / 8 * count, in_register = std::max(bits, 16);
+      if (bytes > 16) continue;
+      const std::string setup = ".shared .align 16 .b8 cell[2048]; mov.u32 {t32}, %tid.x; mul.lo.u32 {t32}, {t32}, " +
+                                std::to_string(bytes) + "; mov.u32 {u32}, cell; add.u32 {u32}, {u32}, {t32};\n";
+      const std::string form =
+          ".shared" + (count == 1 ? "" : ".v" + std::to_string(count)) + ".b" + std::to_string(bits);
+      const auto vector = [&](auto element) {
+        if (count == 1) return element(0);
+        std::string list = "{{";
+        for (int i = 0; i < count; ++i) list += (i ? ", " : "") + element(i);
+        return list + "}}";
+      };
+      const std::string st =
+          "st" + form + " [{u32}], " + vector([&](int i) { return reg(letters[i], in_register); }) + "; ";
+      for (int i = 0; i < count; ++i) {
+        const std::string ld = "ld" + form + ' ' +
+                               vector([&](int j) { return j == i ? reg('r', in_register) : std::string("_"); }) +
+                               ", [{u32}]; ";
+        const auto expected = [=](const Inputs& in) {
+          return low(std::array{in.a, in.b, in.c, in.d}[std::size_t(i)], bits);
+        };
+        cases.push_back({setup + st + "@{dp} " + ld + "@!{dp} " + ld, expected});
+        cases.push_back({setup + "@{dp} " + st + "@!{dp} " + st + ld, expected});
+        cases.push_back({setup + st + ld, expected});
+      }
+    }
+  // All threads at one element, of the first thread.
+  const std::string first = ".shared .align 16 .b8 cell[16]; mov.u32 {t32}, %tid.x; setp.eq.u32 {tp}, {t32}, 0; @{tp} ";
+  cases.push_back(
+      together(first + "st.shared.v2.b64 [cell], {{{a64}, {b64}}}; bar.sync 0; ld.shared.v2.b64 {{_, {r64}}}, [cell];",
+               [](const Inputs* threads, int) { return threads[0].b; }));
+  cases.push_back(together(first + "st.shared.b16 [cell], {a16}; bar.sync 0; ld.shared.s8 {r64}, [cell];",
+                           [](const Inputs* threads, int) { return U(as_signed(threads[0].a, 8)); }));
   run(cases);
 }
 

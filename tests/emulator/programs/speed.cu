@@ -97,7 +97,7 @@ double reduce_flops() {
 bool is_slow = false;
 
 void report(const char* what, double flops, double host, double least) {
-  std::printf("%-32s %7.2f GFLOP/s, %.3f times the host's loop, at least %.3f is asked for\n", what, 1e-9 * flops,
+  std::printf("%-32s %7.2f GFLOP/s, %.3g times the host's loop, at least %.3g is asked for\n", what, 1e-9 * flops,
               flops / host, least);
   is_slow = is_slow || !(flops >= least * host);
 }
