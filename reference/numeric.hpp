@@ -115,6 +115,11 @@ class Numeric {
   /// Rounds `x` into element `index` of the array at `base`.
   void write(void* base, std::int64_t index, double x) const {
     char* address = static_cast<char*>(base) + index * std::int64_t(bytes_);
+    if (bytes_ == 4 && !std::isnan(x)) {
+      const float value = float(x);  // as above
+      std::memcpy(address, &value, 4);
+      return;
+    }
     const std::uint32_t bits = encode(format_, x);
     std::memcpy(address, &bits, bytes_);  // little-endian, as every host of CUDA is
   }

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "reference/numeric.hpp"
+#include "reference/parallel.hpp"
 
 extern "C" const unsigned char ckl_module_bench_kernels_begin[];
 
@@ -23,11 +24,19 @@ double max_error(const Findings& findings) {
 }
 
 std::vector<char> host_normal(DType dtype, std::int64_t count, std::uint64_t seed) {
-  std::mt19937_64 generator(seed);
-  std::normal_distribution<double> normal;
+  // In pieces, each with a generator of its own, so that the numbers do not depend on how many cores draw them.
+  constexpr std::int64_t piece_size = 1 << 16;
   const reference::Numeric numeric(dtype);
   std::vector<char> values(std::size_t(count) * size_of(dtype));
-  for (std::int64_t i = 0; i < count; ++i) numeric.write(values.data(), i, normal(generator));
+  reference::parallel_for(ceil_div(count, piece_size), [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t piece = first; piece < last; ++piece) {
+      std::seed_seq seeds{std::uint32_t(seed), std::uint32_t(seed >> 32), std::uint32_t(piece)};
+      std::mt19937_64 generator(seeds);
+      std::normal_distribution<double> normal;
+      const std::int64_t end = std::min(count, (piece + 1) * piece_size);
+      for (std::int64_t i = piece * piece_size; i < end; ++i) numeric.write(values.data(), i, normal(generator));
+    }
+  });
   return values;
 }
 
