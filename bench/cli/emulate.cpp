@@ -12,8 +12,15 @@ void add_emulate(CLI::App& app, int& exit_code) {
   auto command = std::make_shared<std::vector<std::string>>();
   verb->add_option("program", *command, "The program and its arguments, after --")->required();
   verb->footer(
-      "The program must be linked against the shared CUDA runtime and embed PTX for compute_90a.\n\n"
-      "Example:\n  ckl emulate -- ./my_program --its-option 3");
+      "The program needs no change; it must link the shared CUDA runtime and embed PTX:\n"
+      "  nvcc -cudart shared -lineinfo -gencode arch=compute_90a,code=[sm_90a,compute_90a] my_program.cu -o "
+      "my_program\n"
+      "Hazards are reported on stderr with their source lines, and the launch fails. CKL_EMU_MODE=late (or random) "
+      "completes\n"
+      "asynchronous work as late as it may (in any order); docs/emulator.md lists all variables.\n\n"
+      "Exit code: the program's own; 126 if it cannot be run under the emulator, 127 if it is not there.\n\n"
+      "Examples:\n  ckl emulate -- ./my_program --its-option 3\n"
+      "  CKL_EMU_MODE=late,random CKL_EMU_SEED=7 ckl emulate -- ./my_program");
   verb->callback([command, &exit_code] {
     exit_code = 2;
     std::vector<std::string> words = {emulator_folder() + "/ckl-emulate"};

@@ -85,7 +85,8 @@ std::string emulator_folder() {
   for (const fs::path& folder : {program / "../emulator", program / "../lib/ckl/emulator"})
     if (fs::exists(folder / "libcudart.so.13")) return fs::canonical(folder).string();
   throw UsageError(fmt::format(
-      "--device emulator: needs emulator/libcudart.so.13 beside the folder of {}; build the emulator", self_path()));
+      "the emulator is not there: emulator/libcudart.so.13 must lie beside the folder of {}; build the emulator",
+      self_path()));
 }
 
 void put_emulator_first(const std::string& folder) {

@@ -3,12 +3,13 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
 
-CKL = DATA = None
+CKL = DATA = EMULATOR = None
 
 
 def run(*arguments, **options):
@@ -130,7 +131,7 @@ class Fuzz(unittest.TestCase):
             self.assertIn(word, result.stderr)
 
     def test_one_case(self):
-        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+        if not EMULATOR.exists():
             self.skipTest("no emulator")
         for case in ["simplest", "m=65,n=9,k=3,a_offset=1", "m=3,n=3,k=3,fault=a_is_null"]:
             result = run("fuzz", "gemm", "--device", "emulator", "--case", case)
@@ -138,19 +139,44 @@ class Fuzz(unittest.TestCase):
 
 
 class Emulate(unittest.TestCase):
+    def expect_refusal(self, code, program, *words):
+        """The exit code, and one sentence that holds the program and all words."""
+        result = run("emulate", "--", str(program))
+        self.assertEqual((result.returncode, result.stdout), (code, ""), result.stderr)
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+        for word in [f"`{program}'", *words]:
+            self.assertIn(word, result.stderr)
+
     def test_names_what_cannot_be_run(self):
-        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+        if not EMULATOR.exists():
             self.skipTest("no emulator")
-        result = run("emulate", "--", "no-such-program")
-        self.assertEqual(result.returncode, 127)
-        self.assertIn("no-such-program is not a program", result.stderr)
         self.assertEqual(run("emulate").returncode, 2)
-        static = run("emulate", "--", "true")  # like any program that does not link the shared runtime
-        self.assertEqual(static.returncode, 0)
-        self.assertIn("does not link libcudart.so.13", static.stderr)
+        for name in ["no-such-program", "", "/no/such/program", "if", "cd"]:  # also a shell's own words
+            self.expect_refusal(127, name, "is not a program")
+        with tempfile.TemporaryDirectory() as folder:
+            self.expect_refusal(126, folder, "not an executable file")
+            text = pathlib.Path(folder, "text")
+            text.write_text("echo hello\n")
+            self.expect_refusal(126, text, "not an executable file")
+            text.write_text("#!/bin/sh\n# nv_fatbin\necho $LD_LIBRARY_PATH\n")
+            text.chmod(0o755)
+            script = run("emulate", "--", str(text))
+            self.assertEqual((script.returncode, script.stderr), (0, ""))
+            self.assertEqual(script.stdout.split(":")[0].strip(), str(EMULATOR.parent.resolve()))
+
+    def test_refuses_a_static_runtime(self):
+        """The file of kernels compiled with nvcc's default, -cudart static, as the linker leaves it: kernels and no libcudart.so."""
+        compiler = shutil.which("c++") or shutil.which("g++")
+        if not EMULATOR.exists() or not compiler:
+            self.skipTest("no emulator or no compiler")
+        with tempfile.TemporaryDirectory() as folder:
+            source, program = pathlib.Path(folder, "static.cpp"), pathlib.Path(folder, "static")
+            source.write_text('__attribute__((section(".nv_fatbin"), used)) char kernels[8];\nint main() {}\n')
+            subprocess.run([compiler, str(source), "-o", str(program)], check=True)
+            self.expect_refusal(126, program, "statically linked", "-cudart shared")
 
     def test_ladder(self):
-        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+        if not EMULATOR.exists():
             self.skipTest("no emulator")
         result = run("bench", "gemm", "--device", "emulator", "--problem", "256x256x128", "--impl", "ladder_2_wgmma,ladder_4_cluster")
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -162,9 +188,8 @@ class Emulate(unittest.TestCase):
         self.assertIn("M must be a positive multiple of 128", odd.stdout)
 
     def test_passes_the_exit_code_on(self):
-        emulator = pathlib.Path(CKL).parent / "../emulator/libcudart.so.13"
         result = run("emulate", "--", "sh", "-c", "exit 7")
-        if emulator.exists():
+        if EMULATOR.exists():
             self.assertEqual(result.returncode, 7)
         else:
             self.assertEqual(result.returncode, 2)
@@ -173,4 +198,5 @@ class Emulate(unittest.TestCase):
 
 if __name__ == "__main__":
     CKL, DATA = sys.argv[1], pathlib.Path(sys.argv[2])
+    EMULATOR = pathlib.Path(CKL).parent / "../emulator/libcudart.so.13"
     unittest.main(argv=sys.argv[:1])
