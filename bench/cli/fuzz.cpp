@@ -1,4 +1,5 @@
 #include <cuda_runtime_api.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -6,6 +7,8 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -64,9 +67,23 @@ std::string complaint_about(const FuzzTarget& target, const FuzzCase& one, const
   return complaint.empty() ? fate : complaint;
 }
 
+/// The emulator's variables as they are set, "CKL_EMU_MODE=late ": a failure may need them.
+std::string emulator_variables() {
+  std::vector<std::string> set;
+  for (char** variable = environ; *variable; ++variable)
+    if (std::string_view(*variable).starts_with("CKL_EMU_")) set.emplace_back(*variable);
+  std::sort(set.begin(), set.end());
+  return set.empty() ? "" : fmt::format("{} ", fmt::join(set, " "));
+}
+
+/// The command that does `what`, "--case m=65", as this one was started.
+std::string command(const FuzzOptions& options, const std::string& what) {
+  return fmt::format("{}ckl fuzz {}{} {}", options.problem.emulator() ? emulator_variables() : "", options.problem.op,
+                     options.problem.device == "0" ? "" : " --device " + options.problem.device, what);
+}
+
 std::string command_of(const FuzzOptions& options, const FuzzCase& one) {
-  return fmt::format("ckl fuzz {}{} --case {}", options.problem.op,
-                     options.problem.device == "0" ? "" : " --device " + options.problem.device, one.to_string());
+  return command(options, "--case " + one.to_string());
 }
 
 struct Failure {
@@ -107,6 +124,28 @@ int run_one(const FuzzTarget& target, const FuzzOptions& options) {
   return complaint.empty() ? 0 : 1;
 }
 
+/// Prints the failure and the simplest problem that fails too, with the commands that repeat them.
+void explain(const FuzzTarget& target, const FuzzOptions& options, const Failure& failure) {
+  const FuzzCase one = drawn(target, options, failure.number);
+  fmt::print("{}: number {} of seed {} fails: {}\n  {}\n", options.problem.op, failure.number, options.seed,
+             failure.complaint, command_of(options, one));
+  std::fflush(stdout);
+  std::string last = complaint_about(target, one, options, true);
+  if (last.empty()) {
+    fmt::print("alone it is right: it fails only after those before it\n  {}\n",
+               command(options, fmt::format("--seed {} --count {}", options.seed, failure.number + 1)));
+    return;
+  }
+  fmt::print("looking for a simpler one ...\n");
+  std::fflush(stdout);
+  const FuzzCase simplest = shrink(one, [&](const FuzzCase& simpler) {
+    const std::string complaint = complaint_about(target, simpler, options, true);
+    if (!complaint.empty()) last = complaint;
+    return !complaint.empty();
+  });
+  fmt::print("the simplest found: {}\n  {}\n", last, command_of(options, simplest));
+}
+
 int fuzz(const FuzzOptions& options) {
   const FuzzTarget& target = find_fuzz_target(options.problem.op);
   if (options.problem.reference())
@@ -116,28 +155,16 @@ int fuzz(const FuzzOptions& options) {
   if (!options.text.empty()) return run_one(target, options);
 
   std::int64_t done = 0;
-  const std::optional<Failure> failure = first_failure(target, options, done);
-  if (!failure) {
-    fmt::print("{}: {} problems of seed {} are right\n", options.problem.op, done, options.seed);
-    return 0;
+  if (const std::optional<Failure> failure = first_failure(target, options, done)) {
+    explain(target, options, *failure);
+    return 1;
   }
-  const FuzzCase one = drawn(target, options, failure->number);
-  fmt::print("{}: number {} of seed {} fails: {}\n  {}\n", options.problem.op, failure->number, options.seed,
-             failure->complaint, command_of(options, one));
-  fmt::print("looking for a simpler one ...\n");
-  std::fflush(stdout);
-  std::string last = failure->complaint;
-  const FuzzCase simplest = shrink(one, [&](const FuzzCase& simpler) {
-    const std::string complaint = complaint_about(target, simpler, options, true);
-    if (!complaint.empty()) last = complaint;
-    return !complaint.empty();
-  });
-  fmt::print("the simplest found: {}\n  {}\n", last, command_of(options, simplest));
-  return 1;
+  fmt::print("{}: {} of seed {} {} right\n", options.problem.op,
+             done == 1 ? "1 problem" : fmt::format("{} problems", done), options.seed, done == 1 ? "is" : "are");
+  return 0;
 }
 
 }  // namespace
-
 void add_fuzz(CLI::App& app, int& exit_code) {
   CLI::App* verb =
       app.add_subcommand("fuzz", "Draw problems, well formed and malformed, and look for one that goes wrong");
@@ -146,7 +173,8 @@ void add_fuzz(CLI::App& app, int& exit_code) {
   verb->add_option("--device", options->problem.device, "CUDA index, or emulator")->capture_default_str();
   verb->add_option("--count", options->count, "How many problems")->capture_default_str()->check(CLI::PositiveNumber);
   verb->add_option("--seed", options->seed, "What they are drawn from; the same seed draws the same problems")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--seconds", options->seconds, "Stop after so many seconds [no limit]")
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--patience", options->patience, "Seconds after which a problem counts as hanging")

@@ -37,7 +37,7 @@ DType dtype_named(const std::string& word) {
 /// D's shape.
 Dimensions sizes_of(const FuzzCase& one) {
   Dimensions sizes;
-  for (std::int64_t i = max_rank - one["rank"]; i < max_rank; ++i) sizes.push_back(one["s" + std::to_string(i)]);
+  for (std::int64_t i = max_rank - one["rank"]; i < max_rank; ++i) sizes.push_back(one[fmt::format("s{}", i)]);
   return sizes;
 }
 
@@ -97,15 +97,15 @@ class AddFuzzTarget final : public FuzzTarget {
     FuzzCase one;
     one.add("dtype", draw.below(3), dtype_words);
     const std::int64_t rank = draw.below(max_rank + 1);
-    one.add("rank", rank, 1);
+    one.add("rank", rank, 1, max_rank);
     // Together at most some 2^15 (2^21) elements, one dimension longer than the others.
     const std::int64_t longest = draw.below(max_rank);
     for (int i = 0; i < max_rank; ++i) {
       const std::int64_t most = i == longest ? (small ? 2000 : 100000) : rank > 3 ? 4 : 12;
-      one.add("s" + std::to_string(i), draw.one_in(20) ? 0 : 1 + draw.below(most), 1);
+      one.add(fmt::format("s{}", i), draw.one_in(20) ? 0 : 1 + draw.below(most), 1);
     }
     for (const std::string x : {"a", "b", "d"}) {
-      if (x != "d") one.add(x + "_broadcast", draw.one_in(2) ? 0 : draw.below(1 << max_rank), 0);
+      if (x != "d") one.add(x + "_broadcast", draw.one_in(2) ? 0 : draw.below(1 << max_rank), 0, (1 << max_rank) - 1);
       one.add(x + "_order", draw.one_in(2) ? 0 : draw.below(3), order_words);
       one.add(x + "_pad", draw.of<std::int64_t>({0, 0, 0, 8, 1, draw.below(20)}), 0);
       one.add(x + "_gap", draw.one_in(8) ? 1 + draw.below(2) : 0, 0);

@@ -11,12 +11,13 @@
 
 namespace ckl::bench {
 
-void FuzzCase::add(std::string name, std::int64_t value, std::int64_t simplest) {
-  fields_.push_back({std::move(name), value, simplest, {}});
+void FuzzCase::add(std::string name, std::int64_t value, std::int64_t simplest, std::int64_t largest) {
+  fields_.push_back({std::move(name), value, simplest, largest, {}});
 }
 
 void FuzzCase::add(std::string name, std::int64_t value, std::vector<std::string> words) {
-  fields_.push_back({std::move(name), value, 0, std::move(words)});
+  const auto largest = std::int64_t(words.size()) - 1;
+  fields_.push_back({std::move(name), value, 0, largest, std::move(words)});
 }
 
 namespace {
@@ -41,8 +42,9 @@ std::int64_t value_of(const Field& field, const std::string& text) {
   }
   std::int64_t value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size() || value < 0)
-    throw UsageError(fmt::format("--case: {} must be a number, 0 or more, got `{}`", field.name, text));
+  if (code != std::errc() || end != text.data() + text.size() || value < 0 || value > field.largest)
+    throw UsageError(
+        fmt::format("--case: {} must be a number from 0 to {}, got `{}`", field.name, field.largest, text));
   return value;
 }
 

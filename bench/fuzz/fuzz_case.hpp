@@ -14,6 +14,7 @@ struct Field {
   std::string name;
   std::int64_t value = 0;
   std::int64_t simplest = 0;       ///< Shrinking moves `value` there.
+  std::int64_t largest = 0;        ///< What may be asked for by hand.
   std::vector<std::string> words;  ///< What the numbers 0, 1, ... are called; empty: they are plain numbers.
 };
 
@@ -21,7 +22,7 @@ struct Field {
 class FuzzCase {
  public:
   /// Adds a field; `value` is drawn by the caller.
-  void add(std::string name, std::int64_t value, std::int64_t simplest);
+  void add(std::string name, std::int64_t value, std::int64_t simplest, std::int64_t largest = 1 << 20);
   void add(std::string name, std::int64_t value, std::vector<std::string> words);
 
   /// The value of a field, which must be there.

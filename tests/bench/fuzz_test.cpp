@@ -32,7 +32,8 @@ TEST(FuzzCase, IsWrittenAndReadBack) {
 }
 
 TEST(FuzzCase, SaysWhatCannotBeRead) {
-  for (const char* text : {"m", "m=", "m=-1", "m=1x", "order=diagonal", "width=3", "m=1,,offset=2", ""})
+  for (const char* text : {"m", "m=", "m=-1", "m=1048577", "m=99999999999999999999", "m=1x", "order=diagonal",
+                           "width=3", "m=1,,offset=2", ""})
     EXPECT_THROW(FuzzCase::parse(example(1, 0, 0), text), UsageError) << text;
 }
 

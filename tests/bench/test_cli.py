@@ -124,7 +124,8 @@ class Pipe(unittest.TestCase):
 class Fuzz(unittest.TestCase):
     def test_bad_arguments(self):
         for arguments, word in [(["conv"], "op:"), (["gemm", "--case", "m=x"], "--case"), (["gemm", "--device", "reference"], "--device"),
-                                (["gemm", "--device", "nine"], "--device"), (["gemm", "--count", "0"], "--count")]:
+                                (["gemm", "--device", "nine"], "--device"), (["gemm", "--seed", "-3"], "--seed"),
+                                (["add", "--case", "rank=6"], "rank must be a number from 0 to 5"), (["gemm", "--count", "0"], "--count")]:
             result = run("fuzz", *arguments)
             self.assertEqual(result.returncode, 2, result.stderr)
             self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
