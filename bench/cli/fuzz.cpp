@@ -146,36 +146,52 @@ void explain(const FuzzTarget& target, const FuzzOptions& options, const Failure
   fmt::print("the simplest found: {}\n  {}\n", last, command_of(options, simplest));
 }
 
-int fuzz(const FuzzOptions& options) {
-  const FuzzTarget& target = find_fuzz_target(options.problem.op);
+/// Whether everything that is drawn for this target is right.
+bool fuzz(const FuzzTarget& target, const FuzzOptions& options) {
+  std::int64_t done = 0;
+  if (const std::optional<Failure> failure = first_failure(target, options, done)) {
+    explain(target, options, *failure);
+    return false;
+  }
+  fmt::print("{}: {} of seed {} {} right\n", target.name(), done == 1 ? "1 problem" : fmt::format("{} problems", done),
+             options.seed, done == 1 ? "is" : "are");
+  std::fflush(stdout);
+  return true;
+}
+
+int fuzz(FuzzOptions options) {
+  const std::vector<const FuzzTarget*> targets = find_fuzz_targets(options.problem.op);
+  if (!options.text.empty() && targets.size() > 1)
+    throw UsageError(fmt::format("--case: is a problem of one operator, got `{}` for all", options.text));
   if (options.problem.reference())
     throw UsageError("--device: must be a CUDA index or emulator for fuzz, got `reference`, which is the oracle");
   if (!options.problem.emulator()) options.problem.index();
   enter_emulator_if_asked(options.problem);
-  if (!options.text.empty()) return run_one(target, options);
+  if (!options.text.empty()) return run_one(*targets.front(), options);
 
-  std::int64_t done = 0;
-  if (const std::optional<Failure> failure = first_failure(target, options, done)) {
-    explain(target, options, *failure);
-    return 1;
+  bool right = true;
+  for (const FuzzTarget* target : targets) {
+    options.problem.op = target->name();  // as it stands in the commands that are printed
+    right &= fuzz(*target, options);
   }
-  fmt::print("{}: {} of seed {} {} right\n", options.problem.op,
-             done == 1 ? "1 problem" : fmt::format("{} problems", done), options.seed, done == 1 ? "is" : "are");
-  return 0;
+  return right ? 0 : 1;
 }
 
 }  // namespace
+
 void add_fuzz(CLI::App& app, int& exit_code) {
   CLI::App* verb =
       app.add_subcommand("fuzz", "Draw problems, well formed and malformed, and look for one that goes wrong");
   auto options = std::make_shared<FuzzOptions>();
-  verb->add_option("op", options->problem.op, "The operator: gemm, add")->required();
+  verb->add_option("op", options->problem.op, "The operator: gemm, add, or all")->required();
   verb->add_option("--device", options->problem.device, "CUDA index, or emulator")->capture_default_str();
-  verb->add_option("--count", options->count, "How many problems")->capture_default_str()->check(CLI::PositiveNumber);
+  verb->add_option("--count", options->count, "How many problems of each operator")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   verb->add_option("--seed", options->seed, "What they are drawn from; the same seed draws the same problems")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  verb->add_option("--seconds", options->seconds, "Stop after so many seconds [no limit]")
+  verb->add_option("--seconds", options->seconds, "Stop an operator's problems after so many seconds [no limit]")
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--patience", options->patience, "Seconds after which a problem counts as hanging")
       ->capture_default_str()
@@ -188,7 +204,7 @@ void add_fuzz(CLI::App& app, int& exit_code) {
       "is\n"
       "written. A failure is shrunk to the simplest problem that still fails, and printed as the command that repeats "
       "it.\n\n"
-      "Examples:\n  ckl fuzz gemm --count 10000\n  ckl fuzz add --device emulator --seed 7 --seconds 60\n"
+      "Examples:\n  ckl fuzz all --count 10000\n  ckl fuzz add --device emulator --seed 7 --seconds 60\n"
       "  ckl fuzz gemm --device emulator --case m=65,n=9,k=3,a_offset=1");
   verb->callback([options, &exit_code] {
     exit_code = 1;

@@ -109,13 +109,15 @@ FuzzCase shrink(FuzzCase failing, const std::function<bool(const FuzzCase&)>& fa
   return failing;
 }
 
-const FuzzTarget& find_fuzz_target(const std::string& op) {
-  std::string names;
-  for (const FuzzTarget* target : {&gemm_fuzz_target(), &add_fuzz_target()}) {
-    if (target->name() == op) return *target;
-    names += (names.empty() ? "" : ", ") + target->name();
+std::vector<const FuzzTarget*> find_fuzz_targets(const std::string& op) {
+  const std::vector<const FuzzTarget*> targets = {&gemm_fuzz_target(), &add_fuzz_target()};
+  if (op == "all") return targets;
+  std::string names = "all";
+  for (const FuzzTarget* target : targets) {
+    if (target->name() == op) return {target};
+    names += ", " + target->name();
   }
-  throw UsageError(fmt::format("op: must be one that can be fuzzed, {}, got `{}`", names, op));
+  throw UsageError(fmt::format("op: must be one of {}, got `{}`", names, op));
 }
 
 std::string expect_refusal(const std::string& word, const std::function<void()>& call) {

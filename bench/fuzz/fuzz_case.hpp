@@ -65,8 +65,8 @@ class FuzzTarget {
 const FuzzTarget& gemm_fuzz_target();
 const FuzzTarget& add_fuzz_target();
 
-/// The target of that name. Throws UsageError otherwise.
-const FuzzTarget& find_fuzz_target(const std::string& op);
+/// The target of that name, or every one for "all". Throws UsageError for another name.
+std::vector<const FuzzTarget*> find_fuzz_targets(const std::string& op);
 
 /// Runs `call`, which must throw ckl::Error with a message that has `word` in it. Empty if it does, else what it did.
 std::string expect_refusal(const std::string& word, const std::function<void()>& call);

@@ -124,6 +124,7 @@ class Pipe(unittest.TestCase):
 class Fuzz(unittest.TestCase):
     def test_bad_arguments(self):
         for arguments, word in [(["conv"], "op:"), (["gemm", "--case", "m=x"], "--case"), (["gemm", "--device", "reference"], "--device"),
+                                (["all", "--case", "m=3"], "--case: is a problem of one operator"),
                                 (["gemm", "--device", "nine"], "--device"), (["gemm", "--seed", "-3"], "--seed"),
                                 (["add", "--case", "rank=6"], "rank must be a number from 0 to 5"), (["gemm", "--count", "0"], "--count")]:
             result = run("fuzz", *arguments)

@@ -39,6 +39,7 @@ class GpuCheck(unittest.TestCase):
         self.assertEqual(status, 0, output)
         self.assertRegex(output, r"test add_test +passed .* all tests passed")
         self.assertRegex(output, r"run gemm +passed")
+        self.assertRegex(output, r"fuzz all +passed")
         calls = (self.root / "calls").read_text().splitlines()
         self.assertEqual(calls.count("run gemm"), 1)
         self.check("--again", "--only", "run")
