@@ -41,11 +41,12 @@ Dimensions sizes_of(const FuzzCase& one) {
   return sizes;
 }
 
-/// The shape of input `x`: D's, with 1 where its mask says that it is broadcast.
+/// The shape of input `x`: D's, with 1 where its mask says that it is broadcast, and without the first dimensions that it lacks.
 Dimensions input_sizes(const FuzzCase& one, const std::string& x) {
   Dimensions sizes = sizes_of(one);
   for (std::size_t i = 0; i < sizes.size(); ++i)
     if (one[x + "_broadcast"] >> i & 1) sizes[i] = 1;
+  sizes.erase(sizes.begin(), sizes.begin() + std::min<std::int64_t>(one[x + "_lacks"], std::int64_t(sizes.size())));
   return sizes;
 }
 
@@ -61,6 +62,8 @@ Dimensions strides_of(const FuzzCase& one, const std::string& x, const Dimension
     strides[order[i]] = step;
     step *= sizes[order[i]] + (i + 1 == order.size() ? one[x + "_pad"] : 0);
   }
+  for (std::size_t i = 0; i < strides.size(); ++i)
+    if (one[x + "_backward"] >> i & 1) strides[i] = -strides[i];
   return strides;
 }
 
@@ -105,7 +108,10 @@ class AddFuzzTarget final : public FuzzTarget {
       one.add(fmt::format("s{}", i), draw.one_in(20) ? 0 : 1 + draw.below(most), 1);
     }
     for (const std::string x : {"a", "b", "d"}) {
-      if (x != "d") one.add(x + "_broadcast", draw.one_in(2) ? 0 : draw.below(1 << max_rank), 0, (1 << max_rank) - 1);
+      const std::int64_t all = (1 << max_rank) - 1;  // bit i: dimension i
+      if (x != "d") one.add(x + "_broadcast", draw.one_in(2) ? 0 : draw.below(all + 1), 0, all);
+      if (x != "d") one.add(x + "_lacks", draw.one_in(6) ? draw.below(max_rank + 1) : 0, 0, max_rank);
+      one.add(x + "_backward", draw.one_in(6) ? draw.below(all + 1) : 0, 0, all);
       one.add(x + "_order", draw.one_in(2) ? 0 : draw.below(3), order_words);
       one.add(x + "_pad", draw.of<std::int64_t>({0, 0, 0, 8, 1, draw.below(20)}), 0);
       one.add(x + "_gap", draw.one_in(8) ? 1 + draw.below(2) : 0, 0);
@@ -163,9 +169,10 @@ class AddFuzzTarget final : public FuzzTarget {
       const Field& field = one.fields()[i];
       if (field.name == "rank") one.set(i, 2);
       if (field.name == "s3" || field.name == "s4") one.set(i, std::max<std::int64_t>(field.value, 2));
-      if (field.name == "a_broadcast" || field.name == "b_broadcast" || field.name == "where") one.set(i, 0);
-      // A tensor may lie in the gaps of another.
-      if (field.name.ends_with("_gap") || field.name.ends_with("_pad")) one.set(i, 0);
+      if (field.name == "where") one.set(i, 0);
+      // A tensor may lie in the gaps of another, or begin where it ends.
+      for (const char* way : {"_broadcast", "_lacks", "_backward", "_gap", "_pad"})
+        if (field.name.ends_with(way)) one.set(i, 0);
     }
     const Dimensions sizes = sizes_of(one);
     GuardedTensor d = make(one, "d", sizes), a = make(one, "a", sizes), b = make(one, "b", sizes);

@@ -15,15 +15,33 @@ namespace {
 using reference::Draw;
 
 const std::vector<std::string> in_words = {"bf16", "f16"}, out_words = {"f32", "f16", "bf16"},
-                               order_words = {"rows", "columns"}, alpha_words = {"1", "0", "-1", "0.37"},
-                               beta_words = {"0", "1", "-0.5"}, yes_words = {"no", "yes"},
+                               order_words = {"rows", "columns"}, alpha_words = {"1", "0", "-1", "0.37", "nan"},
+                               beta_words = {"0", "1", "-0.5", "nan"}, yes_words = {"no", "yes"},
                                special_words = {"none", "nan_in_a", "infinity_in_b", "nan_in_c"};
 /// What is spoiled in a malformed problem, and the argument that the error must name.
-const std::vector<std::string> fault_words = {
-    "none",         "a_is_null",    "b_is_null",     "d_is_null",           "a_has_a_row_more", "b_has_a_row_more",
-    "d_is_narrow",  "a_is_vector",  "b_is_negative", "a_is_huge",           "a_is_f32",         "b_is_of_another_type",
-    "d_is_integer", "d_rows_are_1", "d_within_a",    "a_within_d",          "d_is_b",           "d_between_elements",
-    "c_is_null",    "c_is_narrow",  "c_within_d",    "c_is_of_another_type"};
+const std::vector<std::string> fault_words = {"none",
+                                              "a_is_null",
+                                              "b_is_null",
+                                              "d_is_null",
+                                              "a_has_a_row_more",
+                                              "b_has_a_row_more",
+                                              "d_is_narrow",
+                                              "a_is_vector",
+                                              "b_is_negative",
+                                              "a_is_huge",
+                                              "a_is_f32",
+                                              "b_is_of_another_type",
+                                              "d_is_integer",
+                                              "d_rows_are_1",
+                                              "d_within_a",
+                                              "a_within_d",
+                                              "d_is_b",
+                                              "d_between_elements",
+                                              "m_is_huge",
+                                              "c_is_null",
+                                              "c_is_narrow",
+                                              "c_within_d",
+                                              "c_is_of_another_type"};
 
 DType dtype_named(const std::string& word) {
   return word == "bf16" ? DType::bf16 : word == "f16" ? DType::f16 : DType::f32;
@@ -32,8 +50,13 @@ DType dtype_named(const std::string& word) {
 /// Row and column stride of a (rows, columns) matrix, as the fields of operand `x` say.
 Dimensions strides_of(const FuzzCase& one, const std::string& x, std::int64_t rows, std::int64_t columns) {
   const std::int64_t step = 1 + one[x + "_gap"], pad = one[x + "_pad"];
-  if (one.word(x + "_order") == "rows") return {(columns + pad) * step, step};
-  return {step, (rows + pad) * step};
+  Dimensions strides = {(columns + pad) * step, step};
+  if (one.word(x + "_order") == "columns") strides = {step, (rows + pad) * step};
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (x != "d" && one[x + "_repeats"] >> i & 1) strides[i] = 0;
+    if (one[x + "_backward"] >> i & 1) strides[i] = -strides[i];
+  }
+  return strides;
 }
 
 /// The operands of one case in guarded memory.
@@ -152,6 +175,7 @@ std::string spoil(GemmArguments& g, const std::string& fault) {
   if (fault == "a_is_vector") return g.a.rank = 1, "a.rank";
   if (fault == "b_is_negative") return g.b.sizes[1] = -g.b.sizes[1], "b.sizes[1]";
   if (fault == "a_is_huge") return g.a.strides[0] = std::int64_t(1) << 62, "a ";
+  if (fault == "m_is_huge") return g.a.sizes[0] = g.c.sizes[0] = g.d.sizes[0] = std::int64_t(1) << 62, "2^63 bytes";
   if (fault == "a_is_f32") return g.a.dtype = DType::f32, "dtype";
   if (fault == "b_is_of_another_type") return g.b.dtype = g.a.dtype == DType::f16 ? DType::bf16 : DType::f16, "b.dtype";
   if (fault == "c_is_of_another_type") return g.c.dtype = DType::i32, "c.dtype";
@@ -188,9 +212,12 @@ class GemmFuzzTarget final : public FuzzTarget {
       one.add(x + "_pad", draw.of<std::int64_t>({0, 0, 8, 1, 3, draw.below(40)}), 0);
       one.add(x + "_offset", draw.of<std::int64_t>({0, 0, 8, 4, 1, draw.below(16)}), 0);
       one.add(x + "_gap", draw.one_in(12) ? 1 + draw.below(2) : 0, 0);
+      // Bit i: stride i is 0, is negative.
+      if (x != "d") one.add(x + "_repeats", draw.one_in(12) ? 1 + draw.below(3) : 0, 0, 3);
+      one.add(x + "_backward", draw.one_in(12) ? 1 + draw.below(3) : 0, 0, 3);
     }
-    one.add("alpha", draw.one_in(2) ? 0 : draw.below(4), alpha_words);
-    one.add("beta", draw.below(3), beta_words);
+    one.add("alpha", draw.one_in(2) ? 0 : draw.below(std::int64_t(alpha_words.size())), alpha_words);
+    one.add("beta", draw.one_in(3) ? 0 : draw.below(std::int64_t(beta_words.size())), beta_words);
     one.add("in_place", draw.one_in(4), yes_words);
     one.add("special", draw.one_in(4) ? draw.below(4) : 0, special_words);
     one.add("config", draw.one_in(3) ? 0 : 1 + draw.below(60), 0);
@@ -216,8 +243,9 @@ class GemmFuzzTarget final : public FuzzTarget {
       if (field.name == "alpha") one.set(i, 0);  // the word 1: the product is computed
       if (field.name == "beta") one.set(i, 1);   // the word 1: C is added
       if (field.name == "in_place" || field.name == "special") one.set(i, 0);
-      // A matrix may lie in the gaps of another.
-      if (field.name.ends_with("_gap") || field.name.ends_with("_pad")) one.set(i, 0);
+      // A matrix may lie in the gaps of another, or begin where it ends.
+      for (const char* way : {"_gap", "_pad", "_repeats", "_backward"})
+        if (field.name.ends_with(way)) one.set(i, 0);
     }
     Operands operands(one);
     GemmArguments arguments = operands.arguments();
