@@ -50,3 +50,8 @@ target_link_options(ckl_emulator PRIVATE "LINKER:-soname,${CKL_EMU_SONAME}")
 
 configure_file(ckl-emulate.in "${folder}/ckl-emulate" @ONLY FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ
                GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+
+# Where an installed ckl looks for it: off the loader's path, since there it would take the place of the GPU's runtime.
+set(installed_folder lib/ckl/emulator)
+install(TARGETS ckl_emulator LIBRARY DESTINATION ${installed_folder})
+install(PROGRAMS "${folder}/ckl-emulate" DESTINATION ${installed_folder})

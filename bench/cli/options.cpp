@@ -84,9 +84,10 @@ std::string emulator_folder() {
   const fs::path program = fs::path(self_path()).parent_path();
   for (const fs::path& folder : {program / "../emulator", program / "../lib/ckl/emulator"})
     if (fs::exists(folder / "libcudart.so.13")) return fs::canonical(folder).string();
-  throw UsageError(fmt::format(
-      "the emulator is not there: emulator/libcudart.so.13 must lie beside the folder of {}; build the emulator",
-      self_path()));
+  throw UsageError(
+      fmt::format("the emulator is not there: libcudart.so.13 must lie in ../emulator or ../lib/ckl/emulator as seen "
+                  "from the folder of {}; build the emulator",
+                  self_path()));
 }
 
 void put_emulator_first(const std::string& folder) {

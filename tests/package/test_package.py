@@ -49,6 +49,14 @@ class Package(unittest.TestCase):
             for header in [*(source / "src" / folder).rglob("*.cuh"), *(source / "src" / folder).rglob("*.hpp")]:
                 self.assertIn(f"include/ckl/kernels/{header.relative_to(source / 'src').as_posix()}", files)
 
+    def test_emulator(self):
+        if not (BUILD / "emulator/libcudart.so.13").exists() or not (BUILD / "bin/ckl").exists():
+            self.skipTest("no emulator or no ckl")
+        ckl = self.prefix / "bin/ckl"
+        self.assertIn("ckl            right", run(ckl, "run", "add", "--device", "emulator", "--problem", "33x70"))
+        folder = run(ckl, "emulate", "--", "printenv", "LD_LIBRARY_PATH").strip().split(":")[0]
+        self.assertEqual(folder, str((self.prefix / "lib/ckl/emulator").resolve()))
+
     def test_no_path_of_the_build(self):
         for name in self.installed():
             if name.endswith((".cmake", ".hpp", ".cuh")):
