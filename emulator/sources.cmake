@@ -15,6 +15,8 @@ set(CKL_EMULATOR_CORE_SOURCES
   isa/memory.cpp
   isa/moves.cpp
   isa/numeric.cpp
+  isa/small_copies.cpp
+  isa/store_async.cpp
   isa/warp.cpp
   machine/access.cpp
   machine/launch.cpp

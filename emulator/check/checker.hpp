@@ -111,8 +111,10 @@ class Checker {
   Epoch bulk_store(Site site, std::uint32_t lane, std::uint32_t cta, const async::Footprint& source);
   /// cp.async (non-bulk) into shared memory. When wait_group or wait_all retires it: completed(site, epoch).
   Epoch cp_async(Site site, std::uint32_t cta, std::uint32_t lanes, const std::uint32_t* offsets, std::uint32_t bytes);
-  /// cp.async.mbarrier.arrive: all earlier cp.asyncs of the warp complete with the phase.
-  void cp_async_arrive(Site site, SharedAddress barrier);
+  /// cp.async.mbarrier.arrive: all earlier cp.asyncs of the warp complete with the phase, which still expects `pending` arrivals.
+  void cp_async_arrive(Site site, SharedAddress barrier, std::uint32_t pending);
+  /// st.async or, with `reduces`, red.async that completes on `barrier`; gives its phase, as copy_to_shared() does.
+  Time store_async(Site site, SharedAddress target, std::uint32_t bytes, SharedAddress barrier, bool reduces);
 
   /// When a warp issues its part of a wgmma: `issue` gathers what the four warps know.
   void wgmma_issue(Site site, Knowledge& issue);

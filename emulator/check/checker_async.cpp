@@ -202,9 +202,34 @@ Epoch Checker::cp_async(Site site, std::uint32_t cta, std::uint32_t lanes, const
   return access.epoch;
 }
 
-void Checker::cp_async_arrive(Site site, SharedAddress at) {
+Time Checker::store_async(Site site, SharedAddress target, std::uint32_t bytes, SharedAddress at, bool reduces) {
+  CheckerState& s = *state_;
+  s.check_remote(site, target.cta);
+  MbarrierState* barrier = s.use(site, at);
+  if (!barrier) return 0;
+  Operation access;
+  access.epoch = {barrier->component, barrier->time + 1};
+  access.flags = static_cast<std::uint8_t>(Operation::write | (reduces ? Operation::strong : 0));
+  access.actor = Actor::copy;
+  access.where = site.where;
+  access.warp = site.warp;
+  s.ctas[target.cta].must_scan = true;
+  s.touch_range(site, target, bytes, access);
+  WarpState& w = s.warps[site.warp];
+  barrier->arriving.join(w.known);
+  barrier->last_copy = {access.epoch.time, site.where, site.warp};
+  s.tick(site.warp);
+  return access.epoch.time;
+}
+
+void Checker::cp_async_arrive(Site site, SharedAddress at, std::uint32_t pending) {
   MbarrierState* barrier = state_->use(site, at);
   if (!barrier) return;
+  if (pending == 0)
+    state_->report(Hazard::mbarrier_arrivals, site, barrier->init_where, [&] {
+      return fmt::format("arrives at the mbarrier at {}, whose phase expects no more; it was initialized at {}",
+                         state_->memory_name(state_->cta_of(site.warp), at), state_->place(barrier->init_where));
+    });
   const WarpState& w = state_->warps[site.warp];
   if (w.cp_async != 0) barrier->arriving.ordered.raise({w.cp_async, w.cp_async_time});
   state_->arrive(site, *barrier, w.known);

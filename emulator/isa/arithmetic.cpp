@@ -99,7 +99,7 @@ bool bind_add(Binder& b) {
     return b.handle(binary_handler<std::uint32_t, std::uint32_t>([](std::uint32_t x, std::uint32_t y) {
       return in_halves<std::uint16_t>(x, y, [](std::uint16_t p, std::uint16_t q) { return p + q; });
     }));
-  if (b.has("sat"))
+  if (b.type() == Type::s32 && b.has("sat"))
     return b.handle(binary_handler<std::int32_t, std::int32_t>(
         [](std::int32_t x, std::int32_t y) { return saturated(std::int64_t{x} + y); }));
   return b.handle(for_arithmetic(b.type(), []<class T>(std::type_identity<T>) {
@@ -111,7 +111,7 @@ bool bind_sub(Binder& b) {
   if (ptx::is_float(b.type())) return bind_float_arithmetic(b, FloatOperation::subtract);
   if (b.has("cc")) return bind_carry<subtracts>(b);
   b.result_and_sources(2, b.type());
-  if (b.has("sat"))
+  if (b.type() == Type::s32 && b.has("sat"))
     return b.handle(binary_handler<std::int32_t, std::int32_t>(
         [](std::int32_t x, std::int32_t y) { return saturated(std::int64_t{x} - y); }));
   return b.handle(for_arithmetic(b.type(), []<class T>(std::type_identity<T>) {
@@ -170,7 +170,7 @@ bool bind_mad(Binder& b) {
     }));
   }
   b.result_and_sources(3, b.type());
-  if (b.has("sat"))
+  if (b.type() == Type::s32 && b.has("hi") && b.has("sat"))
     return b.handle(ternary_handler<std::int32_t, std::int32_t>(
         [](std::int32_t x, std::int32_t y, std::int32_t z) { return saturated((std::int64_t{x} * y >> 32) + z); }));
   if (b.has("hi"))
@@ -265,6 +265,11 @@ template <bool is_min> bool bind_extreme(Binder& b) {
   if (ptx::is_float(b.type()))
     return bind_float_arithmetic(b, is_min ? FloatOperation::minimum : FloatOperation::maximum);
   b.result_and_sources(2, b.type());
+  if (b.type() == Type::s16x2 && b.has("relu"))
+    return b.handle(binary_handler<std::uint32_t, std::uint32_t>([](std::uint32_t x, std::uint32_t y) {
+      return in_halves<std::int16_t>(
+          x, y, [](std::int16_t p, std::int16_t q) { return std::max(std::int16_t{0}, Extreme<is_min>()(p, q)); });
+    }));
   if (b.type() == Type::s16x2)
     return b.handle(binary_handler<std::uint32_t, std::uint32_t>([](std::uint32_t x, std::uint32_t y) {
       return in_halves<std::int16_t>(x, y, [](std::int16_t p, std::int16_t q) { return Extreme<is_min>()(p, q); });
@@ -273,7 +278,7 @@ template <bool is_min> bool bind_extreme(Binder& b) {
     return b.handle(binary_handler<std::uint32_t, std::uint32_t>([](std::uint32_t x, std::uint32_t y) {
       return in_halves<std::uint16_t>(x, y, [](std::uint16_t p, std::uint16_t q) { return Extreme<is_min>()(p, q); });
     }));
-  if (b.has("relu"))
+  if (b.type() == Type::s32 && b.has("relu"))
     return b.handle(binary_handler<std::int32_t, std::int32_t>(
         [](std::int32_t x, std::int32_t y) { return std::max(0, Extreme<is_min>()(x, y)); }));
   return b.handle(for_arithmetic(b.type(), []<class T>(std::type_identity<T>) {

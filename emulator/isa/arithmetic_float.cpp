@@ -39,7 +39,7 @@ struct Flags {
     flags.saturate = b.has("sat");
     flags.relu = b.has("relu");
     flags.nan = b.has("NaN");
-    flags.xorsign = b.has("xorsign");
+    flags.xorsign = b.has("xorsign") && b.has("abs");  // they come together
     return flags;
   }
 };
@@ -77,7 +77,8 @@ std::uint32_t element(FloatOperation operation, Flags flags, FloatFormat format,
       const float single = std::bit_cast<float>(raw);
       return double{flags.flush ? flushed(single) : single};
     }
-    const auto half = static_cast<std::uint16_t>(raw);
+    auto half = static_cast<std::uint16_t>(raw);
+    if (flags.flush && (half & format.infinity()) == 0) half &= 0x8000;
     return double{format.exponent_bits == 5 ? async::f16_to_float(half) : async::bf16_to_float(half)};
   };
   double x = value(a), y = value(b), result = 0;
@@ -232,11 +233,14 @@ template <class Function> bool bind_approximation(Binder& b, Function function) 
 template <class Function, bool is_bf16, bool pair> Next half_function(Context& c, const Decoded& in) {
   std::byte* d = c.target(in.d);
   const std::byte* a = c.source(in.s[0]);
-  const auto one = [](std::uint32_t raw) -> std::uint32_t {
-    const auto half = static_cast<std::uint16_t>(raw);
+  const auto one = [flush = in.flags != 0](std::uint32_t raw) -> std::uint32_t {
+    const auto flushed_half = [flush](std::uint32_t half) {
+      return static_cast<std::uint16_t>(flush && (half & (is_bf16 ? 0x7f80 : 0x7c00)) == 0 ? half & 0x8000 : half);
+    };
+    const auto half = flushed_half(raw);
     const auto result =
         static_cast<float>(Function{}(double{is_bf16 ? async::bf16_to_float(half) : async::f16_to_float(half)}, 0.0));
-    return is_bf16 ? async::float_to_bf16(result) : async::float_to_f16(result);
+    return flushed_half(is_bf16 ? async::float_to_bf16(result) : async::float_to_f16(result));
   };
   for_lanes(c.mask, [&](int lane) {
     const auto raw = read<std::uint32_t>(a, lane);
@@ -248,6 +252,7 @@ template <class Function, bool is_bf16, bool pair> Next half_function(Context& c
 template <class Function> bool bind_function(Binder& b, Function function) {
   if (b.type() == Type::f32) return bind_approximation(b, function);
   b.result_and_sources(1, b.type());
+  b.out.flags = b.has("ftz");
   switch (b.type()) {
     case Type::f16: return b.handle(half_function<Function, false, false>);
     case Type::f16x2: return b.handle(half_function<Function, false, true>);
@@ -257,10 +262,30 @@ template <class Function> bool bind_function(Binder& b, Function function) {
   }
 }
 
+/// The forms in f64 take and give the upper 32 bits: the rest of the operand is not looked at, the rest of the result is 0. What is
+/// subnormal is 0.
+template <class Function> bool bind_upper_half(Binder& b, Function) {
+  b.result_and_sources(1, b.type());
+  b.has("ftz");
+  return b.handle(unary_handler<std::uint64_t, std::uint64_t>([](std::uint64_t raw) {
+    const auto cut = [](double value) {
+      if (std::fpclassify(value) == FP_SUBNORMAL) value = std::copysign(0.0, value);
+      return std::bit_cast<std::uint64_t>(value) & ~std::uint64_t{0xffffffff};
+    };
+    const double result =
+        Function{}(std::bit_cast<double>(cut(std::bit_cast<double>(raw & ~std::uint64_t{0xffffffff}))));
+    return std::isnan(result) ? std::uint64_t{0x7fffffff} << 32 : cut(result);
+  }));
+}
+
 bool bind_rcp(Binder& b) {
   if (b.has("approx") && b.type() == Type::f32) return bind_approximation(b, [](double a, double) { return 1 / a; });
-  if (b.has("approx")) return false;
+  if (b.has("approx")) return b.has("ftz") && bind_upper_half(b, [](double a) { return 1 / a; });
   return bind_float_arithmetic(b, FloatOperation::reciprocal);
+}
+bool bind_rsqrt(Binder& b) {
+  if (b.type() == Type::f64) return bind_upper_half(b, [](double a) { return 1 / std::sqrt(a); });
+  return bind_approximation(b, [](double a, double) { return 1 / std::sqrt(a); });
 }
 bool bind_sqrt(Binder& b) {
   if (b.has("approx")) return bind_approximation(b, [](double a, double) { return std::sqrt(a); });
@@ -337,8 +362,7 @@ void register_float_arithmetic(Registry& registry) {
   registry.add("fma", [](Binder& b) { return bind_float_arithmetic(b, FloatOperation::fma); });
   registry.add("rcp", bind_rcp);
   registry.add("sqrt", bind_sqrt);
-  registry.add("rsqrt",
-               [](Binder& b) { return bind_approximation(b, [](double a, double) { return 1 / std::sqrt(a); }); });
+  registry.add("rsqrt", bind_rsqrt);
   registry.add("ex2", [](Binder& b) { return bind_function(b, [](double a, double) { return std::exp2(a); }); });
   registry.add("lg2", [](Binder& b) { return bind_approximation(b, [](double a, double) { return std::log2(a); }); });
   registry.add("sin", [](Binder& b) { return bind_approximation(b, [](double a, double) { return std::sin(a); }); });

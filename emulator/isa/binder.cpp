@@ -1,5 +1,6 @@
 #include "isa/binder.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <fmt/format.h>
 #include <stdexcept>
@@ -16,6 +17,26 @@ Binder::Binder(const ptx::Module& m, const ptx::Function& f, const ptx::Instruct
   for (const std::string_view part : opcode().parts)
     if (const Type type = ptx::type_of(part); type != Type::none) types_.push_back(type);
   out.type = type();
+}
+
+bool Binder::has(std::string_view part) const {
+  return !find_part([part](std::string_view each) { return each == part; }).empty();
+}
+
+std::string_view Binder::unknown_part() const {
+  // What is the default, what the operands say too, and hints, which change no result.
+  static constexpr std::string_view without_effect[] = {
+      "sync", "aligned", "uni",  "ca",   "cg",    "cs",    "lu",         "cv",
+      "wb",   "wt",      "nc",   "weak", "cta",   "gpu",   "sys",        "cluster",
+      "lo",   "approx",  "full", "tile", "b1024", "noftz", "bulk_group", "mbarrier::complete_tx::bytes",
+      "sc",   "gl",      "rn"};
+  for (std::size_t i = 1; i < opcode().parts.size(); ++i) {
+    const std::string_view part = opcode().parts[i];
+    if (known_ >> i & 1 || ptx::type_of(part) != Type::none) continue;
+    if (part.starts_with("L1::") || part.starts_with("L2::") || part == "L1" || part == "L2") continue;
+    if (std::ranges::find(without_effect, part) == std::end(without_effect)) return part;
+  }
+  return {};
 }
 
 int Binder::which(std::initializer_list<std::string_view> names) const {

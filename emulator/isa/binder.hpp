@@ -60,7 +60,20 @@ class Binder {
   std::string_view name() const { return opcode().name(); }
   /// Part `i` of the opcode, 0 is the name; empty if there is none.
   std::string_view part(std::size_t i) const { return i < opcode().parts.size() ? opcode().parts[i] : ""; }
-  bool has(std::string_view part) const { return opcode().has(part); }
+  /// Whether the opcode has the part; it counts as known then.
+  bool has(std::string_view part) const;
+  /// The first part that `is` holds for, which counts as known then; empty if there is none.
+  template <class Is> std::string_view find_part(Is&& is) const {
+    for (std::size_t i = 1; i < opcode().parts.size(); ++i)
+      if (is(opcode().parts[i])) {
+        known_ |= std::uint32_t{1} << i;
+        return opcode().parts[i];
+      }
+    return {};
+  }
+  /// A part that nothing has asked for, although it may say what the instruction does; empty if there is none. For the decoder,
+  /// after the bind function: what is not understood must not be left out.
+  std::string_view unknown_part() const;
   /// The index of the first part of `names` that the opcode has, -1 if there is none.
   int which(std::initializer_list<std::string_view> names) const;
   /// The types in the opcode, in their order, and the last of them (none if there is none).
@@ -127,6 +140,7 @@ class Binder {
   std::uint32_t make_result(const ptx::Operand& operand, bool kills = true);
 
   std::vector<ptx::Type> types_;
+  mutable std::uint32_t known_ = 0;  // parts, by index
   ptx::RegisterRoles& roles_;
   Environment& environment_;
 };

@@ -100,10 +100,10 @@ template <bool left, bool clamp> Handler funnel() {
 
 bool bind_shf(Binder& b) {
   b.result_and_sources(3, Type::b32);
-  const bool clamp = b.has("clamp");
-  return b.handle(b.has("l") ? clamp ? funnel<true, true>() : funnel<true, false>()
+  const bool clamp = b.which({"wrap", "clamp"}) == 1;
+  return b.handle(b.which({"r", "l"}) == 1 ? clamp ? funnel<true, true>() : funnel<true, false>()
                   : clamp ? funnel<false, true>()
-                             : funnel<false, false>());
+                                           : funnel<false, false>());
 }
 
 // ---- Counting ----
@@ -249,7 +249,7 @@ U32 ones(U32 count) { return count >= 32 ? ~0u : (1u << count) - 1; }
 
 bool bind_bmsk(Binder& b) {
   b.result_and_sources(2, Type::b32);
-  if (b.has("clamp"))
+  if (b.which({"wrap", "clamp"}) == 1)
     return b.handle(binary_handler<U32, U32>([](U32 from, U32 count) { return from >= 32 ? 0 : ones(count) << from; }));
   return b.handle(binary_handler<U32, U32>([](U32 from, U32 count) { return ones(count & 31) << (from & 31); }));
 }
@@ -267,9 +267,9 @@ template <bool is_signed, bool clamp> Handler extend() {
 bool bind_szext(Binder& b) {
   b.result_and_sources(2, Type::b32);
   const bool is_signed = b.type() == Type::s32;
-  return b.handle(b.has("clamp") ? is_signed ? extend<true, true>() : extend<false, true>()
+  return b.handle(b.which({"wrap", "clamp"}) == 1 ? is_signed ? extend<true, true>() : extend<false, true>()
                   : is_signed ? extend<true, false>()
-                                 : extend<false, false>());
+                                                  : extend<false, false>());
 }
 
 // ---- Permutation of bytes ----

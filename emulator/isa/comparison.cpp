@@ -45,13 +45,12 @@ struct Flushed {
     return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.f, x) : x;
   }
 };
-struct HalfF16 {
+/// The half of a register from bit `shift` on.
+template <float (*widen)(std::uint16_t), int shift = 0> struct Half {
   using Value = float;
-  static float value(const std::byte* at, int lane) { return async::f16_to_float(read<std::uint16_t>(at, lane)); }
-};
-struct HalfBf16 {
-  using Value = float;
-  static float value(const std::byte* at, int lane) { return async::bf16_to_float(read<std::uint16_t>(at, lane)); }
+  static float value(const std::byte* at, int lane) {
+    return widen(static_cast<std::uint16_t>(read<std::uint32_t>(at, lane) >> shift));
+  }
 };
 
 enum Combination : std::uint32_t { alone, with_and, with_or, with_xor };
@@ -93,6 +92,21 @@ template <class Read, int comparison> Next set_register(Context& c, const Decode
   return Next::next;
 }
 
+/// f16x2 and bf16x2: the first predicate is of the lower halves, the second of the upper ones.
+template <float (*widen)(std::uint16_t), int comparison> Next set_pair(Context& c, const Decoded& in) {
+  c.set_predicate(in.d, holds<Half<widen>, comparison>(c, in));
+  c.set_predicate(in.d2, holds<Half<widen, 16>, comparison>(c, in));
+  return Next::next;
+}
+
+template <float (*widen)(std::uint16_t)> Handler pair_comparison_of(int comparison) {
+  constexpr Handler handlers[] = {
+      set_pair<widen, eq>,  set_pair<widen, ne>,  set_pair<widen, lt>,  set_pair<widen, le>,  set_pair<widen, gt>,
+      set_pair<widen, ge>,  set_pair<widen, equ>, set_pair<widen, neu>, set_pair<widen, ltu>, set_pair<widen, leu>,
+      set_pair<widen, gtu>, set_pair<widen, geu>, set_pair<widen, num>, set_pair<widen, nan>};
+  return comparison < 0 ? nullptr : handlers[comparison];
+}
+
 enum class Form { predicate, predicate_combined, value };
 
 template <class Read, int comparison> Handler of_form(Form form) {
@@ -130,8 +144,8 @@ Handler comparison_of(Type type, bool flush, int comparison, Form form) {
     case Type::f32:
       return flush ? of_comparison<Flushed>(comparison, form) : of_comparison<Plain<float>>(comparison, form);
     case Type::f64: return of_comparison<Plain<double>>(comparison, form);
-    case Type::f16: return of_comparison<HalfF16>(comparison, form);
-    case Type::bf16: return of_comparison<HalfBf16>(comparison, form);
+    case Type::f16: return of_comparison<Half<async::f16_to_float>>(comparison, form);
+    case Type::bf16: return of_comparison<Half<async::bf16_to_float>>(comparison, form);
     default:
       return for_arithmetic(type,
                             [=]<class T>(std::type_identity<T>) { return of_comparison<Plain<T>>(comparison, form); });
@@ -160,6 +174,11 @@ bool bind_sources(Binder& b) {
 
 bool bind_setp(Binder& b) {
   if (!bind_sources(b)) return false;
+  const bool is_pair = b.type() == Type::f16x2 || b.type() == Type::bf16x2;
+  if (is_pair && (b.operand(0).kind != ptx::OperandKind::pair || b.out.flags != alone)) return false;
+  if (b.type() == Type::f16x2) return b.handle(pair_comparison_of<async::f16_to_float>(comparison_in(b)));
+  if (b.type() == Type::bf16x2) return b.handle(pair_comparison_of<async::bf16_to_float>(comparison_in(b)));
+  if (b.type() != Type::f32 && ptx::is_float(b.type()) && b.has("ftz")) b.refuse(".ftz is not modelled for this type");
   return b.handle(comparison_of(b.type(), b.has("ftz"), comparison_in(b),
                                 b.out.flags == alone ? Form::predicate : Form::predicate_combined));
 }
@@ -189,19 +208,23 @@ bool bind_selp(Binder& b) {
       for_bits(b.type(), []<class T>(std::type_identity<T>) -> Handler { return vectorized<select<T>>(); }));
 }
 
-/// d = c >= 0 ? a : b.
+/// d = c >= 0 ? a : b; with .ftz what is subnormal is 0.
 template <class T, bool of_float> Next select_by_sign(Context& c, const Decoded& in) {
   std::byte* d = c.target(in.d);
   const std::byte *x = c.source(in.s[0]), *y = c.source(in.s[1]), *z = c.source(in.s[2]);
-  for_lanes(c.mask, [=](int lane) {
-    const bool first = of_float ? read<float>(z, lane) >= 0 : read<std::int32_t>(z, lane) >= 0;
+  for_lanes(c.mask, [=, &in](int lane) {
+    const float limit = in.flags ? -0x1p-126f : 0.f;
+    const bool first = !of_float  ? read<std::int32_t>(z, lane) >= 0
+                       : in.flags ? read<float>(z, lane) > limit
+                                  : read<float>(z, lane) >= limit;
     write<T>(d, lane, first ? read<T>(x, lane) : read<T>(y, lane));
   });
   return Next::next;
 }
 
 bool bind_slct(Binder& b) {
-  if (b.types().size() != 2 || b.has("ftz")) return false;
+  if (b.types().size() != 2) return false;
+  b.out.flags = b.has("ftz");
   const Type to = b.types()[0];
   b.result(0);
   b.source(0, 1, to);

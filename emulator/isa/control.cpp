@@ -70,7 +70,7 @@ Next indexed_branch(Context& c, const Decoded& in) {
 }
 
 bool bind_brx(Binder& b) {
-  if (b.operand_count() != 2 || b.operand(1).kind != ptx::OperandKind::branch_table) return false;
+  if (!b.has("idx") || b.operand_count() != 2 || b.operand(1).kind != ptx::OperandKind::branch_table) return false;
   b.source(0, 0, Type::u32);
   b.out.target = b.operand(1).index;
   return b.handle(indexed_branch);
@@ -167,9 +167,8 @@ Next barrier(Context& c, const Decoded& in) {
   return wait_for(c, Wait::barrier, number, completed);
 }
 
-/// bar and barrier: .sync, .arrive, .red.
+/// bar and barrier: .sync, .arrive, .red; .cta is the default.
 bool bind_barrier(Binder& b) {
-  if (b.has("cluster")) return false;
   std::size_t operand = 0;
   if (b.name() == "bar" || b.has("aligned")) b.out.flags |= aligned;
   if (b.has("arrive")) b.out.flags |= arrives;
@@ -188,8 +187,7 @@ bool bind_barrier(Binder& b) {
 }
 
 Next warp_barrier(Context& c, const Decoded& in) {
-  const auto lanes = first_value<std::uint32_t>(c, in.s[0]);
-  return gather(c, lanes) ? Next::next : Next::block;
+  return among_members(c, in.s[0], [] {});
 }
 
 bool bind_bar(Binder& b) {
@@ -202,6 +200,11 @@ bool bind_bar(Binder& b) {
 
 Next cluster_arrive(Context& c, const Decoded& in) {
   if (in.flags & aligned && !gather_warp(c)) return Next::block;
+  if (c.warp->cluster_arrived & c.mask)
+    machine::fail(FaultKind::hazard,
+                  "lanes {:#010x} arrive at the cluster's barrier a second time, with no barrier.cluster.wait",
+                  c.warp->cluster_arrived & c.mask);
+  c.warp->cluster_arrived |= c.mask;
   c.cluster->arrived_threads += static_cast<std::uint32_t>(std::popcount(c.mask));
   c.warp->cluster_phase = c.cluster->barrier_completed;
   if (c.checker) c.checker->cluster_arrive(site_of(c, in), in.flags & relaxed);
@@ -212,7 +215,11 @@ Next cluster_arrive(Context& c, const Decoded& in) {
 Next cluster_wait(Context& c, const Decoded& in) {
   const bool over = c.group->resumed == Wait::cluster;
   if (!over && in.flags & aligned && !gather_warp(c)) return Next::block;
+  if (c.mask & ~c.warp->cluster_arrived)
+    machine::fail(FaultKind::hazard, "lanes {:#010x} wait at the cluster's barrier, at which they have not arrived",
+                  c.mask & ~c.warp->cluster_arrived);
   if (over || c.cluster->barrier_completed > c.warp->cluster_phase) {
+    c.warp->cluster_arrived &= ~c.mask;
     if (c.checker) c.checker->cluster_leave(site_of(c, in));
     return Next::next;
   }
@@ -220,6 +227,7 @@ Next cluster_wait(Context& c, const Decoded& in) {
 }
 
 bool bind_cluster_barrier(Binder& b) {
+  b.which({"release", "acquire"});
   if (b.has("aligned")) b.out.flags |= aligned;
   if (b.has("relaxed")) b.out.flags |= relaxed;
   return b.handle(b.has("arrive") ? cluster_arrive : b.has("wait") ? cluster_wait : nullptr);
@@ -229,10 +237,14 @@ bool bind_cluster_barrier(Binder& b) {
 
 Next nothing(Context&, const Decoded&) { return Next::next; }
 
-/// Reads its operands for the analysis' sake, and does nothing.
-bool bind_nothing(Binder& b) { return b.handle(nothing); }
+/// griddepcontrol: kernels run one after the other. brkpt: nobody debugs. pmevent: nobody counts.
+bool bind_nothing(Binder& b) {
+  b.which({"launch_dependents", "wait", "mask"});
+  return b.handle(nothing);
+}
 
 bool bind_prefetch(Binder& b) {
+  b.which({"tensormap", "global", "local", "const", "param"});
   // The registers of the address stay live until here.
   for (const ptx::Operand& operand : b.operands())
     if (operand.has_register_base()) b.address(0, operand);
@@ -250,9 +262,14 @@ Next fence(Context& c, const Decoded& in) {
 bool bind_fence(Binder& b) {
   check::Fence kind = check::Fence::memory;
   if (b.has("mbarrier_init")) kind = check::Fence::mbarrier_init;
+  // Order and scope: all fences are the strongest.
+  b.which({"sc", "acq_rel", "acquire", "release"});
   if (b.has("proxy")) {
-    const bool is_async = b.which({"async", "async::generic", "async.global", "async.shared::cta"}) >= 0;
-    if (!is_async) return b.handle(nothing);
+    b.which({"alias", "tensormap::generic"});
+    const bool is_async = b.has("async");
+    // Of global memory the proxies are not modelled: a fence for it alone does nothing for shared memory.
+    if (!is_async || b.has("global")) return b.handle(nothing);
+    b.which({"shared::cta", "shared::cluster"});
     kind = check::Fence::proxy_async;
   }
   b.out.flags = static_cast<std::uint32_t>(kind);
@@ -269,7 +286,9 @@ Next set_registers(Context& c, const Decoded& in) {
   if (!gather_warp(c)) return Next::block;
   machine::Warp& warp = *c.warp;
   const auto count = static_cast<std::uint32_t>(in.immediate);
-  if (count > warp.registers_per_thread) {
+  if (in.flags && count > warp.registers_per_thread) {
+    // ptxas had given more than the estimate says: nothing is taken.
+  } else if (count > warp.registers_per_thread) {
     const std::uint32_t needed = (count - warp.registers_per_thread) * 32;
     if (needed > c.cta->free_registers) return wait_for(c, Wait::registers, 0, needed);
     c.cta->free_registers -= needed;
@@ -282,6 +301,9 @@ Next set_registers(Context& c, const Decoded& in) {
 
 bool bind_setmaxnreg(Binder& b) {
   b.out.immediate = b.immediate_of(0);
+  const int direction = b.which({"inc", "dec"});
+  if (direction < 0) return false;
+  b.out.flags = static_cast<std::uint32_t>(direction);
   if (b.out.immediate < 24 || b.out.immediate > 256 || b.out.immediate % 8)
     b.refuse("the number of registers must be a multiple of 8 from 24 to 256");
   return b.handle(set_registers);

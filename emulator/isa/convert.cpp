@@ -238,8 +238,41 @@ Handler fast_handler(Type to, Type from, Flags flags) {
   return nullptr;
 }
 
+/// cvt.pack: two s32, saturated to `to_bits` bits each; in front of what `c` has below, if that is there.
+template <int to_bits, bool to_signed> Next pack_saturated(Context& c, const Decoded& in) {
+  static constexpr std::int32_t lowest = to_signed ? -(1 << (to_bits - 1)) : 0;
+  static constexpr std::int32_t highest = (1 << (to_signed ? to_bits - 1 : to_bits)) - 1;
+  std::byte* d = c.target(in.d);
+  const std::byte *a = c.source(in.s[0]), *b = c.source(in.s[1]), *e = c.source(in.s[in.s[2].exists() ? 2 : 0]);
+  const bool has_rest = in.s[2].exists();
+  for_lanes(c.mask, [=](int lane) {
+    const auto cut = [](std::int32_t value) {
+      return static_cast<std::uint32_t>(std::clamp(value, lowest, highest)) & ((1u << to_bits) - 1);
+    };
+    const std::uint32_t pair = cut(read<std::int32_t>(a, lane)) << to_bits | cut(read<std::int32_t>(b, lane));
+    write<std::uint32_t>(d, lane, has_rest ? read<std::uint32_t>(e, lane) << 2 * to_bits | pair : pair);
+  });
+  return Next::next;
+}
+
+bool bind_cvt_pack(Binder& b) {
+  if (!b.has("sat") || b.types().size() < 2 || b.types()[1] != Type::s32) return false;
+  const bool narrow = ptx::bits_of(b.types()[0]) < 16;
+  if (narrow != (b.types().size() == 3) || b.operand_count() != (narrow ? 4u : 3u)) return false;
+  b.result_and_sources(2, Type::s32);
+  if (narrow) b.source(2, 3, Type::b32);
+  switch (b.types()[0]) {
+    case Type::s16: return b.handle(pack_saturated<16, true>);
+    case Type::u16: return b.handle(pack_saturated<16, false>);
+    case Type::s8: return b.handle(pack_saturated<8, true>);
+    case Type::u8: return b.handle(pack_saturated<8, false>);
+    default: return false;
+  }
+}
+
 bool bind_cvt(Binder& b) {
-  if (b.types().size() != 2 || b.has("pack")) return false;
+  if (b.has("pack")) return bind_cvt_pack(b);
+  if (b.types().size() != 2) return false;
   const Type to_type = b.types()[0], from_type = b.types()[1];
   const Shape to = shape_of(to_type), from = shape_of(from_type);
   if (!to.known || !from.known) return false;

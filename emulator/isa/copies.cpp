@@ -7,6 +7,7 @@
 
 #include "async/copy.hpp"
 #include "isa/checks.hpp"
+#include "isa/copies.hpp"
 #include "isa/dispatch.hpp"
 #include "isa/memory.hpp"
 #include "isa/synchronize.hpp"
@@ -50,44 +51,8 @@ struct Address {
     const Source& from = c.program->lists[in.list_first + part];
     return in.flags >> 20 & 1u << part ? read<U64>(c.source(from), lane) : read<U32>(c.source(from), lane);
   }
-  bool has(Part part) const { return part < in.list_size && c.program->lists[in.list_first + part].exists(); }
   U32 word(U32 part, int lane) const { return read<U32>(c.source(c.program->lists[in.list_first + part]), lane); }
 };
-
-U32 shared_address(U64 address) { return machine::shared_address(Window::generic, address); }
-
-SharedLocation locate(Context& c, U64 address, U32 alignment) {
-  return machine::locate_shared(*c.cta, shared_address(address), 1, alignment);
-}
-
-/// The CTA's memory from the location on, if the bytes lie in it.
-std::span<std::byte> bytes_at(const SharedLocation& at, U64 bytes) {
-  if (bytes > at.cta->shared.size() - at.offset)
-    machine::fail(FaultKind::illegal_address, "{} bytes at shared address {:#x} leave the memory of the CTA", bytes,
-                  at.offset);
-  return at.cta->shared.subspan(at.offset, bytes);
-}
-
-/// Does what lands in shared memory, now or as late as can be, and signals it at the barrier.
-template <class Move>
-void land(Context& c, const Decoded& in, const SharedLocation& barrier_at, check::Time phase, U32 bytes, Move&& move) {
-  const check::Site site = site_of(c, in);
-  const machine::Program* program = c.program;
-  auto all = [=, move = std::forward<Move>(move)] {
-    try {
-      move();
-    } catch (const machine::Fault& fault) {
-      throw machine::Fault(fault.kind, fmt::format("{}: {}", program->describe(site.where), fault.what()));
-    }
-    if (check::Checker* checker = barrier_at.cta->cluster->checker.get())
-      checker->copy_landed(site, machine::shared_address_of(barrier_at), phase, bytes);
-    machine::complete_transactions(barrier_at, bytes);
-  };
-  if (c.grid->options.late_loads)
-    c.cluster->late.emplace_back(std::move(all));
-  else
-    all();
-}
 
 /// Does what a store reads and writes, now or when its thread waits for it. `footprint` is what it reads of the CTA's memory.
 template <class Read, class Write> void store(Context& c, const Decoded& in, int lane, U32 cta,
@@ -351,24 +316,24 @@ std::optional<async::ReduceType> reduce_type(Type type) {
   }
 }
 
-/// Where the opcode says that the bytes go: its spaces are the target's, then the source's.
-bool goes_to_global(const Binder& b) {
-  for (const std::string_view part : b.opcode().parts) {
-    if (part == "global") return true;
-    if (part.starts_with("shared")) return false;
-  }
-  return false;
-}
-int shared_spaces(const Binder& b) {
-  return static_cast<int>(
-      std::ranges::count_if(b.opcode().parts, [](std::string_view part) { return part.starts_with("shared::"); }));
+/// The spaces of the opcode are the target's, then the source's.
+struct Spaces {
+  std::string_view target, source;
+};
+Spaces spaces_of(const Binder& b) {
+  const auto is_space = [](std::string_view part) { return part == "global" || part.starts_with("shared"); };
+  Spaces spaces;
+  spaces.target = b.find_part(is_space);
+  spaces.source =
+      b.find_part([&](std::string_view part) { return is_space(part) && part.data() > spaces.target.data(); });
+  return spaces;
 }
 
 /// cp.async.bulk.tensor.Nd and cp.reduce.async.bulk.tensor.Nd.
 bool bind_tensor_copy(Binder& b, bool reduces) {
   const int rank = b.which({"1d", "2d", "3d", "4d", "5d"}) + 1;
   if (rank == 0 || b.which({"im2col", "im2col::w", "tile::gather4"}) >= 0) return false;
-  const bool to_global = goes_to_global(b);
+  const bool to_global = spaces_of(b).target == "global";
   const Operand& map = b.operand(to_global ? 0 : 1);
   const auto inside = b.elements(map);
   if (inside.size() != 1 || inside[0].kind != OperandKind::vector || inside[0].count != static_cast<U32>(rank))
@@ -400,9 +365,10 @@ bool bind_tensor_copy(Binder& b, bool reduces) {
 }
 
 bool bind_bulk_copy(Binder& b, bool reduces) {
-  const bool to_global = goes_to_global(b);
+  const Spaces spaces = spaces_of(b);
+  const bool to_global = spaces.target == "global";
   if (!to_global) b.out.flags |= to_shared;
-  if (!to_global && shared_spaces(b) == 2) b.out.flags |= from_shared;
+  if (!to_global && spaces.source != "global") b.out.flags |= from_shared;
   if (b.has("cp_mask")) return false;
   if (reduces) {
     const auto operation = reduction_in(b);
@@ -426,70 +392,11 @@ bool bind_bulk_copy(Binder& b, bool reduces) {
   return b.handle(for_each_lane<copy_bulk>);
 }
 
-// ---- cp.async without bulk: 4, 8 or 16 bytes for each thread, early always ----
-
-Next copy_small(Context& c, const Decoded& in) {
-  const Address address{in, c};
-  const auto bytes = static_cast<U32>(in.immediate);
-  U32 offsets[lanes];
-  for (U32 rest = c.mask; rest; rest &= rest - 1) {
-    const int lane = std::countr_zero(rest);
-    const SharedLocation to = machine::locate_shared(*c.cta, shared_address(address(target, lane)), bytes, bytes);
-    offsets[lane] = to.offset;
-    const U32 from_bytes = address.has(size) ? std::min(bytes, address.word(size, lane)) : bytes;
-    std::byte* target_bytes = to.cta->shared.data() + to.offset;
-    std::memset(target_bytes, 0, bytes);
-    if (from_bytes)
-      std::memcpy(target_bytes,
-                  machine::place_of(c, Window::global, lane, address(source, lane), from_bytes, 1).pointer, from_bytes);
-  }
-  if (c.checker)
-    c.warp->small_copies.push_back(
-        {c.warp->small_copy_groups, c.checker->cp_async(site_of(c, in), c.cta->rank, c.mask, offsets, bytes)});
-  return Next::next;
-}
-
-/// `flags` is how many groups may be left; ~0 for a commit, ~1 for wait_all.
-constexpr U32 commits = ~0u, waits_for_all = ~1u;
-Next copy_small_group(Context& c, const Decoded& in) {
-  machine::Warp& warp = *c.warp;
-  if (in.flags == commits) {
-    ++warp.small_copy_groups;
-    return Next::next;
-  }
-  auto& copies = warp.small_copies;
-  const U32 left = in.flags == waits_for_all ? 0 : std::min(in.flags, warp.small_copy_groups);
-  while (!copies.empty() && (in.flags == waits_for_all || copies.front().group < warp.small_copy_groups - left)) {
-    c.checker->completed(site_of(c, in), copies.front().epoch);
-    copies.pop_front();
-  }
-  return Next::next;
-}
-
-bool bind_small_copy(Binder& b) {
-  if (b.has("wait_all") || b.has("wait_group") || b.has("commit_group")) {
-    b.out.flags = b.has("commit_group") ? commits
-                  : b.has("wait_all")   ? waits_for_all
-                                        : static_cast<U32>(b.immediate_of(0));
-    return b.handle(copy_small_group);
-  }
-  if (b.has("mbarrier")) return false;
-  b.begin_list();
-  list_address(b, b.operand(0), target);
-  list_address(b, b.operand(1), source);
-  b.out.immediate = b.immediate_of(2);
-  if (b.out.immediate != 4 && b.out.immediate != 8 && b.out.immediate != 16) return false;
-  if (b.operand_count() > 3 && !b.has("L2::cache_hint"))
-    b.list_sources(b.operand(3), Type::u32);
-  else
-    list_nothing(b);
-  return b.handle(copy_small);
-}
-
 Next nothing(Context&, const Decoded&) { return Next::next; }
 
 bool bind_cp(Binder& b) {
   const bool reduces = b.has("reduce");
+  if (!b.has("async")) return false;
   if (!b.has("bulk")) return !reduces && bind_small_copy(b);
   if (b.has("commit_group")) return b.handle(commit);
   if (b.has("wait_group")) {
@@ -497,7 +404,12 @@ bool bind_cp(Binder& b) {
     b.out.flags = b.has("read");
     return b.handle(wait_group);
   }
-  if (b.has("prefetch")) return b.handle(nothing);
+  if (b.has("prefetch")) {  // a hint
+    b.has("global");
+    b.has("tensor");
+    b.which({"1d", "2d", "3d", "4d", "5d"});
+    return b.handle(nothing);
+  }
   return b.has("tensor") ? bind_tensor_copy(b, reduces) : bind_bulk_copy(b, reduces);
 }
 

@@ -6,9 +6,10 @@
 #include "async/wgmma.hpp"
 #include "isa/checks.hpp"
 #include "isa/dispatch.hpp"
+#include "isa/memory.hpp"
 #include "isa/synchronize.hpp"
 
-// PTX ISA 9.7.14 and 9.7.15: ldmatrix, stmatrix, wgmma.
+// PTX ISA 9.7.14 and 9.7.15: ldmatrix, stmatrix, movmatrix, wgmma.
 namespace emu::isa {
 
 namespace {
@@ -79,10 +80,34 @@ bool bind_matrix(Binder& b, bool loads) {
     b.list_results(registers);
   else
     b.list_sources(registers, Type::b32);
+  if (window_of(b) != Window::generic && window_of(b) != Window::shared_cta) return false;
   b.address(0, loads ? 1 : 0);
   b.out.flags = b.has("trans") ? transposed : 0u;
   if (b.out.list_size != 1u << count) return false;
   return b.handle(loads ? load_matrix : store_matrix);
+}
+
+/// movmatrix: the transposed matrix; lane l holds elements 2 * (l % 4) and the next of row l / 4.
+Next move_matrix(Context& c, const Decoded& in) {
+  if (!gather_warp(c)) return Next::block;
+  if (c.mask != full_mask) machine::fail(FaultKind::hazard, "movmatrix needs all 32 lanes of the warp");
+  std::uint16_t elements[8][8];
+  const std::byte* a = c.source(in.s[0]);
+  for (int lane = 0; lane < lanes; ++lane)
+    for (int i = 0; i < 2; ++i)
+      elements[lane / 4][2 * (lane % 4) + i] = static_cast<std::uint16_t>(read<U32>(a, lane) >> 16 * i);
+  for (int lane = 0; lane < lanes; ++lane) {
+    const int row = lane / 4, column = 2 * (lane % 4);
+    write<U32>(c.target(in.d), lane, elements[column][row] | U32{elements[column + 1][row]} << 16);
+  }
+  return Next::next;
+}
+
+bool bind_move_matrix(Binder& b) {
+  if (!b.has("m8n8") || !b.has("trans") || b.type() != Type::b16) return false;
+  b.result(0);
+  b.source(0, 1, Type::b32);
+  return b.handle(move_matrix);
 }
 
 // ---- wgmma ----
@@ -202,16 +227,11 @@ std::optional<async::OperandType> operand_type(Type type) {
 
 /// m64nNkK: N.
 std::uint16_t shape_n(const Binder& b) {
-  for (const std::string_view part : b.opcode().parts) {
-    if (!part.starts_with("m64n")) continue;
-    std::uint16_t n = 0;
-    for (const char digit : part.substr(4)) {
-      if (digit < '0' || digit > '9') break;
-      n = static_cast<std::uint16_t>(n * 10 + (digit - '0'));
-    }
-    return n;
-  }
-  return 0;
+  const std::string_view shape = b.find_part([](std::string_view part) { return part.starts_with("m64n"); });
+  std::uint16_t n = 0;
+  for (std::size_t i = 4; i < shape.size() && shape[i] >= '0' && shape[i] <= '9'; ++i)
+    n = static_cast<std::uint16_t>(n * 10 + (shape[i] - '0'));
+  return n;
 }
 
 /// wgmma.mma_async d, a, b, scale-d, imm-scale-a, imm-scale-b, imm-trans-a, imm-trans-b.
@@ -269,6 +289,7 @@ bool bind_wgmma(Binder& b) {
 void register_matrix(Registry& registry) {
   registry.add("ldmatrix", [](Binder& b) { return bind_matrix(b, true); });
   registry.add("stmatrix", [](Binder& b) { return bind_matrix(b, false); });
+  registry.add("movmatrix", bind_move_matrix);
   registry.add("wgmma", bind_wgmma);
 }
 

@@ -21,7 +21,7 @@ using ptx::Type;
 using U32 = std::uint32_t;
 using U64 = std::uint64_t;
 
-enum Flags : U32 { expects = 1, drops = 2, by_parity = 4, waits = 8, relaxed = 16 };
+enum Flags : U32 { expects = 1, drops = 2, by_parity = 4, waits = 8, relaxed = 16, must_not_complete = 32 };
 
 SharedLocation locate(Context& c, const Decoded& in, int lane) {
   const std::byte* base = c.source(in.s[0]);
@@ -92,6 +92,9 @@ Next arrive(Context& c, const Decoded& in) {
     state.pending -= count;
     if (in.flags & drops) state.expected -= count;
     const bool completes = state.complete();
+    if (completes && in.flags & must_not_complete)
+      machine::fail(FaultKind::hazard,
+                    "the arrival at the mbarrier at {:#x} completes its phase in spite of .noComplete", at.offset);
     store_at(at, state);
     if (completes && c.checker) c.checker->mbarrier_complete(machine::shared_address_of(at));
     if (in.d != no_register) write<U64>(c.target(in.d), lane, before);
@@ -163,6 +166,8 @@ bool bind_mbarrier(Binder& b) {
   }
   const bool is_wait = b.has("test_wait") || b.has("try_wait");
   const bool arrives = b.has("arrive") || b.has("arrive_drop");
+  // What arrives releases, what waits acquires, unless it is relaxed.
+  b.which({arrives ? "release" : "acquire", "relaxed"});
   if (is_wait || arrives) b.result(operand++);
   b.address(0, operand++);
   if (b.has("inval")) return b.handle(invalidate);
@@ -178,9 +183,8 @@ bool bind_mbarrier(Binder& b) {
     b.constant(1, 1, 4);
   if (b.has("init")) return b.handle(init);
   if (arrives) {
-    if (b.has("noComplete")) return false;
-    b.out.flags =
-        (b.has("expect_tx") ? expects : 0u) | (b.has("arrive_drop") ? drops : 0u) | (b.has("relaxed") ? relaxed : 0u);
+    b.out.flags = (b.has("expect_tx") ? expects : 0u) | (b.has("noComplete") ? must_not_complete : 0u) |
+                  (b.has("arrive_drop") ? drops : 0u) | (b.has("relaxed") ? relaxed : 0u);
     return b.handle(arrive);
   }
   if (b.has("expect_tx") || b.has("complete_tx")) {

@@ -2,9 +2,11 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <span>
 
 #include "async/float_formats.hpp"
 #include "isa/checks.hpp"
+#include "isa/copies.hpp"
 #include "isa/dispatch.hpp"
 #include "isa/memory.hpp"
 #include "machine/state.hpp"
@@ -17,7 +19,7 @@ Window window_of(const Binder& b) {
   if (b.has("shared") || b.has("shared::cta")) return Window::shared_cta;
   if (b.has("shared::cluster")) return Window::shared_cluster;
   if (b.has("local")) return Window::local;
-  if (b.has("param") || b.has("param::entry")) return Window::param;
+  if (b.which({"param", "param::entry", "param::func"}) >= 0) return Window::param;
   if (b.has("const")) return Window::constant;
   return Window::generic;
 }
@@ -315,7 +317,9 @@ Handler for_memory(Type type, auto make) {
 
 /// What the opcode says of ordering; atomics are strong whatever it says.
 U32 access_of(const Binder& b, bool is_atomic = false) {
-  const bool is_strong = is_atomic || b.which({"volatile", "relaxed", "acquire", "release", "acq_rel", "mmio"}) >= 0;
+  const bool says_so = b.which({"volatile", "relaxed", "acquire", "release", "acq_rel"}) >= 0;
+  const bool is_strong = is_atomic || says_so || b.has("mmio");
+  b.has("mmio");
   const check::Order order = b.has("acq_rel")   ? check::Order::acq_rel
                              : b.has("acquire") ? check::Order::acquire
                              : b.has("release") ? check::Order::release
@@ -458,23 +462,90 @@ template <bool is_bf16> U32 pair_sum(U32 a, U32 b) {
   return U32{high} << 16 | low;
 }
 
-Handler float_addition(Type type) {
+/// .v2, .v4 and .v8: each element by itself.
+template <class T, class Operation> Next vector_atomic(Context& c, const Decoded& in) {
+  const U32 bytes = static_cast<U32>(sizeof(T)) * in.vector;
+  const Pointers at(c, in, bytes);
+  if (c.checker) {
+    at.check(c, in, true, true, check::Strength::strong);
+    tell_strong(c, in, at, false);
+  }
+  const std::span<const Source> list{c.program->lists.data() + in.list_first, in.list_size};
+  const std::span<const Source> values = list.last(in.vector);
+  for (U32 rest = c.mask; rest; rest &= rest - 1) {
+    const int lane = std::countr_zero(rest);
+    for (std::size_t i = 0; i < in.vector; ++i) {
+      const T x = read<T>(c.source(values[i]), lane);
+      const T old = update<T>(at[lane] + i * sizeof(T), [=](T memory) { return Operation{}(memory, x, x); });
+      if (list.size() > in.vector && list[i].exists()) write<T>(c.target(list[i].offset), lane, old);
+    }
+  }
+  if (c.checker) tell_strong(c, in, at, true);
+  return Next::yield;
+}
+
+template <class T, class Operation> Handler atomic_handler(Operation, bool is_vector) {
+  return is_vector ? vector_atomic<T, Operation> : atomic<T, Operation>;
+}
+
+Handler float_addition(Type type, bool is_vector = false) {
   switch (type) {
-    case Type::f32: return atomic_handler<U32>([](U32 m, U32 x, U32) { return added(m, x); });
-    case Type::f64: return atomic_handler<U64>([](U64 m, U64 x, U64) { return added(m, x); });
+    case Type::f32: return atomic_handler<U32>([](U32 m, U32 x, U32) { return added(m, x); }, is_vector);
+    case Type::f64: return atomic_handler<U64>([](U64 m, U64 x, U64) { return added(m, x); }, is_vector);
     case Type::f16:
       return atomic_handler<std::uint16_t>(
-          [](std::uint16_t m, std::uint16_t x, std::uint16_t) { return half_sum<false>(m, x); });
+          [](std::uint16_t m, std::uint16_t x, std::uint16_t) { return half_sum<false>(m, x); }, is_vector);
     case Type::bf16:
       return atomic_handler<std::uint16_t>(
-          [](std::uint16_t m, std::uint16_t x, std::uint16_t) { return half_sum<true>(m, x); });
-    case Type::f16x2: return atomic_handler<U32>([](U32 m, U32 x, U32) { return pair_sum<false>(m, x); });
-    case Type::bf16x2: return atomic_handler<U32>([](U32 m, U32 x, U32) { return pair_sum<true>(m, x); });
+          [](std::uint16_t m, std::uint16_t x, std::uint16_t) { return half_sum<true>(m, x); }, is_vector);
+    case Type::f16x2: return atomic_handler<U32>([](U32 m, U32 x, U32) { return pair_sum<false>(m, x); }, is_vector);
+    case Type::bf16x2: return atomic_handler<U32>([](U32 m, U32 x, U32) { return pair_sum<true>(m, x); }, is_vector);
+    default: return nullptr;
+  }
+}
+
+/// The smaller or larger of two halves; a NaN gives way to a number.
+template <bool is_bf16, bool is_min> std::uint16_t half_extreme(std::uint16_t a, std::uint16_t b) {
+  const auto value = [](std::uint16_t half) {
+    return is_bf16 ? async::bf16_to_float(half) : async::f16_to_float(half);
+  };
+  const float x = value(a), y = value(b);
+  if (x != x) return y != y ? std::uint16_t{0x7fff} : b;
+  if (y != y) return a;
+  if (x == y) return (a >> 15 != 0) == is_min ? a : b;  // -0 is below 0
+  return (x < y) == is_min ? a : b;
+}
+template <bool is_bf16, bool is_min> U32 pair_extreme(U32 a, U32 b) {
+  const auto low = half_extreme<is_bf16, is_min>(static_cast<std::uint16_t>(a), static_cast<std::uint16_t>(b));
+  const auto high =
+      half_extreme<is_bf16, is_min>(static_cast<std::uint16_t>(a >> 16), static_cast<std::uint16_t>(b >> 16));
+  return U32{high} << 16 | low;
+}
+template <bool is_min> Handler vector_extreme(Type type) {
+  using Half = std::uint16_t;
+  switch (type) {
+    case Type::f16:
+      return vector_atomic<Half, decltype([](Half m, Half x, Half) { return half_extreme<false, is_min>(m, x); })>;
+    case Type::bf16:
+      return vector_atomic<Half, decltype([](Half m, Half x, Half) { return half_extreme<true, is_min>(m, x); })>;
+    case Type::f16x2:
+      return vector_atomic<U32, decltype([](U32 m, U32 x, U32) { return pair_extreme<false, is_min>(m, x); })>;
+    case Type::bf16x2:
+      return vector_atomic<U32, decltype([](U32 m, U32 x, U32) { return pair_extreme<true, is_min>(m, x); })>;
     default: return nullptr;
   }
 }
 
 Handler atomic_of(const Binder& b) {
+  if (b.out.vector > 1) {
+    if (b.out.window != Window::global || !ptx::is_float(b.type()) || b.type() == Type::f64) return nullptr;
+    switch (b.which({"add", "min", "max"})) {
+      case 0: return float_addition(b.type(), true);
+      case 1: return vector_extreme<true>(b.type());
+      case 2: return vector_extreme<false>(b.type());
+      default: return nullptr;
+    }
+  }
   const Type type = b.type();
   const bool narrow = ptx::bits_of(type) < 32;
   if (b.has("add") && ptx::is_float(type)) return float_addition(type);
@@ -506,6 +577,17 @@ Handler atomic_of(const Binder& b) {
 bool bind_atomic(Binder& b, bool has_result) {
   b.out.window = window_of(b);
   std::size_t operand = 0;
+  const bool is_vector = b.operand(has_result ? 2 : 1).kind == OperandKind::vector;
+  if (is_vector) {
+    b.begin_list();
+    if (has_result) b.list_results(b.operand(operand++));
+    b.address(0, operand++);
+    if (!has_shape(b, b.operand(operand)) || (has_result && !has_shape(b, b.operand(0)))) return false;
+    b.out.vector = static_cast<std::uint8_t>(b.operand(operand).count);
+    b.list_sources(b.operand(operand++), b.type());
+    b.out.flags = access_of(b, true);
+    return b.handle(atomic_of(b));
+  }
   if (has_result) b.result(operand++);
   b.address(0, operand++);
   b.source(1, operand++, b.type());
@@ -519,9 +601,9 @@ bool bind_atomic(Binder& b, bool has_result) {
 
 void register_memory(Registry& registry) {
   registry.add({"ld", "ldu"}, bind_ld);
-  registry.add("st", bind_st);
+  registry.add("st", [](Binder& b) { return b.has("async") ? bind_st_async(b) : bind_st(b); });
   registry.add("atom", [](Binder& b) { return bind_atomic(b, true); });
-  registry.add("red", [](Binder& b) { return b.has("async") ? false : bind_atomic(b, false); });
+  registry.add("red", [](Binder& b) { return b.has("async") ? bind_red_async(b) : bind_atomic(b, false); });
 }
 
 }  // namespace emu::isa

@@ -142,9 +142,10 @@ bool bind_mov(Binder& b) {
 // ---- Addresses ----
 
 std::uint64_t tag_of(const Binder& b) {
-  if (b.has("shared") || b.has("shared::cta") || b.has("shared::cluster")) return machine::shared_tag;
+  if (b.which({"shared", "shared::cta", "shared::cluster"}) >= 0) return machine::shared_tag;
   if (b.has("local")) return machine::local_tag;
-  if (b.has("param") || b.has("param::entry")) return machine::param_tag;
+  if (b.which({"param", "param::entry"}) >= 0) return machine::param_tag;
+  if (b.which({"global", "const"}) < 0) b.refuse("the space is not known");
   return 0;  // global and constant memory have the host's addresses
 }
 
@@ -153,8 +154,9 @@ bool bind_cvta(Binder& b) {
   if (ptx::bits_of(b.type()) != 64) return false;
   b.result_and_sources(1, b.type());
   const std::uint64_t tag = tag_of(b);
+  const bool to_space = b.has("to");
   if (tag == 0) return b.handle(vectorized<move<std::uint64_t>>());
-  if (b.has("to"))
+  if (to_space)
     return b.handle(
         unary_handler<std::uint64_t, std::uint64_t>([](std::uint64_t x) { return x & ~machine::tag_mask; }));
   b.constant(1, tag, 8);
@@ -162,9 +164,10 @@ bool bind_cvta(Binder& b) {
 }
 
 bool bind_isspacep(Binder& b) {
+  if (b.has("const")) return false;  // it cannot be told from global memory
   b.result_and_sources(1, Type::u64);
   b.out.immediate = static_cast<std::int64_t>(tag_of(b));
-  b.out.flags = b.has("shared") || b.has("shared::cta");
+  b.out.flags = b.which({"shared", "shared::cta"}) >= 0;
   return b.handle([](Context& c, const Decoded& in) {
     const std::byte* a = c.source(in.s[0]);
     std::uint32_t result = 0;
@@ -198,6 +201,7 @@ template <class T> Next map_address(Context& c, const Decoded& in) {
 }
 
 bool bind_mapa(Binder& b) {
+  b.has("shared::cluster");
   b.result(0);
   b.source(0, 1, b.type());
   b.source(1, 2, Type::u32);
@@ -215,12 +219,15 @@ template <class T> Next rank_of_address(Context& c, const Decoded& in) {
 }
 
 bool bind_getctarank(Binder& b) {
+  b.has("shared::cluster");
   b.result_and_sources(1, b.type());
   return b.handle(ptx::bits_of(b.type()) == 64 ? rank_of_address<std::uint64_t> : rank_of_address<std::uint32_t>);
 }
 
 /// A cache policy: a number that nothing looks at.
 bool bind_createpolicy(Binder& b) {
+  if (b.which({"fractional", "range", "cvt"}) < 0) return false;
+  b.has("global");
   b.result(0);
   return b.handle([](Context& c, const Decoded& in) {
     std::byte* d = c.target(in.d);

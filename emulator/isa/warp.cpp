@@ -12,13 +12,16 @@ namespace {
 using ptx::Type;
 using U32 = std::uint32_t;
 
+/// `body` for the lanes that source `members` of the instruction names.
+template <void (*body)(Context&, const Decoded&), int members> Next together(Context& c, const Decoded& in) {
+  return among_members(c, in.s[members], [&] { body(c, in); });
+}
+
 // ---- shfl ----
 
 enum Mode { up, down, butterfly, index };
 
-template <int mode> Next shuffle(Context& c, const Decoded& in) {
-  const auto members = first_value<U32>(c, in.s[3]);
-  if (!gather(c, members)) return Next::block;
+template <int mode> void shuffle(Context& c, const Decoded& in) {
   const std::byte *a = c.source(in.s[0]), *b = c.source(in.s[1]), *limits = c.source(in.s[2]);
   U32 values[lanes], results[lanes];
   for (int lane = 0; lane < lanes; ++lane) values[lane] = read<U32>(a, lane);
@@ -40,17 +43,16 @@ template <int mode> Next shuffle(Context& c, const Decoded& in) {
     for_lanes(c.mask, [&](int lane) { write(d, lane, results[lane]); });
   }
   c.set_predicate(in.d2, inside);
-  return Next::next;
 }
 
 bool bind_shfl(Binder& b) {
   if (!b.has("sync")) return false;
   b.result_and_sources(4, Type::b32);
   switch (b.which({"up", "down", "bfly", "idx"})) {
-    case up: return b.handle(vectorized<shuffle<up>>());
-    case down: return b.handle(vectorized<shuffle<down>>());
-    case butterfly: return b.handle(vectorized<shuffle<butterfly>>());
-    case index: return b.handle(vectorized<shuffle<index>>());
+    case up: return b.handle(vectorized<together<shuffle<up>, 3>>());
+    case down: return b.handle(vectorized<together<shuffle<down>, 3>>());
+    case butterfly: return b.handle(vectorized<together<shuffle<butterfly>, 3>>());
+    case index: return b.handle(vectorized<together<shuffle<index>, 3>>());
     default: return false;
   }
 }
@@ -59,18 +61,15 @@ bool bind_shfl(Binder& b) {
 
 enum Vote : U32 { all, any, uniform, ballot };
 
-Next vote(Context& c, const Decoded& in) {
-  const auto members = first_value<U32>(c, in.s[1]);
-  if (!gather(c, members)) return Next::block;
+void vote(Context& c, const Decoded& in) {
   const U32 said = c.predicate(in.s[0]) & c.mask, asked = c.mask;
   if (in.flags == ballot) {
     std::byte* d = c.target(in.d);
     for_lanes(c.mask, [=](int lane) { write(d, lane, said); });
-    return Next::next;
+    return;
   }
   const bool holds = in.flags == all ? said == asked : in.flags == any ? said != 0 : said == 0 || said == asked;
   c.set_predicate(in.d, holds ? full_mask : 0);
-  return Next::next;
 }
 
 bool bind_vote(Binder& b) {
@@ -81,12 +80,10 @@ bool bind_vote(Binder& b) {
   b.result(0);
   b.source(0, 1, Type::pred);
   b.source(1, 2, Type::u32);
-  return b.handle(vote);
+  return b.handle(together<vote, 1>);
 }
 
-template <class T, bool all_alike> Next match(Context& c, const Decoded& in) {
-  const auto members = first_value<U32>(c, in.s[1]);
-  if (!gather(c, members)) return Next::block;
+template <class T, bool all_alike> void match(Context& c, const Decoded& in) {
   const std::byte* a = c.source(in.s[0]);
   T values[lanes];
   for (int lane = 0; lane < lanes; ++lane) values[lane] = read<T>(a, lane);
@@ -103,7 +100,6 @@ template <class T, bool all_alike> Next match(Context& c, const Decoded& in) {
     for_lanes(c.mask, [&](int lane) { write(d, lane, results[lane]); });
   }
   c.set_predicate(in.d2, holds ? full_mask : 0);
-  return Next::next;
 }
 
 bool bind_match(Binder& b) {
@@ -111,23 +107,21 @@ bool bind_match(Binder& b) {
   b.source(0, 1, b.type());
   b.source(1, 2, Type::u32);
   const bool wide = ptx::bits_of(b.type()) == 64;
-  if (b.has("all")) return b.handle(wide ? match<std::uint64_t, true> : match<U32, true>);
-  return b.handle(wide ? match<std::uint64_t, false> : match<U32, false>);
+  const int mode = b.which({"all", "any"});
+  if (mode < 0) return false;
+  if (mode == 0) return b.handle(wide ? together<match<std::uint64_t, true>, 1> : together<match<U32, true>, 1>);
+  return b.handle(wide ? together<match<std::uint64_t, false>, 1> : together<match<U32, false>, 1>);
 }
 
-template <class T, class Operation> Handler reduction(Operation) {
-  return [](Context& c, const Decoded& in) {
-    const auto members = first_value<U32>(c, in.s[1]);
-    if (!gather(c, members)) return Next::block;
-    const std::byte* a = c.source(in.s[0]);
-    auto result = read<T>(a, std::countr_zero(c.mask));
-    for (U32 rest = c.mask & (c.mask - 1); rest; rest &= rest - 1)
-      result = static_cast<T>(Operation{}(result, read<T>(a, std::countr_zero(rest))));
-    std::byte* d = c.target(in.d);
-    for_lanes(c.mask, [=](int lane) { write(d, lane, static_cast<U32>(result)); });
-    return Next::next;
-  };
+template <class T, class Operation> void reduce(Context& c, const Decoded& in) {
+  const std::byte* a = c.source(in.s[0]);
+  auto result = read<T>(a, std::countr_zero(c.mask));
+  for (U32 rest = c.mask & (c.mask - 1); rest; rest &= rest - 1)
+    result = static_cast<T>(Operation{}(result, read<T>(a, std::countr_zero(rest))));
+  std::byte* d = c.target(in.d);
+  for_lanes(c.mask, [=](int lane) { write(d, lane, static_cast<U32>(result)); });
 }
+template <class T, class Operation> Handler reduction(Operation) { return together<reduce<T, Operation>, 1>; }
 
 bool bind_redux(Binder& b) {
   b.result(0);
@@ -151,22 +145,19 @@ bool bind_redux(Binder& b) {
 
 // ---- elect, activemask ----
 
-Next elect(Context& c, const Decoded& in) {
-  const auto members = first_value<U32>(c, in.s[0]);
-  if (!gather(c, members)) return Next::block;
+void elect(Context& c, const Decoded& in) {
   const auto leader = static_cast<U32>(std::countr_zero(c.mask));
   if (in.d != no_register) {
     std::byte* d = c.target(in.d);
     for_lanes(c.mask, [=](int lane) { write(d, lane, leader); });
   }
   c.set_predicate(in.d2, 1u << leader);
-  return Next::next;
 }
 
 bool bind_elect(Binder& b) {
   b.result(0);
   b.source(0, 1, Type::u32);
-  return b.handle(elect);
+  return b.handle(together<elect, 0>);
 }
 
 bool bind_activemask(Binder& b) {

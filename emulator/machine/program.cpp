@@ -224,6 +224,8 @@ class FunctionDecoder final : public isa::Binder::Environment {
       isa::Binder binder(module_, function_, instruction, out, roles_, *this);
       const isa::BindFunction bind = isa::Registry::instance().find(binder.name());
       if (!bind || !bind(binder)) throw std::runtime_error("the instruction is not known");
+      if (const std::string_view part = binder.unknown_part(); !part.empty())
+        throw std::runtime_error(fmt::format("the modifier .{} is not known here", part));
     } catch (const std::exception& error) {
       throw std::runtime_error(fmt::format("{}: line {} of the PTX, {}: \"{}\": {}", function_.name, instruction.line,
                                            module_.place_of(instruction), module_.text_of(instruction), error.what()));

@@ -359,6 +359,7 @@ void start(Cluster& cluster, Grid& grid, std::uint64_t number) {
       warp.wgmma_groups = 0;
       warp.bulk_groups = {};
       warp.bulk_stores.clear();
+      warp.cluster_arrived = 0;
       warp.small_copy_groups = 0;
       warp.small_copies.clear();
       warp.in_flight.clear();

@@ -101,6 +101,7 @@ struct Warp {
   std::uint32_t registers_per_thread = 0;  // setmaxnreg
   std::uint32_t carry = 0;                 // CC.CF, by lane
   std::uint64_t cluster_phase = 0;         // of the cluster's barrier, when the warp arrived
+  std::uint32_t cluster_arrived = 0;       // lanes that have arrived there and not waited
 
   PendingWgmmas uncommitted;
   std::uint64_t wgmma_groups = 0;  // committed
@@ -110,6 +111,7 @@ struct Warp {
   struct SmallCopy {
     std::uint32_t group;
     check::Epoch epoch;
+    std::function<void()> finish;  // null: it has taken effect
   };
   std::uint32_t small_copy_groups = 0;  // cp.async: committed by the warp
   std::deque<SmallCopy> small_copies;   // that it has not waited for

@@ -327,7 +327,7 @@ TEST_F(CheckAsync, CpAsyncOnAnMbarrier) {
   sync();
   const std::uint32_t offset = 1024;
   check.cp_async({0, 10}, 0, 1, &offset, 16);
-  check.cp_async_arrive({0, 11}, full);
+  check.cp_async_arrive({0, 11}, full, 1);
   check.mbarrier_complete(full);
   check.mbarrier_wait({1, 12}, full);
   check.read({1, 13}, {0, 1024}, 16);

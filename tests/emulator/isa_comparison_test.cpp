@@ -1,5 +1,7 @@
 // PTX ISA 9.7.6, 9.7.7 and 9.7.9: comparisons, selections, moves and conversions of integers.
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -32,8 +34,9 @@ TEST(IsaComparison, Comparisons) {
     }
   for (const int n : {16, 32, 64}) {
     const std::string operands = reg('a', n) + ", " + reg('b', n);
-    cases.push_back({"setp.eq.b" + std::to_string(n) + " {rp}, " + operands + ';',
-                     [=](const Inputs& in) { return U(low(in.a, n) == low(in.b, n)); }});
+    for (const bool equal : {true, false})
+      cases.push_back({std::string(equal ? "setp.eq.b" : "setp.ne.b") + std::to_string(n) + " {rp}, " + operands + ';',
+                       [=](const Inputs& in) { return U((low(in.a, n) == low(in.b, n)) == equal); }});
   }
   for (const std::string with : {"and", "or", "xor"})
     for (const bool negated : {false, true}) {
@@ -48,15 +51,62 @@ TEST(IsaComparison, Comparisons) {
                          return U(combined(in, result)) | U(combined(in, !result)) << 1;
                        }});
     }
-  cases.push_back({"set.lt.f32.s32 {r32}, {a32}, {b32};",
-                   [](const Inputs& in) { return U(as_signed(in.a, 32) < as_signed(in.b, 32) ? 0x3f800000 : 0); }});
-  cases.push_back(
-      {"selp.b32 {r32}, {a32}, {b32}, {cp};", [](const Inputs& in) { return low(in.c & 1 ? in.a : in.b, 32); }});
-  cases.push_back({"selp.b64 {r64}, {a64}, {b64}, {cp};", [](const Inputs& in) { return in.c & 1 ? in.a : in.b; }});
-  cases.push_back(
-      {"selp.b16 {r16}, {a16}, {b16}, {cp};", [](const Inputs& in) { return low(in.c & 1 ? in.a : in.b, 16); }});
-  cases.push_back({"slct.u32.s32 {r32}, {a32}, {b32}, {c32};",
-                   [](const Inputs& in) { return low(as_signed(in.c, 32) >= 0 ? in.a : in.b, 32); }});
+  for (const std::string with : {"and", "or", "xor"})
+    cases.push_back(
+        {"set.lt." + with + ".u32.s32 {r32}, {a32}, {b32}, {cp};", [=](const Inputs& in) {
+           const bool result = as_signed(in.a, 32) < as_signed(in.b, 32), c = in.c & 1;
+           return U((with == "and" ? result && c : with == "or" ? result || c : result != c) ? 0xffffffff : 0);
+         }});
+  run(cases);
+}
+
+/// set gives all ones, or 1.0; its operands may be floats.
+TEST(IsaComparison, ResultsOfSet) {
+  std::vector<Case> cases;
+  for (const std::string to : {"u32", "s32", "f32"})
+    for (const std::string from : {"s32", "u32", "f32"})
+      for (const std::string op : {"eq", "ne", "lt", "le", "gt", "ge"})
+        cases.push_back({"set." + op + '.' + to + '.' + from + " {r32}, {a32}, {b32};", [=](const Inputs& in) {
+                           bool holds = false;
+                           if (from == "f32") {
+                             const auto a = std::bit_cast<float>(static_cast<std::uint32_t>(in.a)),
+                                        b = std::bit_cast<float>(static_cast<std::uint32_t>(in.b));
+                             const bool numbers = a == a && b == b;
+                             holds = numbers && (op == "eq"   ? a == b
+                                                 : op == "ne" ? a != b
+                                                 : op == "lt" ? a < b
+                                                 : op == "le" ? a <= b
+                                                 : op == "gt" ? a > b
+                                                              : a >= b);
+                           } else {
+                             const IntegerType type{"", 32, from == "s32"};
+                             holds = compare(op, value_of(in.a, type), value_of(in.b, type));
+                           }
+                           return U(!holds ? 0 : to == "f32" ? 0x3f800000 : 0xffffffff);
+                         }});
+  run(cases);
+}
+
+TEST(IsaComparison, Selections) {
+  std::vector<Case> cases;
+  for (const std::string type : {"b16", "u16", "s16", "b32", "u32", "s32", "f32", "b64", "u64", "s64", "f64"}) {
+    const int n = std::stoi(type.substr(1));
+    const std::string operands = ' ' + reg('r', n) + ", " + reg('a', n) + ", " + reg('b', n) + ", ";
+    cases.push_back(
+        {"selp." + type + operands + "{cp};", [=](const Inputs& in) { return low(in.c & 1 ? in.a : in.b, n); }});
+    cases.push_back({"slct." + type + ".s32" + operands + "{c32};",
+                     [=](const Inputs& in) { return low(as_signed(in.c, 32) >= 0 ? in.a : in.b, n); }});
+    if (n == 16) continue;
+    for (const bool flushes : {false, true})
+      cases.push_back(
+          {std::string("slct.") + (flushes ? "ftz." : "") + type + ".f32" + operands + "{c32};",
+           [=](const Inputs& in) {
+             float c = std::bit_cast<float>(static_cast<std::uint32_t>(in.c));
+             if (flushes && std::fpclassify(c) == FP_SUBNORMAL) c = std::copysign(0.f, c);
+             return low(c >= 0 ? in.a : in.b, n);
+           },
+           [](const Inputs& in) { return !std::isnan(std::bit_cast<float>(static_cast<std::uint32_t>(in.c))); }});
+  }
   cases.push_back(
       {"mov.u64 {r64}, {a64}; @{cp} mov.u64 {r64}, {b64};", [](const Inputs& in) { return in.c & 1 ? in.b : in.a; }});
   cases.push_back(
@@ -66,7 +116,12 @@ TEST(IsaComparison, Comparisons) {
 
 TEST(IsaComparison, Moves) {
   std::vector<Case> cases;
-  cases.push_back({"mov.b32 {r32}, {a32};", [](const Inputs& in) { return low(in.a, 32); }});
+  for (const std::string type : {"b16", "u16", "s16", "b32", "u32", "s32", "f32", "b64", "u64", "s64", "f64"}) {
+    const int n = std::stoi(type.substr(1));
+    cases.push_back(
+        {"mov." + type + ' ' + reg('r', n) + ", " + reg('a', n) + ';', [=](const Inputs& in) { return low(in.a, n); }});
+  }
+  cases.push_back({"mov.pred {rp}, {ap};", [](const Inputs& in) { return in.a & 1; }});
   cases.push_back({"mov.u16 {r16}, {a16};", [](const Inputs& in) { return low(in.a, 16); }});
   cases.push_back({"mov.b64 {r64}, {{{a32}, {b32}}};", [](const Inputs& in) { return low(in.a, 32) | in.b << 32; }});
   cases.push_back(

@@ -9,6 +9,8 @@
 namespace isa_test {
 namespace {
 
+using S = std::int64_t;
+
 using U = std::uint64_t;
 
 constexpr Rounding all_roundings[] = {Rounding::nearest, Rounding::zero, Rounding::down, Rounding::up};
@@ -72,6 +74,49 @@ TEST(IsaConversion, NaNsToIntegers) {
       {"mov.b16 {t16}, 0x7e00; cvt.rzi.s64.f16 {r64}, {t16};", [](const Inputs&) { return U{1} << 63; }},
       {"mov.b16 {t16}, 0x7e00; cvt.rzi.u16.f16 {r16}, {t16};", [](const Inputs&) { return U{0}; }},
   };
+  run(cases);
+}
+
+TEST(IsaConversion, FlushedAndFromBfloat) {
+  std::vector<Case> cases;
+  for (const Rounding rounding : all_roundings)
+    for (const int bits : {16, 32, 64})
+      for (const bool is_signed : {false, true}) {
+        const std::string to = (is_signed ? ".s" : ".u") + std::to_string(bits);
+        const auto integer = [=](long double value) {
+          const HostRounding host(rounding);
+          volatile long double x = value;
+          const long double whole = std::nearbyint(static_cast<long double>(x));
+          const long double top = std::ldexp(1.0L, is_signed ? bits - 1 : bits), bottom = is_signed ? -top : 0.0L;
+          if (whole >= top) return low(is_signed ? (U{1} << (bits - 1)) - 1 : ~U{0}, bits);
+          if (whole <= bottom) return is_signed ? U{1} << (bits - 1) : U{0};
+          return low(whole < 0 ? U(S(whole)) : U(whole), bits);
+        };
+        cases.push_back({std::string("cvt.") + name_of(rounding) + "i.ftz" + to + ".f32 " + reg('r', bits) + ", {a32};",
+                         [=](const Inputs& in) {
+                           const float value = f32(in.a);
+                           return integer(std::fpclassify(value) == FP_SUBNORMAL ? 0.0L
+                                                                                 : static_cast<long double>(value));
+                         },
+                         [](const Inputs& in) { return !single.is_nan(low(in.a, 32)); }});
+        cases.push_back({std::string("cvt.") + name_of(rounding) + 'i' + to + ".bf16 " + reg('r', bits) + ", {a16};",
+                         [=](const Inputs& in) { return integer(bfloat.decode(low(in.a, 16))); },
+                         [](const Inputs& in) { return !bfloat.is_nan(low(in.a, 16)); }});
+      }
+  run(cases, float_inputs(single));
+}
+
+TEST(IsaConversion, PackedIntegers) {
+  std::vector<Case> cases;
+  for (const int bits : {8, 16})
+    for (const bool is_signed : {false, true}) {
+      const S lowest = is_signed ? -(S{1} << (bits - 1)) : 0, highest = lowest + (S{1} << bits) - 1;
+      const auto cut = [=](U raw) { return low(U(std::clamp(as_signed(raw, 32), lowest, highest)), bits); };
+      cases.push_back(
+          {std::string("cvt.pack.sat.") + (is_signed ? "s" : "u") + std::to_string(bits) +
+               (bits == 8 ? ".s32.b32 {r32}, {a32}, {b32}, {c32};" : ".s32 {r32}, {a32}, {b32};"),
+           [=](const Inputs& in) { return low((bits == 8 ? in.c << 16 : 0) | cut(in.a) << bits | cut(in.b), 32); }});
+    }
   run(cases);
 }
 
@@ -162,20 +207,25 @@ TEST(IsaConversion, Pairs) {
   std::vector<Case> from_halves;
   for (const Format narrow : {e4m3, e5m2}) {
     const std::string name = narrow.has_infinity ? "e5m2x2" : "e4m3x2";
-    from_halves.push_back({"cvt.rn.satfinite." + name + ".f16x2 {r16}, {a32};", [=](const Inputs& in) {
-                             const auto one = [&](U raw) {
-                               const U part = low(raw, 16);
-                               return half.is_nan(part) ? U{0x7f}
-                                                        : narrow.encode(half.decode(part), Rounding::nearest, true);
-                             };
-                             return one(in.a >> 16) << 8 | one(in.a);
-                           }});
-    from_halves.push_back({"cvt.rn.f16x2." + name + " {r32}, {a16};",
-                           [=](const Inputs& in) {
-                             const auto one = [&](U raw) { return half.encode(narrow.decode(low(raw, 8))); };
-                             return one(in.a >> 8) << 16 | one(in.a);
-                           },
-                           always, nan_in_halves(half, 2)});
+    for (const std::string relu : {"", ".relu"}) {
+      const auto positive = [=](long double value) { return !relu.empty() && value <= 0 ? 0.0L : value; };
+      from_halves.push_back({"cvt.rn.satfinite" + relu + '.' + name + ".f16x2 {r16}, {a32};", [=](const Inputs& in) {
+                               const auto one = [&](U raw) {
+                                 const U part = low(raw, 16);
+                                 if (half.is_nan(part)) return U{0x7f};
+                                 return narrow.encode(positive(half.decode(part)), Rounding::nearest, true);
+                               };
+                               return one(in.a >> 16) << 8 | one(in.a);
+                             }});
+      from_halves.push_back({"cvt.rn" + relu + ".f16x2." + name + " {r32}, {a16};",
+                             [=](const Inputs& in) {
+                               const auto one = [&](U raw) {
+                                 return half.encode(positive(narrow.decode(low(raw, 8))));
+                               };
+                               return one(in.a >> 8) << 16 | one(in.a);
+                             },
+                             always, nan_in_halves(half, 2)});
+    }
   }
   run(from_halves, float_inputs(half));
 }
@@ -190,6 +240,11 @@ TEST(IsaConversion, WithinAFormat) {
     };
     cases.push_back({std::string("cvt.") + name_of(rounding) + "i.f32.f32 {r32}, {a32};",
                      [=](const Inputs& in) { return bits(whole(f32(in.a))); }, always, same_nan(single)});
+    cases.push_back({std::string("cvt.") + name_of(rounding) + "i.f16.f16 {r16}, {a16};",
+                     [=](const Inputs& in) {
+                       return half.encode(whole(static_cast<double>(half.decode(low(in.a, 16)))), rounding);
+                     },
+                     always, same_nan(half)});
     cases.push_back({std::string("cvt.") + name_of(rounding) + "i.f64.f64 {r64}, {a64};",
                      [=](const Inputs& in) { return bits(whole(f64(in.a))); }, always, same_nan(double_format)});
   }
@@ -247,17 +302,113 @@ TEST(IsaHalf, Arithmetic) {
           if (p == q) return (x >> 15 == 1) == is_min ? x : y;
           return (p < q) == is_min ? x : y;
         });
-    for (const std::string op : {"eq", "ne", "lt", "le", "gt", "ge"})
-      cases.push_back({"setp." + op + '.' + type.name + " {rp}, {a16}, {b16};", [=](const Inputs& in) {
-                         const long double a = value(in.a), b = value(in.b);
-                         if (std::isnan(a) || std::isnan(b)) return U{0};
-                         return U(op == "eq"   ? a == b
-                                  : op == "ne" ? a != b
-                                  : op == "lt" ? a < b
-                                  : op == "le" ? a <= b
-                                  : op == "gt" ? a > b
-                                               : a >= b);
+    // .xorsign.abs: the magnitudes are compared, the sign is that of the product.
+    for (const bool is_min : {true, false})
+      for (const bool nan : {false, true})
+        add(is_min ? "min" : "max", nan ? ".NaN.xorsign.abs" : ".xorsign.abs", 2, [=](U a, U b, U) {
+          const U x = low(a, 15), y = low(b, 15), sign = (a ^ b) & 0x8000;
+          if (format.is_nan(x) || format.is_nan(y)) {
+            if (nan || (format.is_nan(x) && format.is_nan(y))) return U{0x7fff};
+            return sign | (format.is_nan(x) ? y : x);
+          }
+          return sign | (is_min ? std::min(x, y) : std::max(x, y));
+        });
+    const bool is_f16 = type.format.exponent_bits == 5;
+    const auto saturated = [=](long double x) {
+      return format.encode(std::isnan(x) || x <= 0 ? 0.0L : std::min(x, 1.0L));
+    };
+    // What is subnormal counts as 0 of its sign, before and after.
+    const auto flushed = [=](U raw) { return (raw & 0x7c00) == 0 ? raw & 0x8000 : low(raw, 16); };
+    const auto flushed_result = [=](long double x) {
+      return std::fabs(x) < 0x1p-14L ? format.encode(std::copysign(0.0L, x)) : format.encode(x);
+    };
+    if (is_f16) {
+      for (const std::string rn : {"", ".rn"}) {
+        const auto forms = [&](const std::string& op, int operands, auto exact) {
+          add(op, rn, operands, [=](U a, U b, U c) { return format.encode(exact(value(a), value(b), value(c))); });
+          add(op, rn + ".sat", operands, [=](U a, U b, U c) { return saturated(exact(value(a), value(b), value(c))); });
+          add(op, rn + ".ftz", operands, [=](U a, U b, U c) {
+            return flushed_result(exact(value(flushed(a)), value(flushed(b)), value(flushed(c))));
+          });
+          add(op, rn + ".ftz.sat", operands, [=](U a, U b, U c) {
+            const long double x = exact(value(flushed(a)), value(flushed(b)), value(flushed(c)));
+            return std::fabs(x) < 0x1p-14L ? U{0} : saturated(x);
+          });
+        };
+        forms("add", 2, [](long double a, long double b, long double) { return odd_fma(a, 1, b); });
+        forms("sub", 2, [](long double a, long double b, long double) { return odd_fma(a, 1, -b); });
+        forms("mul", 2, [](long double a, long double b, long double) { return a * b; });
+        if (rn.empty()) continue;
+        forms("fma", 3, [](long double a, long double b, long double c) { return odd_fma(a, b, c); });
+        add("fma", ".rn.ftz.relu", 3, [=](U a, U b, U c) {
+          const long double x = odd_fma(value(flushed(a)), value(flushed(b)), value(flushed(c)));
+          return x <= 0 ? U{0} : flushed_result(x);
+        });
+      }
+      add("neg", ".ftz", 1, [=](U a, U, U) { return flushed(a) ^ 0x8000; });
+      add("abs", ".ftz", 1, [=](U a, U, U) { return flushed(a) & 0x7fff; });
+      for (const bool is_min : {true, false})
+        for (const bool nan : {false, true})
+          for (const bool xorsign : {false, true})
+            add(is_min ? "min" : "max", std::string(".ftz") + (nan ? ".NaN" : "") + (xorsign ? ".xorsign.abs" : ""), 2,
+                [=](U a, U b, U) {
+                  U x = flushed(a), y = flushed(b);
+                  const U sign = xorsign ? (a ^ b) & 0x8000 : 0;
+                  if (xorsign) x &= 0x7fff, y &= 0x7fff;
+                  if (format.is_nan(x) || format.is_nan(y)) {
+                    if (nan || (format.is_nan(x) && format.is_nan(y))) return U{0x7fff};
+                    return sign | (format.is_nan(x) ? y : x);
+                  }
+                  const long double p = value(x), q = value(y);
+                  if (p == q) return sign | ((x >> 15 == 1) == is_min ? x : y);
+                  return sign | ((p < q) == is_min ? x : y);
+                });
+    }
+    // Approximate: within 2 units in the last place of the half.
+    const auto approximate = [&](const std::string& text, auto exact, bool flushes) {
+      const auto close = [=](U found, U expected) {
+        if (format.is_nan(found) || format.is_nan(expected)) return format.is_nan(found) && format.is_nan(expected);
+        return std::abs(as_signed(found, 16) - as_signed(expected, 16)) <= 2 ||
+               (flushes && std::fabs(value(found)) <= 0x1p-14L && std::fabs(value(expected)) <= 0x1p-14L);
+      };
+      cases.push_back({text + '.' + type.name + " {r16}, {a16};",
+                       [=](const Inputs& in) { return format.encode(exact(value(in.a))); }, always, close});
+      cases.push_back({text + '.' + type.name + "x2 {r32}, {a32};",
+                       [=](const Inputs& in) {
+                         return format.encode(exact(value(in.a))) | format.encode(exact(value(in.a >> 16))) << 16;
+                       },
+                       always,
+                       [=](U found, U expected) {
+                         return close(low(found, 16), low(expected, 16)) && close(found >> 16, expected >> 16);
                        }});
+    };
+    const auto power = [](long double x) { return std::exp2(x); };
+    approximate(is_f16 ? "ex2.approx" : "ex2.approx.ftz", power, !is_f16);
+    approximate(
+        "tanh.approx", [](long double x) { return std::tanh(x); }, false);
+    for (const std::string op :
+         {"eq", "ne", "lt", "le", "gt", "ge", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan"}) {
+      const auto holds = [=](U x, U y) {
+        const long double a = value(x), b = value(y);
+        const bool unordered = std::isnan(a) || std::isnan(b);
+        if (op == "num" || op == "nan") return unordered == (op == "nan");
+        if (unordered) return op.size() == 3;
+        const std::string plain = op.substr(0, 2);
+        return plain == "eq"   ? a == b
+               : plain == "ne" ? a != b
+               : plain == "lt" ? a < b
+               : plain == "le" ? a <= b
+               : plain == "gt" ? a > b
+                               : a >= b;
+      };
+      cases.push_back({"setp." + op + '.' + type.name + " {rp}, {a16}, {b16};",
+                       [=](const Inputs& in) { return U(holds(in.a, in.b)); }});
+      cases.push_back(
+          {"setp." + op + '.' + type.name +
+               "x2 {tp}|{up}, {a32}, {b32}; selp.u32 {t32}, 1, 0, {tp}; selp.u32 {u32}, 2, 0, {up}; or.b32 {r32}, "
+               "{t32}, {u32};",
+           [=](const Inputs& in) { return U(holds(in.a, in.b)) | U(holds(in.a >> 16, in.b >> 16)) << 1; }});
+    }
     run(cases, float_inputs(format));
   }
 }

@@ -254,18 +254,43 @@ TEST(IsaFloat, Approximations) {
       {"div.approx.ftz.f32 {r32}, {a32}, {b32};", [](double a, double b) { return a / b; }, 2, 0, 0x1p-60, 0x1p60},
       {"div.full.ftz.f32 {r32}, {a32}, {b32};", [](double a, double b) { return a / b; }, 2, 0, 0x1p-60, 0x1p60},
   };
-  for (const Function& each : functions) {
-    const auto exact = each.exact;
-    const double smallest = each.smallest, largest = each.largest;
-    cases.push_back({each.name, [=](const Inputs& in) { return bits(static_cast<float>(exact(f32(in.a), f32(in.b)))); },
-                     [=](const Inputs& in) {
-                       const double a = std::fabs(f32(in.a)), b = std::fabs(f32(in.b));
-                       const bool b_counts = std::string_view(each.name).find("{b32}") != std::string_view::npos;
-                       return a >= smallest && a <= largest && (!b_counts || (b >= smallest && b <= largest));
-                     },
-                     close_f32(each.ulps, each.absolute)});
-  }
+  for (Function each : functions)
+    for (const bool flushes : {true, false}) {
+      std::string text = each.name;
+      if (const std::size_t at = text.find(".ftz"); !flushes && at != std::string::npos) text.erase(at, 4);
+      if (!flushes && text == each.name) continue;
+      const auto exact = each.exact;
+      const double smallest = each.smallest, largest = each.largest;
+      cases.push_back({text, [=](const Inputs& in) { return bits(static_cast<float>(exact(f32(in.a), f32(in.b)))); },
+                       [=](const Inputs& in) {
+                         const double a = std::fabs(f32(in.a)), b = std::fabs(f32(in.b));
+                         const bool b_counts = text.find("{b32}") != std::string::npos;
+                         return a >= smallest && a <= largest && (!b_counts || (b >= smallest && b <= largest));
+                       },
+                       close_f32(each.ulps, each.absolute)});
+    }
   run(cases, float_inputs(single));
+}
+
+/// The forms in f64 look at and give the upper half alone.
+TEST(IsaFloat, ApproximationsOfF64) {
+  std::vector<Case> cases;
+  const auto add = [&](const std::string& text, double (*exact)(double)) {
+    cases.push_back({text + " {r64}, {a64};", [=](const Inputs& in) { return bits(exact(f64(in.a))); },
+                     [](const Inputs& in) {
+                       const double a = std::fabs(f64(in.a));
+                       return a >= 0x1p-1000 && a <= 0x1p1000;
+                     },
+                     [](U found, U expected) {
+                       const double x = f64(found), y = f64(expected);
+                       if (std::isnan(y)) return std::isnan(x);
+                       return low(found, 32) == 0 && std::fabs(x - y) <= 0x1p-18 * std::fabs(y);
+                     }});
+  };
+  add("rcp.approx.ftz.f64", [](double a) { return 1 / a; });
+  add("rsqrt.approx.f64", [](double a) { return 1 / std::sqrt(a); });
+  add("rsqrt.approx.ftz.f64", [](double a) { return 1 / std::sqrt(a); });
+  run(cases, float_inputs(double_format));
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <random>
 #include <string>
@@ -218,11 +220,20 @@ inline void run_case(cudaLibrary_t library, const Case& test, std::size_t number
   }
 }
 
+/// Writes the PTX to the file that ISA_TEST_PTX names, for the list of what is tested; whether there is such a file. Nothing is
+/// executed then.
+inline bool wrote_text(const std::string& text) {
+  const char* file = std::getenv("ISA_TEST_PTX");
+  if (file) std::ofstream(file, std::ios::app) << text;
+  return file != nullptr;
+}
+
 /// Runs all cases and compares; each failing case is reported once, with its first wrong inputs.
 inline void run(const std::vector<Case>& cases, const std::vector<Inputs>& inputs = integer_inputs()) {
   const std::string head = ".version 8.0\n.target sm_90a\n.address_size 64\n";
   std::string all = head;
   for (std::size_t i = 0; i < cases.size(); ++i) all += KernelText(cases[i], i).text;
+  if (wrote_text(all)) return;
   Buffers buffers(inputs);
   if (!buffers.valid) return;
   const auto load = [](const std::string& text, cudaLibrary_t& library) {

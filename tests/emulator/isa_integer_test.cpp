@@ -1,6 +1,7 @@
 // PTX ISA 9.7.1, 9.7.2 and 9.7.8: integer arithmetic, extended precision, bits, logic and shifts.
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -120,6 +121,90 @@ TEST(IsaInteger, CarryChains) {
       {"mad.lo.cc.u32 {t32}, {a32}, {b32}, {c32}; madc.hi.u32 {u32}, {a32}, {b32}, {d32};"
        " mov.b64 {r64}, {{{t32}, {u32}}};",
        [=](const Inputs& in) { return low(in.a, 32) * low(in.b, 32) + wide(in.c, in.d); }});
+  run(cases);
+}
+
+/// Each form alone, after an add.cc that sets the carry as inputs a and b say; the carry that it leaves is bit 32 or, of 64 bits, in
+/// a second case, the result.
+TEST(IsaInteger, CarryForms) {
+  std::vector<Case> cases;
+  struct Form {
+    const char* name;
+    bool takes, subtracts, multiplies, high;
+  };
+  const Form forms[] = {{"add", false, false, false, false},   {"addc", true, false, false, false},
+                        {"sub", false, true, false, false},    {"subc", true, true, false, false},
+                        {"mad.lo", false, false, true, false}, {"mad.hi", false, false, true, true},
+                        {"madc.lo", true, false, true, false}, {"madc.hi", true, false, true, true}};
+  for (const Form& form : forms)
+    for (const IntegerType& type : all_types)
+      for (const bool sets : {false, true}) {
+        if (type.bits == 16 || (!sets && !form.takes)) continue;
+        const std::string n = std::to_string(type.bits);
+        const std::string operands =
+            form.multiplies ? ", " + reg('c', type.bits) + ", " + reg('d', type.bits) + ", " + reg('a', type.bits)
+                            : ", " + reg('c', type.bits) + ", " + reg('d', type.bits);
+        // A borrow for a subtraction, a carry for others.
+        const std::string flag = std::string(form.subtracts ? "sub" : "add") + ".cc.u" + n + " {t" + n + "}, " +
+                                 reg('a', type.bits) + ", " + reg('b', type.bits) + "; ";
+        const std::string text =
+            flag + form.name + (sets ? ".cc." : ".") + type.name + " {u" + n + "}" + operands + "; ";
+        const auto exact = [=](const Inputs& in) {  // the result, and the flag above it
+          using Unsigned = unsigned __int128;
+          const Unsigned a = low(in.a, type.bits), b = low(in.b, type.bits), c = low(in.c, type.bits),
+                         d = low(in.d, type.bits);
+          const bool before = form.takes && (form.subtracts ? a < b : a + b >> type.bits & 1);
+          if (form.subtracts) return c - d - before;
+          if (!form.multiplies) return c + d + before;
+          const Wide product = value_of(in.c, type) * value_of(in.d, type);
+          const auto part = low(static_cast<U>(form.high ? product >> type.bits : product), type.bits);
+          return Unsigned{part} + a + before;
+        };
+        cases.push_back({text + "mov.b" + n + " {r" + n + "}, {u" + n + "};",
+                         [=](const Inputs& in) { return low(static_cast<U>(exact(in)), type.bits); }});
+        if (!sets) continue;
+        const std::string reads = form.subtracts ? "subc.u32 {r32}, 5, 0;" : "addc.u32 {r32}, 5, 0;";
+        cases.push_back({text + reads, [=](const Inputs& in) {
+                           const bool is_set = static_cast<U>(exact(in) >> type.bits) & 1;
+                           return U(form.subtracts ? 5 - is_set : 5 + is_set);
+                         }});
+      }
+  run(cases);
+}
+
+TEST(IsaInteger, OfHalvesAndOf24Bits) {
+  std::vector<Case> cases;
+  for (const int n : {16, 32, 64})
+    cases.push_back({"shr.b" + std::to_string(n) + ' ' + reg('r', n) + ", " + reg('a', n) + ", {b32};",
+                     [=](const Inputs& in) { return low(in.b, 32) >= U(n) ? 0 : low(in.a, n) >> low(in.b, 32); }});
+  const auto halves = [](const Inputs& in, auto compute) {
+    const auto one = [&](int at) { return low(U(compute(as_signed(in.a >> at, 16), as_signed(in.b >> at, 16))), 16); };
+    return one(0) | one(16) << 16;
+  };
+  cases.push_back(
+      {"add.s16x2 {r32}, {a32}, {b32};", [=](const Inputs& in) { return halves(in, [](S a, S b) { return a + b; }); }});
+  cases.push_back({"min.relu.s16x2 {r32}, {a32}, {b32};", [=](const Inputs& in) {
+                     return halves(in, [](S a, S b) { return std::max(S{0}, std::min(a, b)); });
+                   }});
+  cases.push_back({"max.relu.s16x2 {r32}, {a32}, {b32};", [=](const Inputs& in) {
+                     return halves(in, [](S a, S b) { return std::max({S{0}, a, b}); });
+                   }});
+  cases.push_back({"mad.hi.sat.s32 {r32}, {a32}, {b32}, {c32};", [](const Inputs& in) {
+                     const S sum = (as_signed(in.a, 32) * as_signed(in.b, 32) >> 32) + as_signed(in.c, 32);
+                     return low(U(std::clamp(sum, S{INT32_MIN}, S{INT32_MAX})), 32);
+                   }});
+  for (const bool is_signed : {false, true})
+    for (const bool high : {false, true}) {
+      const auto product = [=](const Inputs& in) {
+        const S a = is_signed ? as_signed(in.a, 24) : S(low(in.a, 24)),
+                b = is_signed ? as_signed(in.b, 24) : S(low(in.b, 24));
+        return low(U(a * b >> (high ? 16 : 0)), 32);
+      };
+      const std::string form = std::string(high ? ".hi." : ".lo.") + (is_signed ? "s32" : "u32");
+      cases.push_back({"mul24" + form + " {r32}, {a32}, {b32};", product});
+      cases.push_back({"mad24" + form + " {r32}, {a32}, {b32}, {c32};",
+                       [=](const Inputs& in) { return low(product(in) + in.c, 32); }});
+    }
   run(cases);
 }
 
