@@ -343,4 +343,42 @@ TEST(Driver, UnknownFunctionsAreNotFound) {
   EXPECT_NE(testing::internal::GetCapturedStderr().find("cuNothing"), std::string::npos);
 }
 
+/// What is not modelled is refused when the kernel is loaded, with its text, the kernel and the line of the source.
+TEST(RuntimeLaunch, WhatIsNotKnownIsNamed) {
+  const struct {
+    const char *text, *reason;
+  } unknown[] = {
+      {"frobnicate.b32 %r, %r", "not known"},
+      {"add.odd.u32 %r, %r, %r", "modifier .odd"},
+      {"tensormap.replace.tile.global_address.global.b1024.b64 [%a], %a", "not known"},
+      {"mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%f, %f, %f, %f}, {%r, %r, %r, %r}, {%r, %r}, {%f, %f, %f, "
+       "%f}",
+       "not known"},
+      {"cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [%r], [%a, {%r, %r, %r, "
+       "%r}], [%r], {%h, %h}",
+       "not known"},
+      {"multimem.ld_reduce.relaxed.sys.global.add.f32 %f, [%a]", "not known"},
+      {"isspacep.const %p, %a", "not known"},
+      {"shfl.idx.b32 %r, %r, 0, 31", "not known"},
+  };
+  for (const auto& each : unknown) {
+    const std::string module = std::string(".version 8.6\n.target sm_90a\n.address_size 64\n.file 1 \"odd.cu\"\n") +
+                               ".visible .entry kernel_of_that()\n{\n.reg .b32 %r; .reg .b64 %a; .reg .f32 %f; .reg "
+                               ".b16 %h; .reg .pred %p;\n" +
+                               ".loc 1 77 3\n" + each.text + ";\nret;\n}\n";
+    cudaLibrary_t library = nullptr;
+    cudaKernel_t kernel = nullptr;
+    testing::internal::CaptureStderr();
+    cudaError_t error = cudaLibraryLoadData(&library, module.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
+    if (error == cudaSuccess) error = cudaLibraryGetKernel(&kernel, library, "kernel_of_that");
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(error, cudaErrorInvalidPtx) << each.text;
+    const std::string opcode = std::string(each.text).substr(0, std::string(each.text).find(' '));
+    for (const std::string& part :
+         {opcode, std::string("kernel_of_that"), std::string("odd.cu:77"), std::string(each.reason)})
+      EXPECT_NE(said.find(part), std::string::npos) << each.text << " gives: " << said;
+    cudaGetLastError();
+  }
+}
+
 }  // namespace

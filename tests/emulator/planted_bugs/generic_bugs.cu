@@ -76,10 +76,59 @@ template <ClusterBug bug> __global__ void __cluster_dims__(2, 1, 1) exchange(Buf
 
 template <ClusterBug bug> void run_exchange(Buffers buffers) { exchange<bug><<<4, threads>>>(buffers); }
 
+enum class RemoteBug {
+  none,
+  no_wait_for_store,
+  too_few_bytes,
+  stored_twice,
+  wrong_fence,
+  no_wait_for_copy,
+};
+
+/// Data for the other CTA of the cluster, by st.async and by a bulk copy from shared memory to shared memory.
+template <RemoteBug bug> __global__ void __cluster_dims__(2, 1, 1) mailbox(Buffers buffers) {
+  __shared__ alignas(128) uint32_t box[threads], source[threads], copied[threads];
+  __shared__ uint64_t stored, copy_done;
+  const int i = threadIdx.x;
+  const uint32_t peer = cluster_rank() ^ 1;
+  if (i == 0) {
+    mbarrier_init(&stored, 1);
+    mbarrier_init(&copy_done, 1);
+    fence_mbarrier_init();
+    mbarrier_arrive_expect(&stored, bug == RemoteBug::too_few_bytes ? 2 * threads : 4 * threads);
+    mbarrier_arrive_expect(&copy_done, 4 * threads);
+  }
+  source[i] = buffers.in[i];  // @wrong_fence
+  if (bug == RemoteBug::wrong_fence)
+    asm volatile("fence.proxy.async.global;" ::: "memory");
+  else
+    fence_proxy_async();
+  cluster_sync();
+  // @no_wait_for_store @too_few_bytes @stored_twice
+  store_async(&box[i], peer, buffers.in[i] + 1, &stored);
+  if (bug == RemoteBug::stored_twice && i == 7) remote_store(&box[i], peer, 0);  // @stored_twice
+  // @wrong_fence @no_wait_for_copy
+  if (i == 0) copy_to_peer(copied, peer, source, 4 * threads, &copy_done);
+  if (bug != RemoteBug::no_wait_for_store) mbarrier_wait(&stored, 0);
+  uint32_t sum = box[threads - 1 - i];  // @no_wait_for_store @too_few_bytes
+  if (bug != RemoteBug::no_wait_for_copy) mbarrier_wait(&copy_done, 0);
+  sum += copied[i];  // @no_wait_for_copy
+  cluster_sync();
+  buffers.out[blockIdx.x * threads + i] = sum;
+}
+
+template <RemoteBug bug> void run_mailbox(Buffers buffers) { mailbox<bug><<<2, threads>>>(buffers); }
+
 }  // namespace
 
 std::vector<Bug> generic_bugs() {
   return {
+      {"none", "mailbox", "", __FILE__, run_mailbox<RemoteBug::none>},
+      {"no_wait_for_store", "mailbox", "[copy not awaited]", __FILE__, run_mailbox<RemoteBug::no_wait_for_store>},
+      {"too_few_bytes", "mailbox", "[copy not awaited]", __FILE__, run_mailbox<RemoteBug::too_few_bytes>},
+      {"stored_twice", "mailbox", "[stage overwritten]", __FILE__, run_mailbox<RemoteBug::stored_twice>},
+      {"wrong_fence", "mailbox", "[missing proxy fence]", __FILE__, run_mailbox<RemoteBug::wrong_fence>},
+      {"no_wait_for_copy", "mailbox", "[copy not awaited]", __FILE__, run_mailbox<RemoteBug::no_wait_for_copy>},
       {"none", "sums", "", __FILE__, run_sums<GenericBug::none>},
       {"no_barrier", "sums", "[race]", __FILE__, run_sums<GenericBug::no_barrier>},
       {"no_second_barrier", "sums", "[race]", __FILE__, run_sums<GenericBug::no_second_barrier>},

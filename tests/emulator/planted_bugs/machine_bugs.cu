@@ -56,10 +56,60 @@ template <MachineBug bug> void run_mixed(Buffers buffers) {
   mixed<bug><<<2, 256>>>(buffers, fresh);
 }
 
+enum class WarpBug {
+  none,
+  member_missing,
+  not_a_member,
+  guarded,
+  second_arrival,
+  wait_without_arrival,
+  partial_count,
+  count_differs
+};
+
+/// What the threads of a warp, a CTA and a cluster do together.
+template <WarpBug bug> __global__ void __cluster_dims__(2, 1, 1) together(Buffers buffers) {
+  const int i = threadIdx.x;
+  uint32_t value = buffers.in[i];
+  // Tiles of 8 lanes add up their values, each with members of its own.
+  uint32_t members = 0xffu << (i & 24);
+  if (bug == WarpBug::not_a_member && i == 9) members = 0xff;
+  value = __reduce_add_sync(members, value);  // @not_a_member
+  if (bug == WarpBug::member_missing) {
+    if (i % 32 != 3) value += __shfl_xor_sync(0xffffffff, value, 1);  // @member_missing
+  } else {
+    value += __shfl_xor_sync(0xffffffff, value, 1);
+  }
+  if (bug == WarpBug::guarded) {
+    // @guarded
+    asm volatile("{ .reg .pred p; setp.lt.u32 p, %0, 16; @p bar.warp.sync -1; }" ::"r"(i % 32) : "memory");
+  }
+  // Warp 0 hands over to warp 1, warps 2 and 3 do not take part.
+  if (i < 32) named_arrive(1, bug == WarpBug::partial_count ? 96 : 64);
+  if (i >= 32 && i < 64)
+    named_sync(1, bug == WarpBug::partial_count   ? 96
+                  : bug == WarpBug::count_differs ? 128
+                                                  : 64);  // @partial_count @count_differs
+  if (bug != WarpBug::wait_without_arrival) asm volatile("barrier.cluster.arrive.aligned;" ::: "memory");
+  if (bug == WarpBug::second_arrival) asm volatile("barrier.cluster.arrive.aligned;" ::: "memory");  // @second_arrival
+  asm volatile("barrier.cluster.wait.aligned;" ::: "memory");  // @wait_without_arrival
+  buffers.out[blockIdx.x * 128 + i] = value;
+}
+
+template <WarpBug bug> void run_together(Buffers buffers) { together<bug><<<2, 128>>>(buffers); }
+
 }  // namespace
 
 std::vector<Bug> machine_bugs() {
   return {
+      {"none", "together", "", __FILE__, run_together<WarpBug::none>},
+      {"member_missing", "together", "deadlock", __FILE__, run_together<WarpBug::member_missing>},
+      {"not_a_member", "together", "do not belong", __FILE__, run_together<WarpBug::not_a_member>},
+      {"guarded", "together", "guard is false", __FILE__, run_together<WarpBug::guarded>},
+      {"second_arrival", "together", "a second time", __FILE__, run_together<WarpBug::second_arrival>},
+      {"wait_without_arrival", "together", "have not arrived", __FILE__, run_together<WarpBug::wait_without_arrival>},
+      {"partial_count", "together", "deadlock", __FILE__, run_together<WarpBug::partial_count>},
+      {"count_differs", "together", "waits for 64 threads", __FILE__, run_together<WarpBug::count_differs>},
       {"none", "mixed", "", __FILE__, run_mixed<MachineBug::none>},
       {"out_of_bounds", "mixed", "bound", __FILE__, run_mixed<MachineBug::out_of_bounds>},
       {"shared_out_of_bounds", "mixed", "", __FILE__, run_mixed<MachineBug::shared_out_of_bounds>},

@@ -91,6 +91,23 @@ PTX uint32_t remote_load(const uint32_t* p, uint32_t rank) {
   return value;
 }
 
+/// To the same offsets in another CTA of the cluster, whose mbarrier is signalled.
+PTX void store_async(uint32_t* p, uint32_t rank, uint32_t value, uint64_t* b) {
+  asm volatile(
+      "{ .reg .b32 to, bar; mapa.shared::cluster.u32 to, %0, %1; mapa.shared::cluster.u32 bar, %3, %1; "
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.u32 [to], %2, [bar]; }" ::"r"(shared_address(p)),
+      "r"(rank), "r"(value), "r"(shared_address(b))
+      : "memory");
+}
+PTX void copy_to_peer(void* to, uint32_t rank, const void* from, uint32_t bytes, uint64_t* b) {
+  asm volatile(
+      "{ .reg .b32 to, bar; mapa.shared::cluster.u32 to, %0, %1; mapa.shared::cluster.u32 bar, %4, %1; "
+      "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [to], [%2], %3, [bar]; }" ::"r"(
+          shared_address(to)),
+      "r"(rank), "r"(shared_address(from)), "r"(bytes), "r"(shared_address(b))
+      : "memory");
+}
+
 // ---- wgmma: m64n8k16, bf16, operands K-major without a swizzle ----
 
 PTX void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
