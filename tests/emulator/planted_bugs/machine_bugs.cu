@@ -85,11 +85,10 @@ template <WarpBug bug> __global__ void __cluster_dims__(2, 1, 1) together(Buffer
     asm volatile("{ .reg .pred p; setp.lt.u32 p, %0, 16; @p bar.warp.sync -1; }" ::"r"(i % 32) : "memory");
   }
   // Warp 0 hands over to warp 1, warps 2 and 3 do not take part.
-  if (i < 32) named_arrive(1, bug == WarpBug::partial_count ? 96 : 64);
-  if (i >= 32 && i < 64)
-    named_sync(1, bug == WarpBug::partial_count   ? 96
-                  : bug == WarpBug::count_differs ? 128
-                                                  : 64);  // @partial_count @count_differs
+  constexpr int arriving = bug == WarpBug::partial_count ? 96 : 64;
+  constexpr int waiting = bug == WarpBug::count_differs ? 128 : arriving;
+  if (i < 32) named_arrive(1, arriving);
+  if (i >= 32 && i < 64) named_sync(1, waiting);  // @partial_count @count_differs
   if (bug != WarpBug::wait_without_arrival) asm volatile("barrier.cluster.arrive.aligned;" ::: "memory");
   if (bug == WarpBug::second_arrival) asm volatile("barrier.cluster.arrive.aligned;" ::: "memory");  // @second_arrival
   asm volatile("barrier.cluster.wait.aligned;" ::: "memory");  // @wait_without_arrival
