@@ -157,14 +157,22 @@ void check_group(Context& c, const Decoded& in, Warpgroup& warpgroup, const Warp
   });
 }
 
+/// Whether two warps have issued the same wgmmas: instructions, descriptors, and whether D is read.
+bool are_same(const machine::PendingWgmmas& a, const machine::PendingWgmmas& b) {
+  return a.sites == b.sites &&
+         std::ranges::equal(a.steps, b.steps, [](const async::WgmmaStep& x, const async::WgmmaStep& y) {
+           return x.a == y.a && x.b == y.b && x.scale_d == y.scale_d;
+         });
+}
+
 Next commit(Context& c, const Decoded& in) {
   if (!gather_warp(c)) return Next::block;
   Warp& warp = *c.warp;
   Warpgroup& warpgroup = warpgroup_of(c);
   Warpgroup::Group& group = warpgroup.group(warp.wgmma_groups);
   if (group.warps == 0) group.wgmmas = warp.uncommitted;
-  if (group.wgmmas.sites != warp.uncommitted.sites) {
-    const std::string text = "commits other wgmmas than the warps of its warpgroup before it";
+  if (!are_same(group.wgmmas, warp.uncommitted)) {
+    const std::string text = "commits other wgmmas, or with other operands, than the warps of its warpgroup before it";
     if (!c.checker) machine::fail(FaultKind::hazard, "{}", text);
     c.checker->report(check::Hazard::wgmma_mismatch, site_of(c, in), in.where, [&] { return text; });
   }

@@ -14,6 +14,7 @@ enum class WgmmaBug {
   no_fence,
   early_release,
   at_exit,
+  operands_differ,
 };
 
 constexpr int a_bytes = 64 * 16 * 2, b_bytes = 8 * 16 * 2;
@@ -28,8 +29,9 @@ template <WgmmaBug bug> __global__ void multiply(Buffers buffers) {
 
   float d[4] = {0, 0, 0, 0};
   if (bug != WgmmaBug::no_fence) wgmma_fence();
-  wgmma(d, a, b);  // @no_proxy_fence @operand_overwritten @no_fence @at_exit
-  wgmma_commit();
+  const uint32_t* second = bug == WgmmaBug::operands_differ && i >= 96 ? a : b;
+  wgmma(d, a, second);  // @no_proxy_fence @operand_overwritten @no_fence @at_exit
+  wgmma_commit();       // @operands_differ
   if (bug == WgmmaBug::at_exit) return;
   if (bug == WgmmaBug::operand_overwritten) {
     __syncthreads();
@@ -108,6 +110,7 @@ std::vector<Bug> wgmma_bugs() {
        run_multiply<WgmmaBug::accumulators_written>},
       {"a_written", "multiply", "[registers in flight]", __FILE__, run_multiply<WgmmaBug::a_written>},
       {"no_fence", "multiply", "[missing wgmma.fence]", __FILE__, run_multiply<WgmmaBug::no_fence>},
+      {"operands_differ", "multiply", "[wgmma mismatch]", __FILE__, run_multiply<WgmmaBug::operands_differ>},
       {"at_exit", "multiply", "[unfinished at exit]", __FILE__, run_multiply<WgmmaBug::at_exit>},
       {"none", "multiply_loaded", "", __FILE__, run_multiply_loaded<WgmmaBug::none>},
       {"early_release", "multiply_loaded", "[stage overwritten]", __FILE__,
