@@ -195,35 +195,51 @@ template <auto Config> struct Epilogue {
     tma_store_arrive();
   }
 
-  /// Calls f(staged element, matrix element, whether it lies inside of the matrix) for a warp's rows of a piece, of which `width`
-  /// columns count. Consecutive threads take consecutive columns, whatever the strides and the alignment of the matrix.
+  /// Calls f(staged elements, matrix elements, which of them lie inside of the matrix) for a warp's rows of a piece, of which `width`
+  /// columns count: row by row, each thread with its columns of it. Neighbouring threads have neighbouring columns, whatever the
+  /// strides and the alignment of the matrix.
   template <class TD, class T, class Smem, class F>
-  CUTE_DEVICE static void for_each_element(EpilogueTarget<TD> const& to, StridedMatrix<T> const& matrix, int64_t row,
-                                           int64_t column, int width, Smem const& sW, int lane, F const& f) {
+  CUTE_DEVICE static void for_rows(EpilogueTarget<TD> const& to, StridedMatrix<T> const& matrix, int64_t row,
+                                   int64_t column, int width, Smem const& sW, int lane, F const& f) {
     constexpr int N = Piece<TD>::N;
+    // 32 columns of one row, or 16 of two where the piece is no multiple of 32.
+    using Lanes = conditional_t<N % warp_threads == 0, Layout<Shape<_1, Int<warp_threads>>>,
+                                Layout<Shape<_2, Int<warp_threads / 2>>, Stride<Int<warp_threads / 2>, _1>>>;
     T* origin = matrix.data + row * matrix.row_stride + column * matrix.column_stride;
     Tensor gD = make_tensor(make_gmem_ptr(origin), Shape<Int<WARP_M>, Int<N>>{},
                             make_stride(matrix.row_stride, matrix.column_stride));  // (WARP_M, PIECE_N)
+    Tensor tDsW = local_partition(sW, Lanes{}, lane);                               // (ROWS, COLUMNS)
+    Tensor tDgD = local_partition(gD, Lanes{}, lane);                               // (ROWS, COLUMNS)
+    Tensor tDcD = local_partition(make_identity_tensor(shape(gD)), Lanes{}, lane);  // (ROWS, COLUMNS)
     int rows = int(cute::min(to.m - row, int64_t(WARP_M))), columns = int(cute::min(to.n - column, int64_t(width)));
+    // The pointer moves from row to row: of an index the compiler would multiply out the strides for each element.
+    Tensor tDgR = tDgD(_0{}, _);  // (COLUMNS)
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int i = lane; i < WARP_M * N; i += warp_threads) {
-      int r = i / N, c = i % N;
-      f(sW(r, c), gD(r, c), r < rows && c < columns);
-    }
+    for (int r = 0; r < size<0>(tDsW); ++r, tDgR.data() = tDgR.data() + size<0>(Lanes{}) * matrix.row_stride)
+      f(tDsW(r, _), tDgR,
+        [&](int c) CUTLASS_LAMBDA_FUNC_INLINE { return elem_less(tDcD(r, c), make_coord(rows, columns)); });
   }
 
   template <class TD, class Smem> CUTE_DEVICE static void load_rows(EpilogueTarget<TD> const& to, int64_t row,
                                                                     int64_t column, int width, Smem const& sW,
                                                                     int lane) {
-    for_each_element(to, to.c, row, column, width, sW, lane,
-                     [](TD& staged, TD const& c, bool inside) { staged = inside ? c : TD(0); });
+    for_rows(to, to.c, row, column, width, sW, lane, [](auto&& staged, auto const& c, auto const& inside) {
+      Tensor rC = make_fragment_like(staged);  // (COLUMNS)
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < size(rC); ++i) rC(i) = inside(i) ? c(i) : TD(0);
+      copy(rC, staged);
+    });
   }
 
   template <class TD, class Smem> CUTE_DEVICE static void store_rows(EpilogueTarget<TD> const& to, int64_t row,
                                                                      int64_t column, int width, Smem const& sW,
                                                                      int lane) {
-    for_each_element(to, to.d, row, column, width, sW, lane, [](TD const& staged, TD& d, bool inside) {
-      if (inside) d = staged;
+    for_rows(to, to.d, row, column, width, sW, lane, [](auto const& staged, auto&& d, auto const& inside) {
+      Tensor rD = make_fragment_like(staged);  // (COLUMNS)
+      copy(staged, rD);
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < size(rD); ++i)
+        if (inside(i)) d(i) = rD(i);
     });
   }
 };
