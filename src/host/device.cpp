@@ -40,12 +40,21 @@ DeviceInfo read_device_info(int device) {
 
 constexpr int max_devices = 64;
 
+/// The number of CUDA devices, asked for once: where there is one, nothing needs to ask which it is.
+int device_count() {
+  static const int count = [] {
+    int value = 0;
+    require_usable(cudaGetDeviceCount(&value));
+    return value;
+  }();
+  return count;
+}
+
 }  // namespace
 
 const DeviceInfo& device_info(int device) {
   host::require(device >= 0, "device must be 0 or more, but is ", device);
-  int count = 0;
-  require_usable(cudaGetDeviceCount(&count));
+  const int count = device_count();
   host::require(device < count && device < max_devices, "device must be below the number of CUDA devices, ", count,
                 ", but is ", device);
   static std::array<DeviceInfo, max_devices> infos;
@@ -66,6 +75,7 @@ bool supported(int device) noexcept {
 namespace host {
 
 int current_device() {
+  if (device_count() == 1) return 0;
   int device = 0;
   require_usable(cudaGetDevice(&device));
   return device;
@@ -88,6 +98,7 @@ DeviceGuard::~DeviceGuard() {
 }
 
 void require_stream_of(Stream stream, int device) {
+  if (device_count() == 1) return;
   int actual = device;
   if (stream == nullptr) {
     check(cudaGetDevice(&actual), "cudaGetDevice");

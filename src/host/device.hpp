@@ -23,7 +23,7 @@ class DeviceGuard {
   int previous_, device_;
 };
 
-/// Throws invalid_argument unless `stream` belongs to `device`.
+/// Throws invalid_argument unless `stream` belongs to `device`; asks the driver only where there are several devices.
 void require_stream_of(Stream stream, int device);
 
 }  // namespace ckl::host

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <utility>
 #include <vector>
 
 #include "host/require.hpp"
@@ -18,11 +19,32 @@ struct Term {
   Int stride, low, high;
 };
 
+/// The dimensions of one or two tensors, without memory of their own: the usual checks are part of every one-line call.
+class Terms {
+ public:
+  void push_back(const Term& term) { list_[count_++] = term; }
+  std::size_t size() const { return count_; }
+  const Term& operator[](std::size_t i) const { return list_[i]; }
+  const Term* begin() const { return list_.data(); }
+  const Term* end() const { return list_.data() + count_; }
+
+  /// By the magnitude of the stride, the least first. There are few enough for insertion.
+  void sort() {
+    for (std::size_t i = 1; i < count_; ++i)
+      for (std::size_t j = i; j > 0 && std::llabs(list_[j].stride) < std::llabs(list_[j - 1].stride); --j)
+        std::swap(list_[j], list_[j - 1]);
+  }
+
+ private:
+  std::array<Term, 2 * max_rank> list_;
+  std::size_t count_ = 0;
+};
+
 /// Looks for integers x_i such that offset + sum stride_i * x_i lies in [first, last]. Exact, up to a bound on the work;
 /// beyond that the answer is "yes", the careful one.
 class WindowSearch {
  public:
-  WindowSearch(std::vector<Term> terms, Int first, Int last) : terms_(std::move(terms)), first_(first), last_(last) {
+  WindowSearch(Terms terms, Int first, Int last) : terms_(terms.begin(), terms.end()), first_(first), last_(last) {
     for (Term& t : terms_)
       if (t.stride < 0) t = {-t.stride, -t.high, -t.low};
     merge_equal_strides();
@@ -74,10 +96,21 @@ class WindowSearch {
   long steps_ = 0;
 };
 
-/// Byte offsets of the first and behind the last byte, from the tensor's data; the tensor has elements.
-struct Span {
-  Int begin = 0, end = 0;
-};
+Int address(const Tensor& t) { return reinterpret_cast<Int>(t.data); }
+
+bool same_elements(const Tensor& x, const Tensor& y) {
+  if (x.data != y.data || x.dtype != y.dtype || x.rank != y.rank) return false;
+  for (int i = 0; i < x.rank; ++i)
+    if (x.sizes[i] != y.sizes[i] || (x.sizes[i] > 1 && x.strides[i] != y.strides[i])) return false;
+  return true;
+}
+
+void append_terms(Terms& terms, const Tensor& t, Int sign) {
+  for (int i = 0; i < t.rank; ++i)
+    if (t.sizes[i] > 1) terms.push_back({sign * t.strides[i] * Int(size_of(t.dtype)), 0, t.sizes[i] - 1});
+}
+
+}  // namespace
 
 Span span_of(const Tensor& t) {
   auto bytes = Int(size_of(t.dtype));
@@ -88,22 +121,6 @@ Span span_of(const Tensor& t) {
   }
   return span;
 }
-
-Int address(const Tensor& t) { return reinterpret_cast<Int>(t.data); }
-
-bool same_elements(const Tensor& x, const Tensor& y) {
-  if (x.data != y.data || x.dtype != y.dtype || x.rank != y.rank) return false;
-  for (int i = 0; i < x.rank; ++i)
-    if (x.sizes[i] != y.sizes[i] || (x.sizes[i] > 1 && x.strides[i] != y.strides[i])) return false;
-  return true;
-}
-
-void append_terms(std::vector<Term>& terms, const Tensor& t, Int sign) {
-  for (int i = 0; i < t.rank; ++i)
-    if (t.sizes[i] > 1) terms.push_back({sign * t.strides[i] * Int(size_of(t.dtype)), 0, t.sizes[i] - 1});
-}
-
-}  // namespace
 
 void require_well_formed(const Tensor& t, const char* argument) {
   require(t.rank >= 0 && t.rank <= max_rank, argument, ".rank must be 0 to ", max_rank, ", but is ", t.rank);
@@ -121,7 +138,8 @@ void require_well_formed(const Tensor& t, const char* argument) {
     Int& sum = reach < 0 ? reach_down : reach_up;
     fits = fits && !__builtin_add_overflow(sum, reach, &sum);
   }
-  require(fits, argument, " must span fewer than 2^63 bytes, but is ", t.to_string());
+  if (!fits)  // only then is there a text to make
+    fail(ErrorCode::invalid_argument, argument, " must span fewer than 2^63 bytes, but is ", t.to_string());
 }
 
 Int element_count(const Tensor& t) {
@@ -138,10 +156,10 @@ int alignment_of(const void* data) {
 void require_no_self_overlap(const Tensor& t, const char* argument) {
   if (element_count(t) == 0) return;
   // The usual case: with strides in ascending order, each step clears all that the smaller ones reach.
-  std::vector<Term> terms;
+  Terms terms;
   append_terms(terms, t, 1);
   auto magnitude = [](const Term& x) { return std::llabs(x.stride); };
-  std::sort(terms.begin(), terms.end(), [&](const Term& x, const Term& y) { return magnitude(x) < magnitude(y); });
+  terms.sort();
   Int reach = Int(size_of(t.dtype));
   bool nested = true;
   for (const Term& term : terms) {
@@ -151,7 +169,8 @@ void require_no_self_overlap(const Tensor& t, const char* argument) {
   if (nested) return;
   // Else look for two indices that differ first in dimension i, by a positive number, and meet.
   for (std::size_t i = 0; i < terms.size(); ++i) {
-    std::vector<Term> difference{{terms[i].stride, 1, terms[i].high}};
+    Terms difference;
+    difference.push_back({terms[i].stride, 1, terms[i].high});
     for (std::size_t j = i + 1; j < terms.size(); ++j)
       difference.push_back({terms[j].stride, -terms[j].high, terms[j].high});
     Int touch = Int(size_of(t.dtype)) - 1;
@@ -163,10 +182,9 @@ void require_no_self_overlap(const Tensor& t, const char* argument) {
 void require_no_partial_overlap(const Tensor& output, const char* output_name, const Tensor& input,
                                 const char* input_name) {
   if (element_count(output) == 0 || element_count(input) == 0 || same_elements(output, input)) return;
+  if (apart(output.data, span_of(output), input.data, span_of(input))) return;
   Int distance = address(output) - address(input);
-  Span out = span_of(output), in = span_of(input);
-  if (distance + out.begin >= in.end || in.begin >= distance + out.end) return;
-  std::vector<Term> terms;
+  Terms terms;
   append_terms(terms, output, 1);
   append_terms(terms, input, -1);
   // An output element at byte x and an input element at byte y meet when -size(output) < x - y < size(input).

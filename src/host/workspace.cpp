@@ -7,7 +7,7 @@ namespace ckl::host {
 StreamWorkspace::StreamWorkspace(std::size_t bytes, std::size_t zeroed, Stream stream) : stream_(stream) {
   if (bytes == 0) return;
   check(cudaMallocAsync(&data_, bytes, stream), "cudaMallocAsync");
-  check(cudaMemsetAsync(data_, 0, zeroed, stream), "cudaMemsetAsync");
+  if (zeroed > 0) check(cudaMemsetAsync(data_, 0, zeroed, stream), "cudaMemsetAsync");
 }
 
 StreamWorkspace::~StreamWorkspace() {
