@@ -90,7 +90,7 @@ ckl_find_cutlass()
 ckl_find_disassemblers()
 find_package(Threads REQUIRED)
 
-# The packages of the command and of the tests; a missing one is a sentence, not a CMake trace.
+# The distribution's packages; a missing one is a sentence, not a CMake trace.
 function(ckl_find_package name debian)
   find_package(${name} QUIET)
   if(NOT ${name}_FOUND)
@@ -99,9 +99,9 @@ function(ckl_find_package name debian)
   endif()
 endfunction()
 
+ckl_find_package(nlohmann_json nlohmann-json3-dev)  # of the library itself: headers alone
 if(CKL_BUILD_BENCH)
   ckl_find_package(CLI11 libcli11-dev)
-  ckl_find_package(nlohmann_json nlohmann-json3-dev)
   ckl_find_package(fmt libfmt-dev)
   ckl_find_package(yaml-cpp libyaml-cpp-dev)
 endif()

@@ -8,4 +8,5 @@
 #include "ckl/error.hpp"
 #include "ckl/gemm.hpp"
 #include "ckl/tensor.hpp"
+#include "ckl/tuning.hpp"
 #include "ckl/version.hpp"

@@ -32,8 +32,9 @@ struct GemmOperand {
 /// Strides alone say the layout; there are no transpose flags.
 ///
 /// Supported: A and B both bf16 or both f16, accumulation in f32; D f32, f16 or bf16; C of D's dtype.
-/// Every m, n, k >= 0 and all strides; TMA speed needs one unit stride an operand, and the other stride and
-/// the pointer multiples of 16 bytes.
+/// Every m, n, k >= 0 and all strides. An operand is loaded as it lies (by TMA) where one of its strides is 1 and the other stride
+/// and the pointer are multiples of 16 bytes; else it is copied into the plan's workspace first, or, where the product is tiny,
+/// gathered element by element.
 struct CKL_API GemmProblem {
   std::int64_t m = 0;      ///< Rows of A, C and D.
   std::int64_t n = 0;      ///< Columns of B, C and D.
@@ -46,6 +47,9 @@ struct CKL_API GemmProblem {
   float alpha = 1.0f;      ///< Scale of the product. With 0, A and B are never read.
   float beta = 0.0f;       ///< Scale of C. With 0, C is never read.
 
+  /// Whether a row of D has the same bits whatever m is and wherever the row lies: no sum is then cut in a way that depends on m.
+  bool batch_invariant = false;
+
   /// E.g. "gemm m=4096 n=4096 k=4096 bf16*bf16->bf16 tn".
   std::string to_string() const;
 };
@@ -55,12 +59,13 @@ CKL_API bool operator==(const GemmProblem& x, const GemmProblem& y) noexcept;
 
 /// The tensors of one product, for the one-line call: `ckl::gemm({a, b, d}, stream)`.
 struct GemmArguments {
-  Tensor a;             ///< (m, k), input.
-  Tensor b;             ///< (k, n), input.
-  Tensor d;             ///< (m, n), output.
-  float alpha = 1.0f;   ///< Scale of the product.
-  float beta = 0.0f;    ///< Scale of C.
-  Tensor c = Tensor();  ///< (m, n), input; needed when beta is not 0. May be exactly D.
+  Tensor a;                      ///< (m, k), input.
+  Tensor b;                      ///< (k, n), input.
+  Tensor d;                      ///< (m, n), output.
+  float alpha = 1.0f;            ///< Scale of the product.
+  float beta = 0.0f;             ///< Scale of C.
+  Tensor c = Tensor();           ///< (m, n), input; needed when beta is not 0. May be exactly D.
+  bool batch_invariant = false;  ///< As in GemmProblem.
 };
 
 /// The problem that `arguments` pose, the pointers' alignment included.
@@ -97,7 +102,7 @@ class CKL_API GemmPlan {
   const std::string& config() const noexcept;    ///< How: the config's name, e.g. "bf16_tn_128x256x64_2x1_s4_coopm".
   int device() const noexcept;                   ///< Where: the CUDA device index.
 
-  struct Implementation;  ///< Private to the library.
+  class Implementation;  ///< Private to the library.
 
  private:
   std::shared_ptr<const Implementation> implementation_;

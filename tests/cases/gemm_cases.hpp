@@ -146,6 +146,19 @@ inline std::vector<GemmCase> gemm_extremes() {
   add("d_offset_half", "D aligned to 8 bytes and no more", 128, 136, 72, [](GemmCase& g) { g.d.offset = 4; });
   add("offset_vector", "all 16 bytes, and no more, from a 256-byte boundary", 128, 136, 72,
       [](GemmCase& g) { g.a.offset = g.b.offset = g.c.offset = g.d.offset = 8, g.beta = 1; });
+  add("k_odd", "an odd K: rows of A and columns of B begin anywhere, and are copied to where TMA can load them", 130,
+      136, 73, as_is);
+  add("k_odd_deep", "the same, with a K that may be cut, and rows of several tiles of the copy", 64, 56, 1033, as_is);
+  add("mn_odd", "odd M and N, A column-major and B row-major: copies whose rows run along M and N", 131, 137, 72,
+      [](GemmCase& g) { g.a = column_major(g.m), g.b = row_major(g.n); });
+  add("k_odd_transposed", "unaligned operands of a transposed product: the kernel's A is the caller's B", 130, 136, 72,
+      [](GemmCase& g) { g.a = row_major(g.k, 1), g.d = g.c = column_major(g.m), g.beta = 1; });
+  add("d_half_units", "D's rows are aligned, but end within 16 bytes", 130, 133, 72,
+      [](GemmCase& g) { g.d = row_major(g.n, 3); });
+  add("k4096_odd_leading", "a large copy, K being a multiple of everything but A's leading dimension odd", 200, 264,
+      4096, [](GemmCase& g) { g.a = row_major(g.k, 1); });
+  add("k4096_odd_pointers", "large copies of operands with good strides but odd pointers", 200, 264, 4096,
+      [](GemmCase& g) { g.a.offset = g.b.offset = 1; });
   add("gaps_between_elements", "no unit stride in any matrix", 70, 66, 40, [](GemmCase& g) {
     g.a = row_major(g.k, 3, 0, 2), g.b = row_major(g.n, 0, 1, 3), g.c = column_major(g.m, 1, 0, 2),
     g.d = row_major(g.n, 0, 0, 2), g.beta = 2;

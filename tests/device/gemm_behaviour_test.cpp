@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <memory>
+#include <numeric>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "cases/gemm_cases.hpp"
@@ -18,16 +22,24 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 
 class GemmBehaviour : public DeviceTest {};
 
-/// A problem for the kernels with TMA, and one for that without.
-std::vector<GemmCase> both_paths() {
-  GemmCase aligned = dense_gemm("aligned", "", 200, 264, 136), odd = dense_gemm("odd", "", 131, 67, 35);
-  return {aligned, odd};
+/// A problem whose operands TMA loads as they lie, one whose operands get a padded copy, and one that is gathered.
+std::vector<GemmCase> all_paths() {
+  return {dense_gemm("aligned", "", 200, 264, 136), dense_gemm("padded", "", 131, 67, 75),
+          dense_gemm("gathered", "", 20, 12, 9)};
+}
+
+TEST_F(GemmBehaviour, TakesAllPaths) {
+  const auto config = [](const GemmCase& gemm) { return GemmPlan(problem_of(gemm)).config(); };
+  const std::vector<GemmCase> paths = all_paths();
+  EXPECT_EQ(config(paths[0]).find("_pad"), std::string::npos) << config(paths[0]);
+  EXPECT_NE(config(paths[1]).find("_padab"), std::string::npos) << config(paths[1]);
+  EXPECT_NE(config(paths[2]).find("_gather"), std::string::npos) << config(paths[2]);
 }
 
 // GemmData leaves A and B NaN when alpha is 0, and C null when beta is 0, so the case list covers that. Here the
 // pointers of A and B are null too, and C is given but full of NaN.
 TEST_F(GemmBehaviour, AlphaZeroNeverReadsAAndB) {
-  for (GemmCase gemm : both_paths()) {
+  for (GemmCase gemm : all_paths()) {
     SCOPED_TRACE(gemm.name);
     gemm.alpha = 0, gemm.beta = 2;
     GemmData data(gemm);
@@ -38,7 +50,7 @@ TEST_F(GemmBehaviour, AlphaZeroNeverReadsAAndB) {
 }
 
 TEST_F(GemmBehaviour, BetaZeroNeverReadsC) {
-  for (GemmCase gemm : both_paths()) {
+  for (GemmCase gemm : all_paths()) {
     SCOPED_TRACE(gemm.name);
     GemmData data(gemm);
     OperandBuffer c(gemm.out, {gemm.m, gemm.n}, {gemm.c.row_stride, gemm.c.column_stride});  // all NaN
@@ -59,7 +71,7 @@ TEST_F(GemmBehaviour, BetaZeroNeverReadsC) {
 }
 
 TEST_F(GemmBehaviour, NaNAndInfinityPropagateAsIEEESays) {
-  for (GemmCase gemm : both_paths()) {
+  for (GemmCase gemm : all_paths()) {
     for (const DType out : {DType::bf16, DType::f32}) {
       SCOPED_TRACE(gemm.name + " " + name(out));
       gemm.out = out, gemm.beta = 0.5f;
@@ -93,7 +105,7 @@ TEST_F(GemmBehaviour, ZeroScalarsSilenceNaN) {
 // difference sooner or later.
 TEST_F(GemmBehaviour, RunsAreBitIdentical) {
   const int runs = short_list() ? 5 : 100;
-  for (GemmCase gemm : both_paths()) {
+  for (GemmCase gemm : all_paths()) {
     SCOPED_TRACE(gemm.name);
     if (!short_list()) gemm = dense_gemm(gemm.name, "", 1000 + gemm.m, 1000 + gemm.n, 2000 + gemm.k);
     gemm.out = DType::f32, gemm.beta = 1;
@@ -134,8 +146,92 @@ TEST_F(GemmBehaviour, CutTilesLeaveTheWorkspaceReady) {
   EXPECT_GT(cut, 0);
 }
 
+// Plans may share a workspace: a padded copy must not lie where another plan's flags are.
+TEST_F(GemmBehaviour, PlansOfDifferentKindsShareAWorkspace) {
+  GemmData aligned(dense_gemm("aligned", "", 200, 264, 1000)), odd(dense_gemm("odd", "", 131, 67, 75));
+  const std::vector<std::string> configs = gemm_candidates(aligned.problem(), device_info(0));
+  const auto cut = std::find_if(configs.begin(), configs.end(), [](const std::string& config) {
+    return config.ends_with("_sk") || config.ends_with("_splitk");
+  });
+  ASSERT_NE(cut, configs.end());
+  const GemmPlan cuts(aligned.problem(), -1, *cut), pads(odd.problem());
+  ASSERT_GT(pads.workspace_bytes(), 0u) << pads.config();
+  Workspace workspace(std::max(cuts.workspace_bytes(), pads.workspace_bytes()));
+  aligned.expect();
+  odd.expect();
+  for (int round = 0; round < 2; ++round) {
+    odd.reset();
+    aligned.reset();
+    pads.run(odd.a().device(), odd.b().device(), nullptr, odd.d().device(), workspace.device());
+    cuts.run(aligned.a().device(), aligned.b().device(), nullptr, aligned.d().device(), workspace.device());
+    odd.check();
+    aligned.check();
+  }
+}
+
+/// The bytes of the rows that a plan for `m` rows leaves in D, from row `first` of `data` on.
+std::vector<std::byte> rows_of_d(GemmData& data, std::int64_t first, std::int64_t m, std::string_view config = {}) {
+  GemmProblem problem = data.problem();
+  const std::int64_t row_bytes = problem.n * std::int64_t(size_of(problem.d.dtype));
+  problem.m = m;
+  problem.batch_invariant = config.empty();
+  problem.a.alignment = 2;  // of any row
+  while (problem.a.alignment < 16 && first * problem.k * 2 % (2 * problem.a.alignment) == 0) problem.a.alignment *= 2;
+  problem.d.alignment = 4;
+  const GemmPlan plan(problem, -1, config);
+  Workspace workspace(plan.workspace_bytes());
+  data.reset();
+  const std::byte* a = data.a().device() + first * problem.k * 2;
+  std::byte* d = data.d().device() + first * row_bytes;
+  plan.run(a, data.b().device(), nullptr, d, workspace.device());
+  const std::vector<std::byte> all = data.d().download();
+  return {all.begin() + first * row_bytes, all.begin() + (first + m) * row_bytes};
+}
+
+// A row of D is the same bits in a batch of any size and at any place in it. Odd sizes too: the rows then pass through a copy.
+TEST_F(GemmBehaviour, BatchInvariantRowsAreTheSameForEveryM) {
+  constexpr std::int64_t most = 1024;
+  std::vector<std::int64_t> sizes = {1, 2, 8, 17, 64, 65, 129, 300};
+  if (!short_list()) {
+    sizes.resize(most);
+    std::iota(sizes.begin(), sizes.end(), 1);
+  }
+  for (const std::int64_t k : {520, 521}) {
+    GemmCase gemm = dense_gemm("", "", short_list() ? 300 : most, 24, k);
+    gemm.out = DType::f32;
+    GemmData data(gemm);
+    const std::vector<std::byte> all = rows_of_d(data, 0, gemm.m);
+    const std::int64_t row_bytes = gemm.n * 4;
+    for (const std::int64_t m : sizes)
+      for (const std::int64_t first : {std::int64_t(0), gemm.m - m}) {
+        const std::vector<std::byte> expected(all.begin() + first * row_bytes, all.begin() + (first + m) * row_bytes);
+        EXPECT_TRUE(rows_of_d(data, first, m) == expected) << "k " << k << ", m " << m << " from row " << first;
+      }
+  }
+}
+
+// Neither do they depend on the config: whatever may be chosen gives the same bits. What cuts K gives others, so that a choice
+// of those would be noticed.
+TEST_F(GemmBehaviour, BatchInvariantConfigsGiveTheSameBits) {
+  GemmCase gemm = dense_gemm("", "", 72, 136, 1032);
+  gemm.out = DType::f32;
+  GemmData data(gemm);
+  GemmProblem problem = data.problem();
+  const std::vector<std::byte> expected = rows_of_d(data, 0, gemm.m);
+  int different = 0;
+  for (const std::string& config : gemm_candidates(problem, device_info(0)))
+    if (config.ends_with("_splitk")) {
+      different += rows_of_d(data, 0, gemm.m, config) != expected;
+      if (short_list()) break;
+    }
+  EXPECT_GT(different, 0);
+  problem.batch_invariant = true;
+  for (const std::string& config : gemm_candidates(problem, device_info(0)))
+    EXPECT_TRUE(rows_of_d(data, 0, gemm.m, config) == expected) << config;
+}
+
 TEST_F(GemmBehaviour, OnePlanServesManyThreadsAtOnce) {
-  for (GemmCase gemm : both_paths()) {
+  for (GemmCase gemm : all_paths()) {
     SCOPED_TRACE(gemm.name);
     gemm.beta = 1;
     constexpr int thread_count = 4;
@@ -190,7 +286,7 @@ TEST_F(GemmBehaviour, OneLineCallsOutliveTheirCache) {
 
 // The plan holds no pointers: with other operands it computes another product.
 TEST_F(GemmBehaviour, APlanServesOtherPointers) {
-  for (const GemmCase& gemm : both_paths()) {
+  for (const GemmCase& gemm : all_paths()) {
     SCOPED_TRACE(gemm.name);
     GemmData first(gemm), second(gemm);
     second.a().fill(17);

@@ -103,5 +103,29 @@ TEST_F(DeviceTest, EveryConfigMatchesTheReference) {
   EXPECT_GT(seen.size(), 1u);
 }
 
+// An operand that TMA cannot load is copied or gathered; the chooser takes one of the two, here each does its part, with every way
+// to divide the work.
+TEST_F(DeviceTest, UnalignedOperandsArePaddedOrGathered) {
+  int padded = 0, gathered = 0;
+  for (const GemmCase& gemm : gemm_extremes()) {
+    if (!gemm.quick() || gemm.m * gemm.n * gemm.k == 0 || gemm.alpha == 0) continue;
+    std::set<std::string> kinds;
+    for (const std::string& name : gemm_candidates(problem_of(gemm), device_info(0))) {
+      const std::size_t at = name.find("_pad");
+      const bool gathers = name.find("_gather") != std::string::npos;
+      if (at == std::string::npos && !gathers) break;  // TMA loads both
+      const bool stream_k = name.find("_sk") != std::string::npos, split_k = name.find("_splitk") != std::string::npos;
+      const std::string kind = (gathers ? "gather" : name.substr(at)) + (stream_k ? "_sk" : split_k ? "_splitk" : "");
+      if (!kinds.insert(kind).second) continue;
+      SCOPED_TRACE(gemm.name + " by " + name);
+      ++(gathers ? gathered : padded);
+      GemmData data(gemm);
+      run_and_check(data, GemmPlan(data.problem(), 0, name));
+    }
+  }
+  EXPECT_GE(padded, 20);
+  EXPECT_GE(gathered, 20);
+}
+
 }  // namespace
 }  // namespace ckl::test

@@ -31,7 +31,8 @@ TEST_F(Log, TellsProblemDeviceAndConfigOfAGemm) {
   std::string config;
   const std::string log = log_of([&] { config = GemmPlan(problem).config(); });
   ASSERT_FALSE(config.empty());
-  for (const std::string& word : {std::string("ckl: "), problem.to_string(), std::string("device 0"), config + "\n"})
+  for (const std::string& word :
+       {std::string("ckl: "), problem.to_string(), std::string("device 0"), config + ", by the model"})
     EXPECT_NE(log.find(word), std::string::npos) << "no \"" << word << "\" in: " << log;
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,8 +15,9 @@
 #include "expect_error.hpp"
 #include "host/module.hpp"
 #include "ops/elementwise/config.hpp"
-#include "ops/gemm/config.hpp"
+#include "ops/gemm/choice.hpp"
 #include "ops/gemm/problem.hpp"
+#include "ops/pad/config.hpp"
 
 namespace ckl::test {
 namespace {
@@ -167,8 +169,15 @@ TEST(GemmChoice, NamesParseBack) {
     seen.insert(parse_gemm_choice(name).division);
   }
   EXPECT_EQ(seen.size(), 3);
-  EXPECT_EQ(parse_gemm_choice("_sk").config.stages, 0);
-  EXPECT_EQ(parse_gemm_choice("_splitk").config.stages, 0);
+  const std::string config = "bf16_tn_64x64x64_1x1_s2_ping";
+  for (const Division division : {Division::whole_tiles, Division::stream_k, Division::split_k})
+    for (const Padding padding : {Padding{}, {true, false}, {false, true}, {true, true}}) {
+      const GemmChoice choice{parse_gemm_config(config), division, padding};
+      EXPECT_EQ(parse_gemm_choice(to_string(choice)), choice);
+    }
+  EXPECT_EQ(to_string({parse_gemm_config(config), Division::stream_k, {true, true}}), config + "_sk_padab");
+  for (const char* name : {"_sk", "_splitk", "_pada", "_sk_padb"}) EXPECT_EQ(parse_gemm_choice(name).config.stages, 0);
+  EXPECT_EQ(parse_gemm_choice(config + "_pada_sk").config.stages, 0) << "the division comes first";
 }
 
 // Tiles are cut only where a whole-tile grid would leave clusters idle in its last wave.
@@ -229,34 +238,111 @@ TEST(GemmChoice, TransposesTheProblemForAColumnMajorD) {
     }
 }
 
-bool all_gather(const GemmCase& gemm) {
-  const std::vector<std::string> names = gemm_candidates(problem_of(gemm), h100());
-  return !names.empty() && std::all_of(names.begin(), names.end(),
-                                       [](const std::string& name) { return config_of(name).load == Load::gather; });
+/// Whether every choice for `gemm` either gathers or pads just what `padding` says, and there are some of both kinds.
+bool gathers_or_pads(const GemmCase& gemm, Padding padding) {
+  int gather = 0, tma = 0;
+  for (const std::string& name : gemm_candidates(problem_of(gemm), h100())) {
+    const GemmChoice choice = parse_gemm_choice(name);
+    const bool gathers = choice.config.load == Load::gather;
+    ++(gathers ? gather : tma);
+    if (choice.padding != (gathers ? Padding{} : padding)) return false;
+  }
+  return gather > 0 && tma > 0;
 }
 
-TEST(GemmChoice, TakesTmaOnlyWhereTmaCanLoad) {
+TEST(GemmChoice, PadsWhatTmaCannotLoad) {
   const GemmCase good = gemm_of(DType::bf16, true, false, 256, 256, 256);
-  EXPECT_FALSE(all_gather(good));
-  const std::function<void(GemmCase&)> spoilers[] = {
-      [](auto& g) { g.a = row_major(g.k, 1); },     // rows at odd distances
-      [](auto& g) { g.b = column_major(g.k, 4); },  // 8 bytes, not 16
-      [](auto& g) { g.a.offset = 4; },              // pointer aligned to 8 bytes
-      [](auto& g) { g.b.offset = 1; },
-      [](auto& g) { g.a = row_major(g.k, 0, 0, 2); },           // no unit stride
-      [](auto& g) { g.a.row_stride = 0; },                      // broadcast
-      [](auto& g) { g.a.row_stride = -256; },                   // backwards
-      [](auto& g) { g.a.row_stride = std::int64_t(1) << 39; },  // 2^40 bytes: beyond what a descriptor takes
+  EXPECT_TRUE(gathers_or_pads(good, {}));
+  constexpr Padding pad_a{true, false}, pad_b{false, true};
+  const std::pair<std::function<void(GemmCase&)>, Padding> spoilers[] = {
+      {[](auto& g) { g.a = row_major(g.k, 1); }, pad_a},     // rows at odd distances
+      {[](auto& g) { g.b = column_major(g.k, 4); }, pad_b},  // 8 bytes, not 16
+      {[](auto& g) { g.a.offset = 4; }, pad_a},              // pointer aligned to 8 bytes
+      {[](auto& g) { g.b.offset = 1; }, pad_b},
+      {[](auto& g) { g.a = row_major(g.k, 0, 0, 2); }, pad_a},           // no unit stride
+      {[](auto& g) { g.a.row_stride = 0; }, pad_a},                      // broadcast
+      {[](auto& g) { g.a.row_stride = -256; }, pad_a},                   // backwards
+      {[](auto& g) { g.a.row_stride = std::int64_t(1) << 39; }, pad_a},  // 2^40 bytes: beyond what a descriptor takes
+      {[](auto& g) { g.a = row_major(g.k, 1), g.b.offset = 1; }, {true, true}},
   };
-  for (const auto& spoil : spoilers) {
+  for (const auto& [spoil, padding] : spoilers) {
     GemmCase spoilt = good;
     spoil(spoilt);
-    EXPECT_TRUE(all_gather(spoilt)) << "spoiler " << &spoil - spoilers;
+    EXPECT_TRUE(gathers_or_pads(spoilt, padding)) << "spoiler " << &spoil - &spoilers[0].first;
   }
+  // Of a column-major D the kernel computes the transpose: then the kernel's B is the caller's A.
+  GemmCase transposed = good;
+  transposed.a = row_major(good.k, 1), transposed.d = column_major(good.m);
+  EXPECT_TRUE(gathers_or_pads(transposed, pad_b));
   // D need not be TMA's: it can be stored element by element.
   GemmCase odd_output = good;
   odd_output.d = row_major(good.n, 1);
-  EXPECT_FALSE(all_gather(odd_output));
+  EXPECT_TRUE(gathers_or_pads(odd_output, {}));
+  // Beyond 2^31 rows not even the copy has coordinates.
+  GemmCase huge = dense_gemm("", "", std::int64_t(1) << 31, 8, 9);
+  for (const std::string& name : gemm_candidates(problem_of(huge), h100()))
+    EXPECT_EQ(config_of(name).load, Load::gather) << name;
+}
+
+// The copy costs a launch, which a tiny product does not earn back; gathering costs much for each element.
+TEST(GemmChoice, PadsLargeProductsAndGathersTinyOnes) {
+  const auto best = [](std::int64_t size) {
+    return parse_gemm_choice(gemm_candidates(problem_of(dense_gemm("", "", size, size, size + 1)), h100()).front());
+  };
+  EXPECT_EQ(best(16).config.load, Load::gather);
+  for (const std::int64_t size : {512, 2000, 4096}) EXPECT_EQ(best(size).padding, (Padding{true, true})) << size;
+}
+
+// What is padded is what TMA wants: dense rows that begin on a line of L2, in the same order; what is not, stays.
+TEST(GemmPadding, MakesOperandsLoadable) {
+  for (const bool a_by_rows : {true, false})
+    for (const bool b_by_rows : {true, false}) {
+      GemmCase gemm = gemm_of(DType::f16, a_by_rows, b_by_rows, 130, 70, 33);
+      gemm.a.offset = 1;
+      const GemmProblem problem = canonical(problem_of(gemm)).problem;
+      const GemmProblem copy = padded(problem, {true, true});
+      EXPECT_EQ(traits_of(copy).a_major, traits_of(problem).a_major);
+      EXPECT_EQ(traits_of(copy).b_major, traits_of(problem).b_major);
+      EXPECT_TRUE(traits_of(copy).loads_by_tma);
+      EXPECT_EQ(copy.a.row_stride, a_by_rows ? 64 : 1);
+      EXPECT_EQ(copy.a.column_stride, a_by_rows ? 1 : 192);
+      EXPECT_EQ(copy.b.row_stride, b_by_rows ? 128 : 1);
+      EXPECT_EQ(copy.b.column_stride, b_by_rows ? 1 : 64);
+      EXPECT_EQ(padded(problem, {}).a, problem.a);
+      EXPECT_EQ(padded(problem, {true, false}).b, problem.b);
+    }
+}
+
+TEST(PadConfigs, NamesParseBackAndAreShipped) {
+  const std::vector<std::string> shipped = host::shipped_configs("pad");
+  std::set<std::string> reachable;
+  for (const std::int64_t columns : {1, 128, 129, 100000}) {
+    const PadConfig config = pad_config(columns, 2);
+    EXPECT_EQ(parse_pad_config(to_string(config)), config);
+    EXPECT_EQ(config.elements() % 8, 0) << "enough in flight";
+    reachable.insert(to_string(config));
+  }
+  EXPECT_EQ(std::set<std::string>(shipped.begin(), shipped.end()), reachable);
+  EXPECT_EQ(parse_pad_config("b16_16x255").element_bits, 0);
+}
+
+// ---- batch invariance ----------------------------------------------------------------------------------
+
+// No choice may cut K in a way that depends on m, and all must take the same steps along it.
+TEST(GemmBatchInvariance, CutsNoSum) {
+  for (const std::int64_t m : {1, 8, 100, 1024, 4096}) {
+    GemmProblem problem = problem_of(gemm_of(DType::bf16, true, false, m, 1024, 8192));
+    const std::vector<std::string> all = gemm_candidates(problem, h100());
+    problem.batch_invariant = true;
+    const std::vector<std::string> names = gemm_candidates(problem, h100());
+    ASSERT_FALSE(names.empty());
+    EXPECT_LT(names.size(), all.size());
+    for (const std::string& name : names) {
+      EXPECT_EQ(parse_gemm_choice(name).division, Division::whole_tiles) << name;
+      EXPECT_EQ(config_of(name).tile_k, 64) << name;
+    }
+  }
+  EXPECT_FALSE(is_batch_invariant(parse_gemm_config("bf16_tn_128x128x128_1x1_s2_ping")));
 }
 
 // A TMA store writes whole 16-byte units, so a row of D that ends within one would be overrun, padded or not.
@@ -281,10 +367,10 @@ TEST(GemmChoice, IgnoresTheStridesOfExtentOne) {
   GemmCase gemm = gemm_of(DType::bf16, true, false, 1, 256, 256);
   gemm.a.row_stride = 12345;
   gemm.d.row_stride = gemm.c.row_stride = 777;
-  EXPECT_FALSE(all_gather(gemm));
+  EXPECT_TRUE(gathers_or_pads(gemm, {}));
   gemm = gemm_of(DType::bf16, true, false, 256, 1, 256);
   gemm.b.column_stride = 3;
-  EXPECT_FALSE(all_gather(gemm));
+  EXPECT_TRUE(gathers_or_pads(gemm, {}));
 }
 
 TEST(GemmChoice, LeavesOutWhatDoesNotFitTheDevice) {

@@ -4,6 +4,7 @@
 SHIPPED = {
     "elementwise": 18,
     "gemm": 62,
+    "pad": 2,
 }
 
 LIBRARY_MIB = 40             # libckl.so
@@ -42,6 +43,7 @@ RULES = [
     (r"^ckl_elementwise_.*_(flat|rows)$", ["16-byte loads"], ["wgmma"], 64, 0),
     (r"^ckl_elementwise_.*_flat$", ["16-byte stores"], [], 64, 0),
     (r"^ckl_elementwise_.*_strided$", [], ["wgmma"], 64, 0),
+    (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_gemm_.*_gather$",
      ["wgmma", "TMA store", "matrix store to shared memory", "register reallocation"], ["TMA load"], 168, 3),
 ]

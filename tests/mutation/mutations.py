@@ -77,14 +77,22 @@ HOST = [
          "for (int i = 0; i < inputs && merges; ++i) merges = continues(c.in[i], p.in[i].strides);", "", "config",
          "dimensions are merged only where all operands step through them as one"),
 
+    mistake("batch-invariance-cuts-k", "src/ops/gemm/choice.cpp",
+            "if (problem.batch_invariant) continue;", "", "config", "how K is cut may not depend on m"),
+    mistake("tuning-of-another-gpu", "src/host/tuning.cpp", "    if (t.scope == scope) return {&t, \"\"};",
+            "    return {&t, \"\"};", "tuning", "a measurement holds for its own GPU and library"),
+    mistake("tuning-forgets-invariance", "src/ops/gemm/choice.cpp", 'p.batch_invariant ? " batch_invariant" : ""', '""', "tuning",
+            "the key says what decides which configs can serve"),
+    mistake("tuning-without-lock", "src/host/tuning.cpp", "  const WriterLock lock(path);\n", "", "tuning", "writers lose nothing"),
+
     # What host and kernel share.
     mistake("divider-rounds-down", "src/device/divider.hpp", "std::uint32_t((power + divisor - 1) / divisor)",
          "std::uint32_t(power / divisor)", "shared_values", "division by multiplication is exact"),
     mistake("last-group-is-full", "src/device/tile_grid.hpp", "int rows = rows_left < grid.group ? rows_left : grid.group;",
          "int rows = grid.group;", "shared_values", "every tile is visited once"),
-    mistake("cache-ignores-device", "src/host/plan_cache.hpp", "(*at)->device() == device && ", "", "shared_values",
+    mistake("cache-ignores-device", "src/host/plan_cache.hpp", "plan.device() != device || ", "", "shared_values",
          "a plan belongs to one device"),
-    mistake("cache-drops-newest", "src/host/plan_cache.hpp", "plans_.splice(plans_.begin(), plans_, at);", "", "shared_values",
+    mistake("cache-drops-newest", "src/host/plan_cache.hpp", "plans_.splice(plans_.begin(), plans_, at->second);", "", "shared_values",
          "the least recently used plan goes first"),
 ]
 
@@ -95,13 +103,14 @@ def gemm(*cases):
 
 
 LOOP = gemm("exact_tile", "k_many_stages", "tile_and_one", "many_tiles")
-GATHER = gemm("a_odd_leading", "b_odd_leading", "in_place_odd")
+GATHER = "gemm:*UnalignedOperandsArePaddedOrGathered"
+PAD = gemm("k_odd", "k_odd_deep", "mn_odd", "k_odd_transposed")
 
 # Those of a kernel's mistakes that only a race would show are sure to be caught under the emulator, where an access out of order
 # is an error like any other; a GPU may happen to give the right result.
 DEVICE = [
     # Host code that launches.
-    mistake("gather-swaps-b", "src/ops/gemm/gemm.cpp", "params_.b = {nullptr, p.b.column_stride, p.b.row_stride,",
+    mistake("gather-swaps-b", "src/ops/gemm/product.cpp", "params_.b = {nullptr, p.b.column_stride, p.b.row_stride,",
             "params_.b = {nullptr, p.b.row_stride, p.b.column_stride,", GATHER, "the kernel's B is (n, k)"),
     mistake("transposed-keeps-pointers", "src/ops/gemm/gemm.cpp", "if (transposed_) std::swap(a, b);", "",
             gemm("d_column_major", "d_column_major_beta"), "D' = B' A' has the factors exchanged"),
@@ -120,6 +129,18 @@ DEVICE = [
             "if (column + v <= p.row) gD(v) = rD(v);", "add:*size*:*broadcast*", "nothing outside of D is written"),
     mistake("add-loses-the-carry", "src/ops/elementwise/kernel.cuh", "      rest = outer;\n", "", "add:*rank*:*permuted*",
             "a linear number is taken apart into coordinates"),
+
+    # Padded copies.
+    mistake("pad-loses-the-last-column", "src/ops/pad/kernel.cuh", "int(cute::min(x.columns - column, int64_t(BLK_N)))",
+            "int(cute::min(x.columns - column - 1, int64_t(BLK_N)))", PAD, "the whole row is copied"),
+    mistake("pad-copies-one-operand", "src/ops/pad/pad.cpp", "    tiles += ceil_div(s.rows, config.tile_rows) * column_tiles;\n",
+            "    if (i == 0) tiles += ceil_div(s.rows, config.tile_rows) * column_tiles;\n", PAD, "both operands may need a copy"),
+    mistake("pad-does-not-wait", "src/ops/pad/kernel.cuh", "    wait_for_preceding_grids();\n", "", "capture:*PlansAreReplayed*",
+            "a copy waits for what writes its original, and for who reads the last one"),
+    mistake("padded-copies-overlap", "src/ops/gemm/product.cpp", "    workspace_bytes_ = *offset + padded_bytes(source, element_bytes);\n",
+            "    workspace_bytes_ = *offset + padded_bytes(source, element_bytes) / 2;\n", PAD, "each copy has its own place, inside of the workspace"),
+    mistake("padding-over-the-flags", "src/ops/gemm/product.cpp", "  if (cuts_tiles_ || padding_.any()) workspace_bytes_ = flags_bytes + slots;",
+            "  if (cuts_tiles_) workspace_bytes_ = flags_bytes + slots;", "gemm_behaviour:*ShareAWorkspace", "plans may share a workspace"),
 
     # The main loop: bounds and order.
     mistake("dropped-full-wait", "src/device/mainloop.cuh", "      do {\n        pipeline.wait_full(at);\n", "      do {\n", LOOP,
@@ -154,9 +175,9 @@ DEVICE = [
     mistake("staging-reused-early", "src/device/epilogue.cuh",
             "        if (thread == 0) tma_store_wait<BUFFERS - 1>();  // the bulk store that last read this buffer has done so\n",
             "", LOOP, "a staging buffer is reused when it has been read"),
-    mistake("row-bound-off-by-one", "src/device/epilogue.cuh", "if (r < rows && c < columns)", "if (r <= rows && c < columns)",
+    mistake("row-bound-off-by-one", "src/device/epilogue.cuh", "elem_less(tDcD(r, c), make_coord(rows, columns))", "elem_less(tDcD(r, c), make_coord(rows + 1, columns))",
             gemm("d_odd_leading", "in_place_odd"), "nothing below D is written"),
-    mistake("column-bound-off-by-one", "src/device/epilogue.cuh", "if (r < rows && c < columns)", "if (r < rows && c < columns - 1)",
+    mistake("column-bound-off-by-one", "src/device/epilogue.cuh", "elem_less(tDcD(r, c), make_coord(rows, columns))", "elem_less(tDcD(r, c), make_coord(rows, columns - 1))",
             gemm("d_odd_leading", "in_place_odd"), "D's last column is written"),
     mistake("c-with-d-strides", "src/ops/gemm/kernel.cuh", "p.epilogue.c.row, p.epilogue.c.column}", "p.d.row, p.d.column}",
             gemm("c_other_order", "c_bias", "c_odd_leading"), "C has strides of its own"),

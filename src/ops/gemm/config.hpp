@@ -17,11 +17,7 @@
 #include <numeric>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
-#include "ckl/device.hpp"
-#include "ckl/gemm.hpp"
 #include "ckl/tensor.hpp"
 
 namespace ckl {
@@ -189,55 +185,5 @@ constexpr GemmConfig parse_gemm_config(std::string_view name) {
 
 /// The name of `config`; parse_gemm_config() reads it back.
 std::string to_string(const GemmConfig& config);
-
-/// How a grid divides the work among its clusters; see device/work_split.hpp.
-enum class Division : std::uint8_t {
-  whole_tiles,  ///< Each tile is one cluster's.
-  stream_k,     ///< Tiles that do not fill a wave are cut along K into equal runs. Takes a workspace.
-  split_k,      ///< All tiles are cut along K, and summed up by all clusters. Takes a workspace.
-};
-
-/// A kernel entry, and how its grid divides the work. Named like the entry, with `_sk` for stream-K, `_splitk` for split-K.
-struct GemmChoice {
-  GemmConfig config;
-  Division division = Division::whole_tiles;
-
-  friend constexpr bool operator==(const GemmChoice&, const GemmChoice&) = default;
-};
-
-/// The name of `choice`; parse_gemm_choice() reads it back.
-std::string to_string(const GemmChoice& choice);
-
-/// The choice that `name` stands for; its config's `stages` is 0 if it is no choice's name.
-constexpr GemmChoice parse_gemm_choice(std::string_view name) {
-  for (auto [suffix, division] :
-       {std::pair{std::string_view("_splitk"), Division::split_k}, {std::string_view("_sk"), Division::stream_k}})
-    if (name.size() > suffix.size() && name.substr(name.size() - suffix.size()) == suffix)
-      return {parse_gemm_config(name.substr(0, name.size() - suffix.size())), division};
-  return {parse_gemm_config(name), Division::whole_tiles};
-}
-
-/// In how many parts split-K cuts each of `tiles` when `clusters` work at a time: as many as there are clusters for, of at
-/// least 4 K tiles each; 1 if it does not pay.
-constexpr int splits_of(std::int64_t tiles, int clusters, int k_tiles) {
-  return std::max(1, std::min({int(clusters / std::max<std::int64_t>(tiles, 1)), k_tiles / 4, 32}));
-}
-
-/// How many of `tiles` are cut when `clusters` work at a time: those of the last, partial wave, with a whole wave before it
-/// where there is one, so that every run is long; none where the waves are full.
-constexpr int tiles_to_cut(std::int64_t tiles, int clusters) {
-  int rest = int(tiles % clusters);
-  if (rest == 0 || tiles < clusters) return rest;
-  return clusters + rest;
-}
-
-/// A rough prediction of the time that `problem` takes with `choice` on `device`, in SM clocks. It ranks choices; it does not
-/// promise a time. `problem` has a row-major D (see canonical()).
-double estimated_clocks(const GemmProblem& problem, const GemmChoice& choice, const DeviceInfo& device);
-
-/// All ways in which the configs in `shipped` can serve `problem`, best first by estimated_clocks(). `problem` has a
-/// row-major D (see canonical()).
-std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInfo& device,
-                                     const std::vector<GemmConfig>& shipped);
 
 }  // namespace ckl

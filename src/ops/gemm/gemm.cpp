@@ -1,9 +1,9 @@
 #include "ckl/gemm.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 
+#include "ckl/tuning.hpp"
 #include "host/device.hpp"
 #include "host/launch.hpp"
 #include "host/log.hpp"
@@ -11,12 +11,12 @@
 #include "host/overlap.hpp"
 #include "host/plan_cache.hpp"
 #include "host/require.hpp"
-#include "host/tensor_map.hpp"
+#include "host/tuning.hpp"
 #include "host/workspace.hpp"
 #include "ops/elementwise/elementwise.hpp"
-#include "ops/gemm/config.hpp"
-#include "ops/gemm/params.hpp"
+#include "ops/gemm/choice.hpp"
 #include "ops/gemm/problem.hpp"
+#include "ops/gemm/product.hpp"
 
 namespace ckl {
 
@@ -66,24 +66,42 @@ void require_pointer(const void* data, const GemmOperand& x, const char* argumen
                 " bytes, as its problem promised, but is ", data);
 }
 
+/// The bytes that each operand covers, from its pointer on: so a run finds in no time that operands lie apart.
+struct Spans {
+  host::Span a, b, c, d;
+};
+
+Spans spans_of(const GemmProblem& p) {
+  Spans spans;
+  if (is_empty(p)) return spans;
+  spans.d = host::span_of(as_tensor(p.d, p.m, p.n, nullptr));
+  if (reads_c(p)) spans.c = host::span_of(as_tensor(p.c, p.m, p.n, nullptr));
+  if (!multiplies(p)) return spans;
+  spans.a = host::span_of(as_tensor(p.a, p.m, p.k, nullptr));
+  spans.b = host::span_of(as_tensor(p.b, p.k, p.n, nullptr));
+  return spans;
+}
+
 /// Checks the pointers of one run.
-void require_pointers(const GemmProblem& p, const void* a, const void* b, const void* c, void* d) {
+void require_pointers(const GemmProblem& p, const Spans& spans, const void* a, const void* b, const void* c, void* d) {
   if (is_empty(p)) return;
   require_pointer(d, p.d, "d");
-  Tensor out = as_tensor(p.d, p.m, p.n, d);
+  auto require_no_partial_overlap = [&](const void* data, const host::Span& span, const GemmOperand& x,
+                                        std::int64_t rows, std::int64_t columns, const char* argument) {
+    if (host::apart(d, spans.d, data, span)) return;
+    host::require_no_partial_overlap(as_tensor(p.d, p.m, p.n, d), "d", as_tensor(x, rows, columns, data), argument);
+  };
   if (multiplies(p)) {
     require_pointer(a, p.a, "a");
     require_pointer(b, p.b, "b");
-    auto disjoint = [&](const Tensor& in, const char* argument) {
-      host::require(in.data != d, "d must not be ", argument, ", but both are at ", d);
-      host::require_no_partial_overlap(out, "d", in, argument);
-    };
-    disjoint(as_tensor(p.a, p.m, p.k, a), "a");
-    disjoint(as_tensor(p.b, p.k, p.n, b), "b");
+    for (auto [data, argument] : {std::pair{a, "a"}, {b, "b"}})
+      host::require(data != d, "d must not be ", argument, ", but both are at ", d);
+    require_no_partial_overlap(a, spans.a, p.a, p.m, p.k, "a");
+    require_no_partial_overlap(b, spans.b, p.b, p.k, p.n, "b");
   }
   if (reads_c(p)) {
     require_pointer(c, p.c, "c");
-    host::require_no_partial_overlap(out, "d", as_tensor(p.c, p.m, p.n, c), "c");
+    require_no_partial_overlap(c, spans.c, p.c, p.m, p.n, "c");
   }
 }
 
@@ -128,8 +146,9 @@ GemmProblem gemm_problem(const GemmArguments& in) {
   if (with_c) p.c = operand_of(in.c);
   p.alpha = in.alpha;
   p.beta = in.beta;
+  p.batch_invariant = in.batch_invariant;
   require_valid(p);
-  require_pointers(p, in.a.data, in.b.data, in.c.data, in.d.data);
+  require_pointers(p, spans_of(p), in.a.data, in.b.data, in.c.data, in.d.data);
   return p;
 }
 
@@ -142,12 +161,22 @@ std::string GemmProblem::to_string() const {
       host::sentence("gemm m=", m, " n=", n, " k=", k, " ", name(a.dtype), "*", name(b.dtype), "->", name(d.dtype), " ",
                      traits.a_major == Major::k ? "t" : "n", traits.b_major == Major::k ? "n" : "t", " a=", strides(a),
                      " b=", strides(b), " d=", strides(d), " alpha=", alpha, " beta=", beta);
-  return beta != 0.0f ? text + " c=" + strides(c) : text;
+  if (beta != 0.0f) text += " c=" + strides(c);
+  return batch_invariant ? text + " batch_invariant" : text;
 }
 
 bool operator==(const GemmProblem& x, const GemmProblem& y) noexcept {
   return x.m == y.m && x.n == y.n && x.k == y.k && x.batch == y.batch && x.a == y.a && x.b == y.b && x.d == y.d &&
-         x.alpha == y.alpha && x.beta == y.beta && (x.beta == 0.0f || x.c == y.c);
+         x.alpha == y.alpha && x.beta == y.beta && x.batch_invariant == y.batch_invariant &&
+         (x.beta == 0.0f || x.c == y.c);
+}
+
+static std::size_t hash_value(const GemmProblem& p) noexcept {
+  host::Hash hash;
+  hash.add(p.m, p.n, p.k, p.alpha, p.beta);
+  for (const GemmOperand* x : {&p.a, &p.b, &p.d})
+    hash.add(x->row_stride, x->column_stride, (std::int64_t(x->dtype) << 8) + x->alignment);
+  return hash.value;
 }
 
 // ---- choose ------------------------------------------------------------------------------------------------------------
@@ -163,10 +192,14 @@ const std::vector<GemmConfig>& shipped_gemm_configs() {
   return configs;
 }
 
-std::vector<std::string> candidates(const GemmProblem& canonical, const DeviceInfo& device) {
+/// The ways to serve a canonical problem, by what is shipped and what has been tuned.
+GemmRanking choose(const GemmProblem& canonical, const DeviceInfo& device) {
+  return choose(canonical, device, shipped_gemm_configs(), host::tuning_database());
+}
+
+std::vector<std::string> names_of(const std::vector<GemmChoice>& choices) {
   std::vector<std::string> names;
-  for (const GemmChoice& choice : rank_choices(canonical, device, shipped_gemm_configs()))
-    names.push_back(to_string(choice));
+  for (const GemmChoice& choice : choices) names.push_back(to_string(choice));
   return names;
 }
 
@@ -175,148 +208,22 @@ std::vector<std::string> candidates(const GemmProblem& canonical, const DeviceIn
 std::vector<std::string> gemm_candidates(const GemmProblem& problem, const DeviceInfo& device) {
   require_valid(problem);
   if (!multiplies(problem)) return {};
-  return candidates(canonical(problem).problem, device);
+  return names_of(choose(canonical(problem).problem, device).choices);
+}
+
+void store_tuning(const GemmProblem& problem, const DeviceInfo& device, std::string_view config, double time_us) {
+  const std::vector<std::string> names = gemm_candidates(problem, device);
+  host::require(std::find(names.begin(), names.end(), config) != names.end(),
+                "config must be one that can serve the problem, but is \"", config, "\"");
+  host::require(time_us > 0, "time_us must be more than 0, but is ", time_us);
+  host::store_tuning(tuning_database_path(),
+                     {"gemm", tuning_key(canonical(problem).problem), host::tuning_scope("gemm", device.name),
+                      std::string(config), time_us, host::today()});
 }
 
 // ---- plan --------------------------------------------------------------------------------------------------------------
 
 namespace {
-
-/// D = alpha * A * B + beta * C by the GEMM kernel.
-class ProductLauncher {
- public:
-  ProductLauncher(const GemmProblem& problem, const DeviceInfo& device, std::string_view wanted) {
-    auto [p, transposed] = canonical(problem);
-    transposed_ = transposed;
-    std::vector<std::string> names = candidates(p, device);
-    host::require_supported(!names.empty(), "no shipped kernel serves ", problem.to_string());
-    name_ = names.front();
-    if (!wanted.empty()) {
-      host::require(std::find(names.begin(), names.end(), wanted) != names.end(),
-                    "config must be one that can serve the problem (the best is \"", names.front(), "\"), but is \"",
-                    wanted, "\"");
-      name_ = wanted;
-    }
-    GemmChoice choice = parse_gemm_choice(name_);
-    fill_params(p, choice.config);
-    prepare_launch(choice, device);
-  }
-
-  /// The workspace begins with two flags for each part of each CTA: two parts, one CTA an SM, room for 512 SMs.
-  static constexpr std::size_t flags_bytes = 8192;
-
-  const std::string& name() const { return name_; }
-
-  std::size_t workspace_bytes() const { return workspace_bytes_; }
-
-  void run(const void* a, const void* b, const void* c, void* d, void* workspace, Stream stream) const {
-    if (transposed_) std::swap(a, b);
-    GemmParams params = params_;
-    if (workspace_bytes_ > 0) {
-      params.fixup_flags = static_cast<int*>(workspace);
-      params.fixup_slots = reinterpret_cast<float*>(static_cast<char*>(workspace) + flags_bytes);
-    }
-    params.a.data = const_cast<void*>(a);
-    params.b.data = const_cast<void*>(b);
-    params.d.data = d;
-    params.epilogue.c.data = const_cast<void*>(c);
-    if (loads_by_tma_) {
-      host::replace_address(params.a_map, a);
-      host::replace_address(params.b_map, b);
-    }
-    if (params.d_by_tma) host::replace_address(params.d_map, d);
-    host::launch(launch_, &params, stream);
-  }
-
- private:
-  void fill_params(const GemmProblem& p, const GemmConfig& config) {
-    GemmTraits traits = traits_of(p);
-    loads_by_tma_ = config.load == Load::tma;
-    params_.m = p.m;
-    params_.n = p.n;
-    params_.k = p.k;
-    params_.a = {nullptr, p.a.row_stride, p.a.column_stride, p.a.batch_stride};
-    params_.b = {nullptr, p.b.column_stride, p.b.row_stride, p.b.batch_stride};
-    params_.d = {nullptr, p.d.row_stride, p.d.column_stride, p.d.batch_stride};
-    params_.d_dtype = p.d.dtype;
-    params_.d_by_tma = traits.stores_by_tma;
-    params_.epilogue = {{nullptr, p.c.row_stride, p.c.column_stride, p.c.batch_stride}, p.alpha, p.beta};
-    params_.tiles = tile_grid(p, config);
-    if (loads_by_tma_) {
-      params_.a_map = operand_map(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride,
-                                  config.box_contiguous(), config.a_box_other());
-      params_.b_map = operand_map(p.b, config.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride,
-                                  config.box_contiguous(), config.b_box_other());
-    }
-    if (params_.d_by_tma) {
-      int box_n = config.d_box_n(int(size_of(p.d.dtype)));
-      params_.d_map = matrix_map(p.d.dtype, p.n, p.m, p.d.row_stride, box_n, GemmConfig::d_box_m);
-    }
-  }
-
-  /// Tiles in units of clusters. Rows of tiles that are visited together share B in L2 as columns share A: a group about as
-  /// tall as it is wide touches the fewest bytes.
-  static TileGrid tile_grid(const GemmProblem& p, const GemmConfig& config) {
-    auto ceil_div = [](std::int64_t x, std::int64_t y) { return (x + y - 1) / y; };
-    std::int64_t tiles_m = ceil_div(p.m, config.tile_m * config.cluster_m),
-                 tiles_n = ceil_div(p.n, config.tile_n * config.cluster_n);
-    constexpr std::int64_t max_tiles = std::numeric_limits<int>::max() / 4;
-    host::require_supported(tiles_m < max_tiles && tiles_n < max_tiles && tiles_m * tiles_n * p.batch < max_tiles,
-                            "m and n must make fewer than ", max_tiles, " tiles of ", config.tile_m, "x", config.tile_n,
-                            ", but m is ", p.m, " and n is ", p.n);
-    constexpr int group_rows = 2048;  // of D
-    int group = std::clamp(group_rows / (config.tile_m * config.cluster_m), 1, int(tiles_m));
-    return TileGrid::of(int(tiles_m), int(tiles_n), int(p.batch), group);
-  }
-
-  /// A descriptor that run() points at the data. Encoding wants an address, so it gets an aligned one.
-  static TensorMap matrix_map(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride,
-                              int box_contiguous, int box_other) {
-    alignas(16) static const char somewhere[16] = {};
-    auto per_16_bytes = std::int64_t(16 / size_of(dtype));
-    // One matrix: the batch stride is never stepped, but must be a legal one.
-    return host::encode({dtype, contiguous, other, 1, other_stride, per_16_bytes, box_contiguous, box_other},
-                        somewhere);
-  }
-
-  static TensorMap operand_map(const GemmOperand& x, Major major, std::int64_t mn, std::int64_t k,
-                               std::int64_t mn_stride, std::int64_t k_stride, int box_contiguous, int box_other) {
-    return major == Major::k ? matrix_map(x.dtype, k, mn, mn_stride, box_contiguous, box_other)
-                             : matrix_map(x.dtype, mn, k, k_stride, box_contiguous, box_other);
-  }
-
-  void prepare_launch(const GemmChoice& choice, const DeviceInfo& device) {
-    const GemmConfig& config = choice.config;
-    launch_.kernel = host::find_kernel("gemm", to_string(config));
-    launch_.threads = GemmConfig::threads;
-    launch_.cluster = unsigned(config.cluster_size());
-    launch_.shared_bytes = std::size_t(config.shared_bytes());
-    launch_.overlaps_preceding = true;
-    host::prepare(launch_, device.index);
-    int tiles = int(params_.tiles.count()), clusters = host::max_active_clusters(launch_, device);
-    auto k_tiles = int((params_.k + config.tile_k - 1) / config.tile_k);
-    int splits = choice.division == Division::split_k ? splits_of(tiles, clusters, k_tiles) : 1;
-    int cut = choice.division == Division::stream_k ? tiles_to_cut(tiles, clusters) : 0;
-    host::require_supported(std::int64_t(std::max(cut, splits)) * k_tiles <= std::numeric_limits<int>::max(),
-                            "config \"", name_, "\" cuts fewer than 2^31 K tiles, but this problem has ",
-                            std::max(cut, splits), " times ", k_tiles);
-    if (splits > 1)
-      clusters = tiles * splits;
-    else if (cut == 0)
-      clusters = std::min(clusters, tiles);
-    params_.split =
-        splits > 1 ? WorkSplit::of_split_k(tiles, splits, k_tiles) : WorkSplit::of(clusters, tiles, cut, k_tiles);
-    launch_.grid = unsigned(clusters) * launch_.cluster;
-    if (cut > 0 || splits > 1)
-      workspace_bytes_ = flags_bytes + std::size_t(launch_.grid) * config.tile_m * config.tile_n * sizeof(float);
-  }
-
-  std::string name_;
-  bool transposed_ = false, loads_by_tma_ = false;
-  std::size_t workspace_bytes_ = 0;
-  GemmParams params_{};
-  host::Launch launch_;
-};
 
 /// D = beta * C, where there is no product to add.
 ElementwiseProblem scaled_c(const GemmProblem& p) {
@@ -336,70 +243,112 @@ ElementwiseProblem scaled_c(const GemmProblem& p) {
 }  // namespace
 
 /// Exactly one of the two launchers is there, unless D is empty.
-struct GemmPlan::Implementation {
-  GemmProblem problem;
-  int device = 0;
-  std::optional<ProductLauncher> product;
-  std::optional<ElementwiseLauncher> scale;
-  std::string config;
+class GemmPlan::Implementation {
+ public:
+  Implementation(const GemmProblem& problem, int device, std::string_view config = {});
+
+  const GemmProblem& problem() const { return problem_; }
+  int device() const { return device_; }
+  const std::string& config() const { return config_; }
+  const Spans& spans() const { return spans_; }
+  std::size_t workspace_bytes() const { return product_ ? product_->workspace_bytes() : 0; }
+  std::size_t zeroed_bytes() const { return product_ ? product_->zeroed_bytes() : 0; }
+
+  /// Launches, all having been checked; the plan's device is the current one.
+  void launch(const void* a, const void* b, const void* c, void* d, void* workspace, Stream stream) const {
+    if (product_) {
+      if (transposed_) std::swap(a, b);
+      product_->run(a, b, c, d, workspace, stream);
+    } else if (scale_) {
+      const void* in[max_elementwise_inputs] = {c, nullptr};
+      scale_->run(in, d, stream);
+    }
+  }
+
+ private:
+  /// Returns who chose.
+  std::string plan_product(std::string_view wanted, const DeviceInfo& info);
+
+  GemmProblem problem_;
+  int device_;
+  Spans spans_;
+  bool transposed_ = false;  // the kernel computes D' = B' A'
+  std::optional<ProductLauncher> product_;
+  std::optional<ElementwiseLauncher> scale_;
+  std::string config_;
 };
 
-GemmPlan::GemmPlan(const GemmProblem& problem, int device, std::string_view config) {
-  require_valid(problem);
+GemmPlan::Implementation::Implementation(const GemmProblem& problem, int device, std::string_view wanted)
+    : problem_(problem), spans_(spans_of(problem)) {
   const DeviceInfo& info = host::require_device(device);
+  device_ = info.index;
   host::RelaxedCapture relaxed;
   host::DeviceGuard guard(info.index);
-  auto made = std::make_shared<Implementation>();
-  made->problem = problem;
-  made->device = info.index;
+  std::string reason;
   if (multiplies(problem)) {
-    made->product.emplace(problem, info, config);
-    made->config = made->product->name();
+    reason = ", " + plan_product(wanted, info);
   } else {
-    host::require(config.empty(), "config must be empty for a problem without a product, but is \"", config, "\"");
+    host::require(wanted.empty(), "config must be empty for a problem without a product, but is \"", wanted, "\"");
     if (!is_empty(problem)) {
-      made->scale.emplace(scaled_c(problem), info.index, std::string_view());
-      made->config = made->scale->config();
+      scale_.emplace(scaled_c(problem), info.index, std::string_view());
+      config_ = scale_->config();
     }
   }
   if (host::log_plans())
-    host::log_line(problem.to_string() + " on device " + std::to_string(info.index) + ": " + made->config);
-  implementation_ = made;
+    host::log_line(problem.to_string() + " on device " + std::to_string(info.index) + ": " + config_ + reason);
+}
+
+std::string GemmPlan::Implementation::plan_product(std::string_view wanted, const DeviceInfo& info) {
+  const CanonicalGemm kernel_view = canonical(problem_);
+  transposed_ = kernel_view.transposed;
+  GemmRanking ranking = choose(kernel_view.problem, info);
+  host::require_supported(!ranking.choices.empty(), "no shipped kernel serves ", problem_.to_string());
+  GemmChoice choice = ranking.choices.front();
+  if (!wanted.empty()) {
+    choice = parse_gemm_choice(wanted);
+    host::require(std::find(ranking.choices.begin(), ranking.choices.end(), choice) != ranking.choices.end(),
+                  "config must be one that can serve the problem (the best is \"", to_string(ranking.choices.front()),
+                  "\"), but is \"", wanted, "\"");
+    ranking.reason = "as asked";
+  }
+  config_ = to_string(choice);
+  product_.emplace(kernel_view.problem, choice, info);
+  return ranking.reason;
+}
+
+GemmPlan::GemmPlan(const GemmProblem& problem, int device, std::string_view config) {
+  require_valid(problem);
+  implementation_ = std::make_shared<const Implementation>(problem, device, config);
 }
 
 // ---- launch ------------------------------------------------------------------------------------------------------------
 
 void GemmPlan::run(const void* a, const void* b, const void* c, void* d, void* workspace, Stream stream) const {
   const Implementation& plan = *implementation_;
-  host::require_stream_of(stream, plan.device);
-  require_pointers(plan.problem, a, b, c, d);
-  if (workspace_bytes() > 0) {
-    host::require(workspace != nullptr, "workspace must not be null, but of ", workspace_bytes(), " bytes");
+  host::require_stream_of(stream, plan.device());
+  require_pointers(plan.problem(), plan.spans(), a, b, c, d);
+  if (plan.workspace_bytes() > 0) {
+    host::require(workspace != nullptr, "workspace must not be null, but of ", plan.workspace_bytes(), " bytes");
     host::require(reinterpret_cast<std::uintptr_t>(workspace) % 256 == 0,
                   "workspace must be a multiple of 256 bytes, but is ", workspace);
   }
-  host::DeviceGuard guard(plan.device);
-  if (plan.product) {
-    plan.product->run(a, b, c, d, workspace, stream);
-  } else if (plan.scale) {
-    const void* in[max_elementwise_inputs] = {c, nullptr};
-    plan.scale->run(in, d, stream);
-  }
+  host::DeviceGuard guard(plan.device());
+  plan.launch(a, b, c, d, workspace, stream);
 }
 
-std::size_t GemmPlan::workspace_bytes() const noexcept {
-  return implementation_->product ? implementation_->product->workspace_bytes() : 0;
-}
-const GemmProblem& GemmPlan::problem() const noexcept { return implementation_->problem; }
-const std::string& GemmPlan::config() const noexcept { return implementation_->config; }
-int GemmPlan::device() const noexcept { return implementation_->device; }
+std::size_t GemmPlan::workspace_bytes() const noexcept { return implementation_->workspace_bytes(); }
+const GemmProblem& GemmPlan::problem() const noexcept { return implementation_->problem(); }
+const std::string& GemmPlan::config() const noexcept { return implementation_->config(); }
+int GemmPlan::device() const noexcept { return implementation_->device(); }
 
 void gemm(const GemmArguments& in, Stream stream) {
-  static host::PlanCache<GemmPlan, GemmProblem> cache;
-  GemmProblem problem = gemm_problem(in);
-  std::shared_ptr<const GemmPlan> plan = cache.get(problem, host::current_device());
-  host::StreamWorkspace workspace(plan->workspace_bytes(), ProductLauncher::flags_bytes, stream);
-  plan->run(in.a.data, in.b.data, in.c.data, in.d.data, workspace.data(), stream);
+  static host::PlanCache<GemmPlan::Implementation, GemmProblem> cache;
+  const GemmProblem problem = gemm_problem(in);
+  const int device = host::current_device();
+  const auto plan = cache.get(problem, device);
+  host::require_stream_of(stream, device);
+  host::StreamWorkspace workspace(plan->workspace_bytes(), plan->zeroed_bytes(), stream);
+  plan->launch(in.a.data, in.b.data, in.c.data, in.d.data, workspace.data(), stream);
 }
 
 }  // namespace ckl

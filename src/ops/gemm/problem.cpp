@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "host/tensor_map.hpp"
+#include "ops/pad/pad.hpp"
 
 namespace ckl {
 
@@ -56,11 +57,37 @@ GemmTraits traits_of(const GemmProblem& p) {
   GemmTraits traits;
   traits.a_major = major_of(p.a.row_stride, p.a.column_stride);
   traits.b_major = major_of(p.b.column_stride, p.b.row_stride);
-  traits.loads_by_tma = operand_loads_by_tma(p.a, traits.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride) &&
-                        operand_loads_by_tma(p.b, traits.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride);
+  traits.a_by_tma = operand_loads_by_tma(p.a, traits.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride);
+  traits.b_by_tma = operand_loads_by_tma(p.b, traits.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride);
+  traits.loads_by_tma = traits.a_by_tma && traits.b_by_tma;
   traits.stores_by_tma =
       p.d.column_stride == 1 && host::tma_can_store(p.d.dtype, p.n, p.m, p.d.row_stride, p.d.alignment);
   return traits;
+}
+
+namespace {
+
+/// Makes `mn_stride` and `k_stride` those of the operand's copy.
+void pad_strides(Major major, std::int64_t mn, std::int64_t k, int element_bytes, std::int64_t& mn_stride,
+                 std::int64_t& k_stride) {
+  mn_stride = major == Major::k ? padded_pitch(k, element_bytes) : 1;
+  k_stride = major == Major::k ? 1 : padded_pitch(mn, element_bytes);
+}
+
+}  // namespace
+
+GemmProblem padded(const GemmProblem& canonical, Padding padding) {
+  GemmProblem p = canonical;
+  GemmTraits traits = traits_of(p);
+  if (padding.a) {
+    pad_strides(traits.a_major, p.m, p.k, int(size_of(p.a.dtype)), p.a.row_stride, p.a.column_stride);
+    p.a.alignment = 16;
+  }
+  if (padding.b) {
+    pad_strides(traits.b_major, p.n, p.k, int(size_of(p.b.dtype)), p.b.column_stride, p.b.row_stride);
+    p.b.alignment = 16;
+  }
+  return p;
 }
 
 }  // namespace ckl

@@ -19,9 +19,22 @@ CanonicalGemm canonical(const GemmProblem& problem);
 /// What of a canonical problem decides which kernels can serve it.
 struct GemmTraits {
   Major a_major, b_major;
-  bool loads_by_tma;   ///< TMA can move both A and B.
-  bool stores_by_tma;  ///< TMA can move D.
+  bool a_by_tma, b_by_tma;  ///< TMA can load A, B.
+  bool loads_by_tma;        ///< Both.
+  bool stores_by_tma;       ///< TMA can store D.
 };
 GemmTraits traits_of(const GemmProblem& canonical);
+
+/// Which operands are copied into padded rows before the product, because TMA cannot load them as they lie.
+struct Padding {
+  bool a = false, b = false;
+
+  constexpr bool any() const { return a || b; }
+  friend constexpr bool operator==(const Padding&, const Padding&) = default;
+};
+
+/// `canonical` as it is after the operands that `padding` names have been copied: those are dense and aligned, with the same mode
+/// contiguous as before.
+GemmProblem padded(const GemmProblem& canonical, Padding padding);
 
 }  // namespace ckl

@@ -1,0 +1,183 @@
+#include "ops/gemm/choice.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "host/require.hpp"
+
+namespace ckl {
+
+std::string to_string(const GemmChoice& choice) {
+  const char* division[] = {"", "_sk", "_splitk"};
+  const char* padding[] = {"", "_pada", "_padb", "_padab"};
+  return to_string(choice.config) + division[int(choice.division)] +
+         padding[int(choice.padding.a) + 2 * int(choice.padding.b)];
+}
+
+namespace {
+
+std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
+
+/// Tiles of the whole grid, a cluster's worth of CTAs each.
+std::int64_t cluster_tiles(const GemmProblem& problem, const GemmConfig& c) {
+  return ceil_div(problem.m, c.tile_m * c.cluster_m) * ceil_div(problem.n, c.tile_n * c.cluster_n) * problem.batch;
+}
+
+/// Clusters that run at a time. A larger one lies within one of the eight groups of multiprocessors (GPC).
+int clusters_at_a_time(const GemmConfig& c, const DeviceInfo& device) {
+  constexpr int groups = 8;
+  int clusters = c.cluster_size() <= 2 ? device.sm_count / c.cluster_size()
+                                       : groups * (device.sm_count / groups / c.cluster_size());
+  return std::max(1, clusters);
+}
+
+/// Whether rows of the operand begin off the 128-byte lines of L2.
+bool straddles_lines(const GemmOperand& operand, Major major, bool is_a) {
+  std::int64_t pitch = (major == Major::k) == is_a ? operand.row_stride : operand.column_stride;
+  return pitch * std::int64_t(size_of(operand.dtype)) % 128 != 0;
+}
+
+}  // namespace
+
+namespace {
+
+constexpr double dram_bytes = 1340;  // all SMs, per clock
+
+/// What the padded copies cost before the product can begin.
+double padding_clocks(const GemmProblem& problem, Padding padding) {
+  constexpr double once = 3500;  // a launch and its first bytes; an assumption, not yet fitted to measurements
+  const double elements =
+      (padding.a ? double(problem.m) * double(problem.k) : 0) + (padding.b ? double(problem.n) * double(problem.k) : 0);
+  return padding.any() ? once + 2 * elements * double(size_of(problem.a.dtype)) / dram_bytes : 0;  // read and written
+}
+
+}  // namespace
+
+double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, const DeviceInfo& device) {
+  const GemmProblem problem = padded(original, choice.padding);
+  // Fitted to runs of the menu over the suites and over random problems on an H100 (docs/performance-guide.md).
+  constexpr double products = 2048;      // 16-bit multiply-adds of one SM, per clock
+  constexpr double shared_bytes = 162;   // of shared memory, per clock: TMA's writes, wgmma's reads
+  constexpr double l2_bytes = 84;        // from L2 into one SM, per clock
+  constexpr double all_l2_bytes = 5670;  // the same into all of them
+  constexpr double straddling = 1.38;    // how much more a row costs that begins off a line of L2
+  constexpr double multicast_box = 18;   // clocks for each box that a CTA of a cluster receives
+  constexpr double gathered = 1.3;       // elements that a gathering warpgroup copies, per clock
+  constexpr double wave = 110, store_piece = 460, cooperative_store = 1.76;
+  constexpr double products_energy = 1.09, shared_energy = 0.0012;      // what power allows: clocks of the whole chip
+  constexpr double cut_slower = 1.1, cut_once = 2560, add_part = 0.12;  // stream-K; the last: per element of a part
+  constexpr double split_once = 5080, split_sum = 0.83;                 // split-K; the last: per element of a tile
+  // From the launch to the first product, by the size of the cluster.
+  auto fill_of = [](int cluster) { return cluster == 1 ? 3130. : cluster == 2 ? 6170. : cluster <= 4 ? 6500. : 5050.; };
+
+  const GemmConfig& c = choice.config;
+  const bool pingpong = c.schedule == Schedule::pingpong;
+  const int clusters = clusters_at_a_time(c, device), k_tiles = int(ceil_div(problem.k, c.tile_k));
+  const std::int64_t tiles = cluster_tiles(problem, c);
+  const int splits = choice.division == Division::split_k ? splits_of(tiles, clusters, k_tiles) : 1;
+  const double waves = double(ceil_div(tiles, clusters));
+  const double busy_sms =
+      double(c.cluster_size()) *
+      (choice.division == Division::stream_k ? clusters : std::min<std::int64_t>(tiles * splits, clusters));
+
+  // A K tile: its products, its traffic in shared memory, its loads.
+  const double row_bytes = double(c.tile_k) * c.element_bytes();
+  const double multiply = double(c.tile_m) * c.tile_n * c.tile_k / products;
+  const double shared_traffic =
+      (c.readers() * (c.warpgroup_m() / 64) * (64 + c.warpgroup_n()) + c.tile_m + c.tile_n) * row_bytes;
+  const double a_rows = double(c.tile_m) / c.cluster_n, b_rows = double(c.tile_n) / c.cluster_m;
+  // What lies outside of the matrices is not read; a gathering CTA has no cluster.
+  double load = double(std::min<std::int64_t>(c.tile_m, problem.m) + std::min<std::int64_t>(c.tile_n, problem.n)) *
+                double(std::min<std::int64_t>(c.tile_k, problem.k)) / gathered;
+  if (c.load == Load::tma) {
+    double lines = a_rows * (straddles_lines(problem.a, c.a_major, true) ? straddling : 1) +
+                   b_rows * (straddles_lines(problem.b, c.b_major, false) ? straddling : 1);
+    load = lines * row_bytes / std::min(l2_bytes, all_l2_bytes / busy_sms);
+    if (c.cluster_size() > 1) load += multicast_box * (c.cluster_m + c.cluster_n);
+  }
+  const double k_tile = std::max({multiply, shared_traffic / shared_bytes, load});
+
+  const double pieces = double(c.warpgroup_m()) / GemmConfig::piece_m *
+                        ceil_div(c.warpgroup_n(), c.piece_n(int(size_of(problem.d.dtype))));
+  const double store = store_piece * pieces * (pingpong ? 1 : cooperative_store);
+  const double fill = fill_of(c.cluster_size()), elements = double(c.tile_m) * c.tile_n;
+
+  double clocks = fill;
+  if (choice.division == Division::split_k) {
+    clocks += double(ceil_div(k_tiles, splits)) * k_tile + split_once + split_sum * elements;
+  } else if (choice.division == Division::stream_k) {
+    double cut = tiles_to_cut(tiles, clusters), whole = (double(tiles) - cut) / clusters, share = cut / clusters;
+    clocks += (whole + share * cut_slower) * k_tiles * k_tile + (pingpong ? 1 : whole + std::ceil(share)) * store;
+    clocks += cut_once + add_part * elements * (1 + clusters / cut);
+  } else if (pingpong) {
+    clocks += waves * std::max(k_tiles * k_tile + wave, store / 2) + store;  // stores hide, but for the last
+  } else {
+    clocks += waves * (k_tiles * k_tile + wave + store);
+  }
+
+  const double energy =
+      double(tiles) * c.cluster_size() * k_tiles * (products_energy * multiply + shared_energy * shared_traffic);
+  const double bytes = double(size_of(problem.a.dtype)) * (double(problem.m + problem.n) * double(problem.k)) +
+                       double(size_of(problem.d.dtype)) * double(problem.m) * double(problem.n);
+  return padding_clocks(problem, choice.padding) +
+         std::max({clocks, energy / device.sm_count, fill + bytes * double(problem.batch) / dram_bytes});
+}
+
+std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInfo& device,
+                                     const std::vector<GemmConfig>& shipped) {
+  const GemmTraits traits = traits_of(problem);
+  // Where TMA cannot load an operand as it lies, its padded copy may serve; gathering serves anything.
+  const Padding padding = {!traits.a_by_tma, !traits.b_by_tma};
+  const bool tma = traits_of(padded(problem, padding)).loads_by_tma;
+  std::vector<std::pair<double, GemmChoice>> ranked;
+  auto add = [&](const GemmChoice& choice) { ranked.emplace_back(estimated_clocks(problem, choice, device), choice); };
+  for (const GemmConfig& c : shipped) {
+    bool fits = c.dtype == problem.a.dtype && c.a_major == traits.a_major && c.b_major == traits.b_major &&
+                (c.load == Load::gather || tma) && std::size_t(c.shared_bytes()) <= device.shared_bytes;
+    if (!fits || (problem.batch_invariant && !is_batch_invariant(c))) continue;
+    const Padding pad = c.load == Load::tma ? padding : Padding{};
+    add({c, Division::whole_tiles, pad});
+    if (problem.batch_invariant) continue;  // how tiles are cut depends on their number, and so on m
+    std::int64_t tiles = cluster_tiles(problem, c);
+    int clusters = clusters_at_a_time(c, device), k_tiles = int(ceil_div(problem.k, c.tile_k));
+    if (tiles_to_cut(tiles, clusters) > 0 && k_tiles > 2) add({c, Division::stream_k, pad});
+    if (c.can_split_k() && splits_of(tiles, clusters, k_tiles) > 1) add({c, Division::split_k, pad});
+  }
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+  std::vector<GemmChoice> choices;
+  for (const auto& [clocks, choice] : ranked) choices.push_back(choice);
+  return choices;
+}
+
+std::string tuning_key(const GemmProblem& p) {
+  const GemmTraits traits = traits_of(p);
+  auto loads = [](bool tma, bool straddles) { return !tma ? "any" : straddles ? "tma" : "lines"; };
+  return host::sentence("m=", p.m, " n=", p.n, " k=", p.k, " ", name(p.a.dtype), "->", name(p.d.dtype), " ",
+                        traits.a_major == Major::k ? "t" : "n", traits.b_major == Major::k ? "n" : "t",
+                        " a=", loads(traits.a_by_tma, straddles_lines(p.a, traits.a_major, true)),
+                        " b=", loads(traits.b_by_tma, straddles_lines(p.b, traits.b_major, false)),
+                        " d=", loads(traits.stores_by_tma, false), p.beta != 0.0f ? " +c" : "",
+                        p.batch_invariant ? " batch_invariant" : "");
+}
+
+GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const std::vector<GemmConfig>& shipped,
+                   const host::TuningDatabase& database) {
+  GemmRanking ranking{rank_choices(problem, device, shipped), "by the model"};
+  const host::TuningDatabase::Answer answer =
+      database.find("gemm", tuning_key(problem), host::tuning_scope("gemm", device.name));
+  if (!answer.tuning) {
+    if (!answer.why_not.empty()) ranking.reason += "; " + answer.why_not;
+    return ranking;
+  }
+  auto& choices = ranking.choices;
+  const auto at = std::find(choices.begin(), choices.end(), parse_gemm_choice(answer.tuning->config));
+  if (at == choices.end()) {
+    ranking.reason += "; the tuning database says \"" + answer.tuning->config + "\", which cannot serve this problem";
+    return ranking;
+  }
+  std::rotate(choices.begin(), at, at + 1);
+  ranking.reason = "by the tuning database, measured on " + answer.tuning->measured;
+  return ranking;
+}
+
+}  // namespace ckl

@@ -1,0 +1,162 @@
+#include "ops/gemm/product.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+#include <vector>
+
+#include "host/module.hpp"
+#include "host/require.hpp"
+#include "host/tensor_map.hpp"
+#include "ops/gemm/problem.hpp"
+#include "ops/pad/pad.hpp"
+
+namespace ckl {
+
+namespace {
+
+/// Tiles in units of clusters. Rows of tiles that are visited together share B in L2 as columns share A: a group about as
+/// tall as it is wide touches the fewest bytes.
+TileGrid tile_grid(const GemmProblem& p, const GemmConfig& config) {
+  auto ceil_div = [](std::int64_t x, std::int64_t y) { return (x + y - 1) / y; };
+  std::int64_t tiles_m = ceil_div(p.m, config.tile_m * config.cluster_m),
+               tiles_n = ceil_div(p.n, config.tile_n * config.cluster_n);
+  constexpr std::int64_t max_tiles = std::numeric_limits<int>::max() / 4;
+  host::require_supported(tiles_m < max_tiles && tiles_n < max_tiles && tiles_m * tiles_n * p.batch < max_tiles,
+                          "m and n must make fewer than ", max_tiles, " tiles of ", config.tile_m, "x", config.tile_n,
+                          ", but m is ", p.m, " and n is ", p.n);
+  constexpr int group_rows = 2048;  // of D
+  int group = std::clamp(group_rows / (config.tile_m * config.cluster_m), 1, int(tiles_m));
+  return TileGrid::of(int(tiles_m), int(tiles_n), int(p.batch), group);
+}
+
+/// A descriptor that run() points at the data. Encoding wants an address, so it gets an aligned one.
+TensorMap matrix_map(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride,
+                     int box_contiguous, int box_other) {
+  alignas(16) static const char somewhere[16] = {};
+  auto per_16_bytes = std::int64_t(16 / size_of(dtype));
+  // One matrix: the batch stride is never stepped, but must be a legal one.
+  return host::encode({dtype, contiguous, other, 1, other_stride, per_16_bytes, box_contiguous, box_other}, somewhere);
+}
+
+TensorMap operand_map(const GemmOperand& x, Major major, std::int64_t mn, std::int64_t k, std::int64_t mn_stride,
+                      std::int64_t k_stride, int box_contiguous, int box_other) {
+  return major == Major::k ? matrix_map(x.dtype, k, mn, mn_stride, box_contiguous, box_other)
+                           : matrix_map(x.dtype, mn, k, k_stride, box_contiguous, box_other);
+}
+
+/// An operand, taken as (mn, k), as a matrix with its major mode along the rows.
+PadSource pad_source(Major major, std::int64_t mn, std::int64_t k, std::int64_t mn_stride, std::int64_t k_stride) {
+  return major == Major::k ? PadSource{mn, k, mn_stride, k_stride} : PadSource{k, mn, k_stride, mn_stride};
+}
+
+}  // namespace
+
+ProductLauncher::ProductLauncher(const GemmProblem& problem, const GemmChoice& choice, const DeviceInfo& device)
+    : padding_(choice.padding) {
+  fill_params(padded(problem, padding_), choice.config);
+  prepare_launch(choice, device);
+  prepare_padding(problem);
+}
+
+void ProductLauncher::run(const void* a, const void* b, const void* c, void* d, void* workspace, Stream stream) const {
+  char* at = static_cast<char*>(workspace);
+  if (pad_) {
+    const void* from[max_padded_matrices];
+    void* to[max_padded_matrices];
+    int count = 0;
+    for (auto [is_padded, operand, offset] : {std::tuple{padding_.a, &a, padded_a_}, {padding_.b, &b, padded_b_}}) {
+      if (!is_padded) continue;
+      from[count] = *operand;
+      to[count++] = at + offset;
+      *operand = at + offset;
+    }
+    pad_->run(from, to, stream);
+  }
+  GemmParams params = params_;
+  if (cuts_tiles_) {
+    params.fixup_flags = static_cast<int*>(workspace);
+    params.fixup_slots = reinterpret_cast<float*>(at + flags_bytes);
+  }
+  params.a.data = const_cast<void*>(a);
+  params.b.data = const_cast<void*>(b);
+  params.d.data = d;
+  params.epilogue.c.data = const_cast<void*>(c);
+  if (loads_by_tma_) {
+    host::replace_address(params.a_map, a);
+    host::replace_address(params.b_map, b);
+  }
+  if (params.d_by_tma) host::replace_address(params.d_map, d);
+  host::launch(launch_, &params, stream);
+}
+
+void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config) {
+  GemmTraits traits = traits_of(p);
+  loads_by_tma_ = config.load == Load::tma;
+  params_.m = p.m;
+  params_.n = p.n;
+  params_.k = p.k;
+  params_.a = {nullptr, p.a.row_stride, p.a.column_stride, p.a.batch_stride};
+  params_.b = {nullptr, p.b.column_stride, p.b.row_stride, p.b.batch_stride};
+  params_.d = {nullptr, p.d.row_stride, p.d.column_stride, p.d.batch_stride};
+  params_.d_dtype = p.d.dtype;
+  params_.d_by_tma = traits.stores_by_tma;
+  params_.epilogue = {{nullptr, p.c.row_stride, p.c.column_stride, p.c.batch_stride}, p.alpha, p.beta};
+  params_.tiles = tile_grid(p, config);
+  if (loads_by_tma_) {
+    params_.a_map = operand_map(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride,
+                                config.box_contiguous(), config.a_box_other());
+    params_.b_map = operand_map(p.b, config.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride,
+                                config.box_contiguous(), config.b_box_other());
+  }
+  if (params_.d_by_tma) {
+    int box_n = config.d_box_n(int(size_of(p.d.dtype)));
+    params_.d_map = matrix_map(p.d.dtype, p.n, p.m, p.d.row_stride, box_n, GemmConfig::d_box_m);
+  }
+}
+
+void ProductLauncher::prepare_launch(const GemmChoice& choice, const DeviceInfo& device) {
+  const GemmConfig& config = choice.config;
+  launch_.kernel = host::find_kernel("gemm", to_string(config));
+  launch_.threads = GemmConfig::threads;
+  launch_.cluster = unsigned(config.cluster_size());
+  launch_.shared_bytes = std::size_t(config.shared_bytes());
+  launch_.overlaps_preceding = true;
+  host::prepare(launch_, device.index);
+  int tiles = int(params_.tiles.count()), clusters = host::max_active_clusters(launch_, device);
+  auto k_tiles = int((params_.k + config.tile_k - 1) / config.tile_k);
+  int splits = choice.division == Division::split_k ? splits_of(tiles, clusters, k_tiles) : 1;
+  int cut = choice.division == Division::stream_k ? tiles_to_cut(tiles, clusters) : 0;
+  host::require_supported(std::int64_t(std::max(cut, splits)) * k_tiles <= std::numeric_limits<int>::max(), "config \"",
+                          to_string(choice), "\" cuts fewer than 2^31 K tiles, but this problem has ",
+                          std::max(cut, splits), " times ", k_tiles);
+  if (splits > 1)
+    clusters = tiles * splits;
+  else if (cut == 0)
+    clusters = std::min(clusters, tiles);
+  params_.split =
+      splits > 1 ? WorkSplit::of_split_k(tiles, splits, k_tiles) : WorkSplit::of(clusters, tiles, cut, k_tiles);
+  launch_.grid = unsigned(clusters) * launch_.cluster;
+  cuts_tiles_ = cut > 0 || splits > 1;
+  std::size_t slots = cuts_tiles_ ? std::size_t(launch_.grid) * config.tile_m * config.tile_n * sizeof(float) : 0;
+  if (cuts_tiles_ || padding_.any()) workspace_bytes_ = flags_bytes + slots;
+}
+
+/// Appends the copies to the workspace.
+void ProductLauncher::prepare_padding(const GemmProblem& p) {
+  if (!padding_.any()) return;
+  const int element_bytes = int(size_of(p.a.dtype));
+  std::vector<PadSource> sources;
+  const GemmTraits traits = traits_of(p);
+  const PadSource a = pad_source(traits.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride);
+  const PadSource b = pad_source(traits.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride);
+  for (auto [is_padded, source, offset] : {std::tuple{padding_.a, a, &padded_a_}, {padding_.b, b, &padded_b_}}) {
+    if (!is_padded) continue;
+    sources.push_back(source);
+    *offset = (workspace_bytes_ + 255) / 256 * 256;
+    workspace_bytes_ = *offset + padded_bytes(source, element_bytes);
+  }
+  pad_ = std::make_shared<const PadLauncher>(sources, element_bytes);
+}
+
+}  // namespace ckl

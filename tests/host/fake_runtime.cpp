@@ -1,0 +1,92 @@
+#include "fake_runtime.hpp"
+
+#include <cuda.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdio>
+#include <cstring>
+
+namespace ckl::test {
+
+bool counting_fake_calls = false;
+int fake_devices = 1;
+
+std::map<std::string, int>& fake_calls() {
+  static std::map<std::string, int> calls;
+  return calls;
+}
+
+namespace {
+
+void count(const char* name) {
+  if (counting_fake_calls) ++fake_calls()[name];
+}
+
+CUresult encode(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*, const cuuint64_t*,
+                const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion,
+                CUtensorMapFloatOOBfill) {
+  count("cuTensorMapEncodeTiled");
+  return CUDA_SUCCESS;
+}
+
+CUresult replace_address(CUtensorMap*, void*) {
+  count("cuTensorMapReplaceAddress");
+  return CUDA_SUCCESS;
+}
+
+}  // namespace
+}  // namespace ckl::test
+
+using ckl::test::count;
+
+extern "C" {
+
+cudaError_t cudaGetDeviceCount(int* number) { return count(__func__), *number = ckl::test::fake_devices, cudaSuccess; }
+cudaError_t cudaGetDevice(int* device) { return count(__func__), *device = 0, cudaSuccess; }
+cudaError_t cudaSetDevice(int) { return count(__func__), cudaSuccess; }
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+  std::memset(properties, 0, sizeof *properties);
+  std::strcpy(properties->name, "NVIDIA H100");
+  properties->major = 9;
+  properties->multiProcessorCount = 132;
+  properties->l2CacheSize = 50 << 20;
+  properties->totalGlobalMem = std::size_t(80) << 30;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) { return *value = 232448, cudaSuccess; }
+cudaError_t cudaLibraryLoadData(cudaLibrary_t* library, const void*, cudaJitOption*, void**, unsigned,
+                                cudaLibraryOption*, void**, unsigned) {
+  return *library = nullptr, cudaSuccess;
+}
+cudaError_t cudaLibraryGetKernel(cudaKernel_t* kernel, cudaLibrary_t, const char*) {
+  return *kernel = nullptr, cudaSuccess;
+}
+cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t, cudaFuncAttribute, int, int) { return cudaSuccess; }
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int, std::size_t) {
+  return *blocks = 1, cudaSuccess;
+}
+cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, const void*, const cudaLaunchConfig_t* config) {
+  return *clusters = 132 / int(config->gridDim.x), cudaSuccess;
+}
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) { return cudaSuccess; }
+cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
+  return count(__func__), *status = cudaStreamCaptureStatusNone, cudaSuccess;
+}
+cudaError_t cudaStreamGetDevice(cudaStream_t, int* device) { return count(__func__), *device = 0, cudaSuccess; }
+cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long,
+                                             cudaDriverEntryPointQueryResult* found) {
+  *function = std::strcmp(name, "cuTensorMapEncodeTiled") ? reinterpret_cast<void*>(&ckl::test::replace_address)
+                                                          : reinterpret_cast<void*>(&ckl::test::encode);
+  return *found = cudaDriverEntryPointSuccess, cudaSuccess;
+}
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t*, const void*, void**) { return count(__func__), cudaSuccess; }
+cudaError_t cudaMallocAsync(void** data, std::size_t, cudaStream_t) {
+  return count(__func__), *data = reinterpret_cast<void*>(std::uintptr_t(1) << 40), cudaSuccess;
+}
+cudaError_t cudaFreeAsync(void*, cudaStream_t) { return count(__func__), cudaSuccess; }
+cudaError_t cudaMemsetAsync(void*, int, std::size_t, cudaStream_t) { return count(__func__), cudaSuccess; }
+cudaError_t cudaGetLastError() { return cudaSuccess; }
+const char* cudaGetErrorString(cudaError_t) { return ""; }
+const char* cudaGetErrorName(cudaError_t) { return ""; }
+
+}  // extern "C"
