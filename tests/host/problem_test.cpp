@@ -63,6 +63,7 @@ TEST(GemmProblems, AreEqualWhenEveryFieldIs) {
       [](auto& p) { ++p.batch; },
       [](auto& p) { p.alpha = 2; },
       [](auto& p) { p.beta = 2; },
+      [](auto& p) { p.batch_invariant = true; },
       [](auto& p) { p.a.dtype = DType::f16; },
       [](auto& p) { ++p.b.row_stride; },
       [](auto& p) { ++p.c.column_stride; },
