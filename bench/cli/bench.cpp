@@ -1,15 +1,15 @@
 #include <algorithm>
-#include <csignal>
 #include <memory>
 
 #include <fmt/format.h>
 
+#include "cli/interrupt.hpp"
 #include "cli/options.hpp"
 #include "cli/progress.hpp"
+#include "cli/selection.hpp"
 #include "cli/verbs.hpp"
 #include "judge/environment.hpp"
 #include "ops/parse.hpp"
-#include "ops/suite.hpp"
 #include "report/csv.hpp"
 #include "report/text.hpp"
 
@@ -25,43 +25,6 @@ struct BenchOptions {
   bool quick = false;
 };
 
-/// Set by Ctrl-C: the case at hand is finished, and the rest is left out. A second Ctrl-C ends the program at once.
-volatile std::sig_atomic_t interrupted = 0;
-
-void listen_for_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = int(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-}
-
-std::vector<SuiteCase> cases_of(const BenchOptions& options) {
-  const std::vector<const Operator*> ops = find_operators(options.problem.op);
-  if (!options.suite.empty()) {
-    if (!options.problem.problem.empty())
-      throw UsageError(
-          fmt::format("--problem: cannot be given together with --suite, got `{}`", options.problem.problem.front()));
-    std::vector<SuiteCase> cases = read_suite(find_suite(options.suite), ops);
-    const auto unwanted = [&](const SuiteCase& one) {  // the other options choose among the suite's rows
-      const auto keeps = [](const std::vector<std::string>& values, const std::string& value) {
-        return values.empty() || std::find(values.begin(), values.end(), value) != values.end();
-      };
-      return !keeps(options.problem.dtype, one.one.dtype) || !keeps(options.problem.dtype_out, one.one.dtype_out) ||
-             !keeps(options.problem.layout, one.one.layout);
-    };
-    std::erase_if(cases, unwanted);
-    if (cases.empty())
-      throw UsageError(
-          fmt::format("--suite: has no row for {} with these options, got `{}`", options.problem.op, options.suite));
-    return cases;
-  }
-  std::vector<SuiteCase> cases;
-  for (const Operator* op : ops)
-    for (const Settings& settings : combinations(options.problem.choices(*op, options.problem.emulator())))
-      cases.push_back({op, op->parse(settings), {}});
-  return cases;
-}
-
 void write_results(const BenchOptions& options, const Document& document) {
   if (!options.json.empty()) write_file(options.json, to_json(document).dump(1) + "\n");
   if (!options.csv.empty()) write_file(options.csv, csv(document));
@@ -76,7 +39,7 @@ bool is_failure(const Row& row) { return !row.verified && (row.impl == "ckl" || 
 
 int bench(const BenchOptions& options) {
   reject_impossible_device(options.problem);
-  const std::vector<SuiteCase> cases = cases_of(options);
+  const std::vector<SuiteCase> cases = selected_cases(options.problem, options.suite);
   const std::vector<Regime> regimes = parse_regimes(options.regime);
   enter_emulator_if_asked(options.problem);
   Session session(options.problem.emulator() ? 0 : options.problem.index());
@@ -91,7 +54,7 @@ int bench(const BenchOptions& options) {
   fmt::print("{}", table_header());
 
   Progress progress(cases.size());
-  for (std::size_t i = 0; i < cases.size() && !interrupted; ++i) {
+  for (std::size_t i = 0; i < cases.size() && !interrupted(); ++i) {
     progress.show(i, cases[i].one.to_string());
     session.only = options.implementations.empty() ? cases[i].implementations : options.implementations;
     const std::vector<Row> rows = judge.judge(*cases[i].op, cases[i].one);
@@ -109,7 +72,7 @@ int bench(const BenchOptions& options) {
   for (const auto& [key, value] : judge.ceilings().items()) fmt::print("ceiling {}: {}\n", key, value.dump());
   for (const std::string& line : summary_lines(document.rows)) fmt::print("{}\n", line);
   if (session.gpu.emulated) fmt::print("Under the emulator nothing is timed: its times mean nothing.\n");
-  if (interrupted) {
+  if (interrupted()) {
     fmt::print(stderr, "ckl: interrupted; the finished rows are kept\n");
     return 130;
   }

@@ -39,6 +39,7 @@ void print(const Row& row) {
                row.regime, rate_text(row));
   if (row.ceiling_pct) fmt::print(", {:.1f} % of the measured ceiling", *row.ceiling_pct);
   if (row.host_us) fmt::print(", host {:.2f} us", *row.host_us);
+  if (row.bare_host_us) fmt::print(" (bare launch {:.2f} us)", *row.bare_host_us);
   if (!row.note.empty()) fmt::print("{}{}", row.error ? ": " : "", row.note);
   fmt::print("\n");
   if (!row.config.empty()) fmt::print("  {:<15}config {}\n", "", row.config);

@@ -13,6 +13,7 @@ void add_run(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_candidates(CLI::App& app, int& exit_code);
+void add_tune(CLI::App& app, int& exit_code);
 void add_profile(CLI::App& app, int& exit_code);
 void add_sanitize(CLI::App& app, int& exit_code);
 void add_emulate(CLI::App& app, int& exit_code);

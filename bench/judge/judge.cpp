@@ -9,6 +9,7 @@
 #include "judge/datasheet.hpp"
 #include "ops/parse.hpp"
 #include "providers/providers.hpp"
+#include "timer/bare_launch.hpp"
 
 namespace ckl::bench {
 
@@ -152,6 +153,8 @@ void Judge::time(const Operator& op, const Case& one, Workload& workload, Regime
     contestant.row.time_us = spread(mine.all_us);
     contestant.row.host_us = mine.host_us;
     if (!contestant.implementation.ours) continue;
+    if (const Launch bare = bare_launch_of(contestant.implementation.launch))
+      contestant.row.bare_host_us = host_time_us(bare, 1, contestant.row.time_us->median);
     for (const Contestant& other : contestants)
       if (other.timed && !other.implementation.ours)
         contestant.row.ratio[other.implementation.name] = paired_ratio(samples[other.samples].round_us, mine.round_us);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "ckl/tuning.hpp"
 #include "ops/gemm_oracle.hpp"
 #include "ops/parse.hpp"
 #include "providers/providers.hpp"
@@ -14,7 +15,7 @@ namespace {
 
 /// Everybody who computes a GEMM.
 void provide(GemmWorkload& workload) {
-  attempt(workload, workload.session, {"ckl"}, [&] { provide_ckl(workload); });
+  attempt(workload, workload.session, {"ckl", "ckl_batch_invariant"}, [&] { provide_ckl(workload); });
   attempt(workload, workload.session, {"cublaslt_top1", "cublaslt_best"}, [&] { provide_cublaslt(workload); });
   attempt(workload, workload.session, {"cutlass_best"}, [&] { provide_cutlass(workload); });
   provide_ladder(workload);
@@ -92,6 +93,12 @@ class GemmOperator final : public Operator {
 
   std::vector<std::string> candidates(const Case& one, const Session& session) const override {
     return gemm_candidates(problem_of(one), device_info(session.gpu.index));
+  }
+
+  bool can_be_tuned() const override { return true; }
+
+  void store_tuning(const Case& one, const Session& session, const std::string& config, double time_us) const override {
+    ckl::store_tuning(problem_of(one), device_info(session.gpu.index), config, time_us);
   }
 
   std::unique_ptr<Case> peak_case(const std::string& dtype) const override {

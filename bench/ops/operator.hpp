@@ -113,6 +113,13 @@ class Operator {
   /// The configs of the library that can serve the case, the chosen one first.
   virtual std::vector<std::string> candidates(const Case& one, const Session& session) const = 0;
 
+  /// Whether its configs can be measured and the best remembered.
+  virtual bool can_be_tuned() const { return false; }
+
+  /// Remembers, in the user's tuning database, that `config` is the fastest for the case. Only where can_be_tuned().
+  virtual void store_tuning(const Case& /*one*/, const Session& /*session*/, const std::string& /*config*/,
+                            double /*time_us*/) const {}
+
   /// A case that shows the highest rate of arithmetic for operands of this type, or none.
   virtual std::unique_ptr<Case> peak_case(const std::string& /*dtype*/) const { return nullptr; }
 };

@@ -19,18 +19,28 @@ std::vector<std::string> wanted_configs(const GemmWorkload& workload) {
   return gemm_candidates(workload.problem, device_info(session.gpu.index));
 }
 
+/// Adds a plan of `problem`, which is the workload's in all but its options.
+void add(GemmWorkload& workload, const GemmProblem& problem, const std::string& config, const char* name, bool ours) {
+  const auto plan = std::make_shared<const GemmPlan>(problem, workload.session.gpu.index, config);
+  const auto workspace = std::make_shared<const Buffer>(plan->workspace_bytes());
+  if (workspace->bytes() > 0) check(cudaMemset(workspace->data(), 0, workspace->bytes()), "cudaMemset");
+  const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
+    const GemmOperands& x = operands[set];
+    plan->run(x.a, x.b, x.c, x.d, workspace->data(), stream);
+  };
+  workload.implementations.push_back({name, plan->config(), launch, ours});
+}
+
 }  // namespace
 
 void provide_ckl(GemmWorkload& workload) {
-  for (const std::string& config : wanted_configs(workload)) {
-    const auto plan = std::make_shared<const GemmPlan>(workload.problem, workload.session.gpu.index, config);
-    const auto workspace = std::make_shared<const Buffer>(plan->workspace_bytes());
-    if (workspace->bytes() > 0) check(cudaMemset(workspace->data(), 0, workspace->bytes()), "cudaMemset");
-    const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
-      const GemmOperands& x = operands[set];
-      plan->run(x.a, x.b, x.c, x.d, workspace->data(), stream);
-    };
-    workload.implementations.push_back({"ckl", plan->config(), launch, true});
+  const Session& session = workload.session;
+  if (session.wants("ckl"))
+    for (const std::string& config : wanted_configs(workload)) add(workload, workload.problem, config, "ckl", true);
+  if (session.asks_for("ckl_batch_invariant")) {  // its time over ours is what invariance costs
+    GemmProblem problem = workload.problem;
+    problem.batch_invariant = true;
+    add(workload, problem, "", "ckl_batch_invariant", false);
   }
 }
 

@@ -32,7 +32,7 @@ std::string csv(const Document& document) {
 
   std::string text =
       "gpu,op,suite,problem,dtype,dtype_out,layout,regime,impl,config,verified,error,error_bound,"
-      "time_us_median,time_us_p10,time_us_p90,host_us,tflops,gbps,ceiling_pct,datasheet_pct";
+      "time_us_median,time_us_p10,time_us_p90,host_us,bare_host_us,tflops,gbps,ceiling_pct,datasheet_pct";
   for (const std::string& name : opponents) text += fmt::format(",ratio_{0}_median,ratio_{0}_p10,ratio_{0}_p90", name);
   text += ",note\n";
 
@@ -42,7 +42,7 @@ std::string csv(const Document& document) {
                                      row.regime, row.impl, row.config})
       text += field(value) + ",";
     text += fmt::format("{},{},{},{}", row.verified, field(row.error), field(row.error_bound), fields(row.time_us));
-    for (const auto& value : {row.host_us, row.tflops, row.gbps, row.ceiling_pct, row.datasheet_pct})
+    for (const auto& value : {row.host_us, row.bare_host_us, row.tflops, row.gbps, row.ceiling_pct, row.datasheet_pct})
       text += "," + field(value);
     for (const std::string& name : opponents) {
       const auto ratio = row.ratio.find(name);

@@ -40,6 +40,7 @@ Row row_from(const Json& json) {
   row.error_bound = number(json, "error_bound");
   if (json.contains("time_us")) row.time_us = spread_from(json["time_us"]);
   row.host_us = number(json, "host_us");
+  row.bare_host_us = number(json, "bare_host_us");
   row.tflops = number(json, "tflops");
   row.gbps = number(json, "gbps");
   row.ceiling_pct = number(json, "ceiling_pct");
@@ -71,6 +72,7 @@ Json to_json(const Row& row) {
   put(json, "error_bound", row.error_bound);
   if (row.time_us) json["time_us"] = to_json(*row.time_us);
   put(json, "host_us", row.host_us);
+  put(json, "bare_host_us", row.bare_host_us);
   put(json, "tflops", row.tflops);
   put(json, "gbps", row.gbps);
   put(json, "ceiling_pct", row.ceiling_pct);

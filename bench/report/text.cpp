@@ -11,7 +11,7 @@ std::string optional_number(const std::optional<double>& value, const char* form
   return value ? fmt::format(fmt::runtime(format), *value) : "-";
 }
 
-constexpr const char* columns = "{:<5} {:<22} {:<13} {:<9} {:<14} {:>10} {:>15} {:>6} {:>6} {:>8} {:>9}  {}\n";
+constexpr const char* columns = "{:<5} {:<22} {:<13} {:<9} {:<14} {:>10} {:>15} {:>6} {:>6} {:>8} {:>8} {:>9}  {}\n";
 
 /// What stands at the end of a line: the ratios of ours, the config of others, or why there is no time.
 std::string remarks(const Row& row) {
@@ -43,7 +43,8 @@ std::string type_text(const Row& row) {
 
 std::string table_header() {
   return fmt::format(fmt::runtime(columns), "op", "problem", "type", "regime", "implementation", "time us", "rate",
-                     "ceil%", "sheet%", "host us", "error", "vendor time / ours, median [p10, p90] (config)");
+                     "ceil%", "sheet%", "host us", "bare us", "error",
+                     "vendor time / ours, median [p10, p90] (config)");
 }
 
 std::string table_line(const Row& row) {
@@ -51,7 +52,7 @@ std::string table_line(const Row& row) {
                      row.time_us ? fmt::format("{:.2f}", row.time_us->median) : "-",
                      rate_text(row).empty() ? "-" : rate_text(row), optional_number(row.ceiling_pct, "{:.1f}"),
                      optional_number(row.datasheet_pct, "{:.1f}"), optional_number(row.host_us, "{:.2f}"),
-                     optional_number(row.error, "{:.2e}"), remarks(row));
+                     optional_number(row.bare_host_us, "{:.2f}"), optional_number(row.error, "{:.2e}"), remarks(row));
 }
 
 std::vector<std::string> summary_lines(const std::vector<Row>& rows) {

@@ -137,8 +137,11 @@ std::vector<double> join_rounds(const std::vector<double>& all) {
   return rounds;
 }
 
-/// Host time of a call that does not wait for the GPU: few enough calls that the launch queue never fills.
-double host_time_us(const Launch& launch, std::size_t sets, double call_us, const Stream& stream) {
+}  // namespace
+
+double host_time_us(const Launch& launch, std::size_t sets, double call_us) {
+  Stream stream;
+  // Few enough that the launch queue never fills.
   const int calls = std::clamp(int(20e3 / call_us), 3, 50);
   std::vector<double> times;
   for (int i = 0; i < calls; ++i) {
@@ -149,8 +152,6 @@ double host_time_us(const Launch& launch, std::size_t sets, double call_us, cons
   stream.synchronize();
   return quantile(times, 0.5);
 }
-
-}  // namespace
 
 std::vector<Samples> time_interleaved(const std::vector<Launch>& launches, std::size_t sets, Regime regime,
                                       Effort effort, const Kernels& kernels) {
@@ -168,7 +169,7 @@ std::vector<Samples> time_interleaved(const std::vector<Launch>& launches, std::
   for (std::size_t i = 0; i < launches.size(); ++i) {
     samples[i].round_us = join_rounds(samples[i].all_us);
     if (effort != Effort::selection)
-      samples[i].host_us = host_time_us(launches[i], sets, quantile(samples[i].all_us, 0.5), stream);
+      samples[i].host_us = host_time_us(launches[i], sets, quantile(samples[i].all_us, 0.5));
   }
   return samples;
 }

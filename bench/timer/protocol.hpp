@@ -44,6 +44,9 @@ struct Samples {
 std::vector<Samples> time_interleaved(const std::vector<Launch>& launches, std::size_t sets, Regime regime,
                                       Effort effort, const Kernels& kernels);
 
+/// Host time of one call of `launch`, which takes the GPU about `call_us`: median of a few calls that do not wait for the GPU.
+double host_time_us(const Launch& launch, std::size_t sets, double call_us);
+
 /// The index of the fastest of `launches`.
 std::size_t fastest(const std::vector<Launch>& launches, std::size_t sets, const Kernels& kernels);
 

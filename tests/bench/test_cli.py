@@ -55,6 +55,11 @@ class BadArguments(unittest.TestCase):
         self.expect(["bench", "gemm", "--suite", "nowhere"], "--suite", "nowhere")
         self.expect(["bench", "gemm", "--device", "reference"], "--device", "reference")
         self.expect(["bench", "gemm", "--suite", "foundation", "--problem", "1x1x1"], "--problem", "--suite")
+        self.expect(["tune", "gemm", "--device", "emulator"], "--device", "emulator")
+        self.expect(["tune", "gemm", "--device", "reference"], "--device", "reference")
+        self.expect(["tune", "add"], "op", "tune", "add")
+        self.expect(["tune", "gemm", "--config", "all"], "--config", "all")
+        self.expect(["tune", "gemm", "--suite", "foundation", "--problem", "1x1x1"], "--problem", "--suite")
         self.expect(["profile", "gemm", "--device", "emulator"], "--device", "GPU", "emulator")
         self.expect(["sanitize", "gemm", "--tool", "frobcheck"], "--tool", "frobcheck")
         self.expect(["report", "nowhere.json"], "nowhere.json")
@@ -138,6 +143,70 @@ class Fuzz(unittest.TestCase):
         for case in ["simplest", "m=65,n=9,k=3,a_offset=1", "m=3,n=3,k=3,fault=a_is_null"]:
             result = run("fuzz", "gemm", "--device", "emulator", "--case", case)
             self.assertEqual((result.returncode, result.stdout), (0, f"gemm {case}: right\n"), result.stderr)
+
+
+class Tune(unittest.TestCase):
+    def test_without_a_gpu(self):
+        """One sentence, no database."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "tuning.json")
+            os.environ["CKL_TUNING_DATABASE"] = str(path)
+            try:
+                result = run("tune", "gemm", "--problem", "64x64x64")
+                under_emulator = run("emulate", "--", CKL, "tune", "gemm", "--problem", "64x64x64")
+            finally:
+                del os.environ["CKL_TUNING_DATABASE"]
+            if result.returncode == 0:
+                self.assertEqual(len(json.loads(path.read_text())["entries"]), 1)
+                return
+            self.assertEqual((result.returncode, len(result.stderr.strip().splitlines())), (1, 1), result.stderr)
+            self.assertNotEqual(under_emulator.returncode, 0)
+            self.assertEqual(len(under_emulator.stderr.strip().splitlines()), 1, under_emulator.stderr)
+            self.assertFalse(path.exists())
+
+    def test_a_malformed_database_breaks_nothing(self):
+        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+            self.skipTest("no emulator")
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "tuning.json")
+            path.write_text("{ not JSON")
+            os.environ.update(CKL_TUNING_DATABASE=str(path), CKL_LOG="plan")
+            try:
+                result = run("run", "gemm", "--device", "emulator", "--problem", "64x64x64", "--impl", "ckl")
+            finally:
+                del os.environ["CKL_TUNING_DATABASE"], os.environ["CKL_LOG"]
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertRegex(result.stderr, r"ckl: the tuning database .* is ignored: .*JSON")
+            self.assertRegex(result.stderr, r"ckl: gemm m=64 .*, by the model")
+
+    def test_the_database_is_chosen_by(self):
+        """Its entry comes first in the candidates, and the log says so; another version's does not, and the log says why."""
+        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+            self.skipTest("no emulator")
+        problem = ["gemm", "--device", "emulator", "--problem", "64x64x64"]
+        candidates = run("candidates", *problem).stdout.split()
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "tuning.json")
+            os.environ.update(CKL_TUNING_DATABASE=str(path), CKL_LOG="plan")
+            try:
+                # The key and the scope, as the library writes them: by one who stores what it was told.
+                program = pathlib.Path(CKL).parent / "device" / "store_tuning"
+                stored = run("emulate", "--", str(program), "64", "64", "64", candidates[-1])
+                self.assertEqual(stored.returncode, 0, stored.stderr)
+                self.assertEqual(run("candidates", *problem).stdout.split()[0], candidates[-1])
+                self.assertRegex(run("run", *problem, "--impl", "ckl").stderr, "by the tuning database")
+                path.write_text(path.read_text().replace('"library": "', '"library": "9'))
+                self.assertEqual(run("candidates", *problem).stdout.split(), candidates)
+                self.assertRegex(run("run", *problem, "--impl", "ckl").stderr, "by the model; .*another version of the library")
+            finally:
+                del os.environ["CKL_TUNING_DATABASE"], os.environ["CKL_LOG"]
+
+    def test_cost_of_batch_invariance(self):
+        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+            self.skipTest("no emulator")
+        result = run("bench", "gemm", "--device", "emulator", "--problem", "64x64x1024", "--impl", "ckl,ckl_batch_invariant")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"ckl_batch_invariant .*verified")
 
 
 class Emulate(unittest.TestCase):
