@@ -66,7 +66,9 @@ Winner tune_case(const Operator& op, const Case& one, const Session& session) {
 }
 
 int tune(const ProblemOptions& options, const std::string& suite) {
-  options.index();  // neither the emulator nor the reference can be tuned
+  if (options.emulator() || options.reference())
+    throw UsageError(fmt::format(
+        "--device: must be a CUDA index for tune, since only a GPU's times mean something, got `{}`", options.device));
   if (!options.config.empty())
     throw UsageError(fmt::format("--config: cannot be forced, all are measured, got `{}`", options.config));
   const std::vector<SuiteCase> cases = selected_cases(options, suite);
@@ -75,7 +77,9 @@ int tune(const ProblemOptions& options, const std::string& suite) {
       throw UsageError(fmt::format("op: must be one that has configs to tune, such as gemm, got `{}`", one.op->name()));
   const std::string path = tuning_database_path();
   if (path.empty())
-    throw std::runtime_error("set CKL_TUNING_DATABASE: there is no home folder for the tuning database");
+    throw std::runtime_error(
+        "the tuning database must have a path: CKL_TUNING_DATABASE is empty, or neither it nor XDG_CACHE_HOME nor HOME "
+        "is set");
 
   Session session(options.index());
   if (session.gpu.emulated) throw std::runtime_error("tune needs a GPU: the times of the emulator mean nothing");

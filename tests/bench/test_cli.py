@@ -55,7 +55,7 @@ class BadArguments(unittest.TestCase):
         self.expect(["bench", "gemm", "--suite", "nowhere"], "--suite", "nowhere")
         self.expect(["bench", "gemm", "--device", "reference"], "--device", "reference")
         self.expect(["bench", "gemm", "--suite", "foundation", "--problem", "1x1x1"], "--problem", "--suite")
-        self.expect(["tune", "gemm", "--device", "emulator"], "--device", "emulator")
+        self.expect(["tune", "gemm", "--device", "emulator"], "--device", "CUDA index for tune", "emulator")
         self.expect(["tune", "gemm", "--device", "reference"], "--device", "reference")
         self.expect(["tune", "add"], "op", "tune", "add")
         self.expect(["tune", "gemm", "--config", "all"], "--config", "all")
