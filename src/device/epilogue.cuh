@@ -235,11 +235,9 @@ template <auto Config> struct Epilogue {
                                                                      int64_t column, int width, Smem const& sW,
                                                                      int lane) {
     for_rows(to, to.d, row, column, width, sW, lane, [](auto const& staged, auto&& d, auto const& inside) {
-      Tensor rD = make_fragment_like(staged);  // (COLUMNS)
-      copy(staged, rD);
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < size(rD); ++i)
-        if (inside(i)) d(i) = rD(i);
+      for (int i = 0; i < size(d); ++i)
+        if (inside(i)) d(i) = staged(i);  // beyond the last columns of a tile nothing has been staged
     });
   }
 };

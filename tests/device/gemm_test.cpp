@@ -76,7 +76,8 @@ constexpr Sizes3 config_sizes[] = {
 };
 
 // The chooser takes few of the configs for such shapes; here each is made to run, on every problem that it serves.
-// (In the short list: on the first that it serves, at each size.)
+// (In the short list: on the first that it serves, at each size; and once where nothing is loaded into what a D that TMA cannot
+// store is staged in, so that a stray read of it shows.)
 TEST_F(DeviceTest, EveryConfigMatchesTheReference) {
   std::set<std::pair<std::string, std::int64_t>> seen;
   for (GemmCase gemm : config_problems())
@@ -86,7 +87,9 @@ TEST_F(DeviceTest, EveryConfigMatchesTheReference) {
         std::vector<std::string> configs = gemm_candidates(problem_of(gemm), device_info(0));
         ASSERT_FALSE(configs.empty()) << gemm.name;
         const bool all = !short_list();
-        std::erase_if(configs, [&](const std::string& config) { return !seen.emplace(config, gemm.k).second && !all; });
+        const bool by_elements = gemm.name.ends_with("d_odd") && beta == 0 && &sizes == config_sizes;
+        const std::int64_t kind = by_elements ? 0 : gemm.k;
+        std::erase_if(configs, [&](const std::string& config) { return !seen.emplace(config, kind).second && !all; });
         if (configs.empty()) continue;
 
         GemmData data(gemm);
