@@ -22,7 +22,7 @@ std::array<std::int64_t, max_rank> index_of(const AddProblem& problem, std::int6
 }
 
 /// Elements from element (0, 0, ...) to the one at `index`.
-std::int64_t offset_of(const AddProblem& problem, const ElementwiseOperand& operand,
+std::int64_t offset_of(const AddProblem& problem, const TensorOperand& operand,
                        const std::array<std::int64_t, max_rank>& index) {
   std::int64_t offset = 0;
   for (int dimension = 0; dimension < problem.rank; ++dimension)

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "compare.hpp"
 #include "numeric.hpp"
 #include "parallel.hpp"
 #include "reference.hpp"
@@ -110,23 +111,6 @@ double gemm_bound(const GemmProblem& problem) {
 }
 
 namespace {
-
-/// Whether `actual` may stand for `expected` in `format`, when the value before rounding may be off by `slack`.
-bool acceptable(FloatFormat format, double actual, double expected, double slack) {
-  if (std::isnan(expected)) return std::isnan(actual);
-  if (std::isinf(expected)) return actual == expected;
-  if (std::abs(actual - expected) <= slack) return true;  // the common case, without rounding anything
-  return actual >= round_to(format, expected - slack) && actual <= round_to(format, expected + slack);
-}
-
-/// |actual - expected| / scale, with the conventions of Comparison::error.
-double relative_error(FloatFormat format, double actual, double expected, double scale) {
-  if (std::isnan(actual) && std::isnan(expected)) return 0;
-  if (!std::isfinite(actual) && actual == round_to(format, expected)) return 0;  // overflow, as it should
-  if (!std::isfinite(actual) || !std::isfinite(expected)) return std::numeric_limits<double>::infinity();
-  const double difference = std::abs(actual - expected);
-  return difference == 0 ? 0 : difference / scale;
-}
 
 std::string describe(std::int64_t batch, std::int64_t row, std::int64_t column, double actual, double expected,
                      double slack) {

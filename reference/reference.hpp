@@ -10,6 +10,9 @@
 
 #include "ckl/elementwise.hpp"
 #include "ckl/gemm.hpp"
+#include "ckl/norm.hpp"
+#include "ckl/softmax.hpp"
+#include "ckl/softmax_backward.hpp"
 
 namespace ckl::reference {
 
@@ -66,5 +69,66 @@ void add(const AddProblem& problem, const void* a, const void* b, double* d);
 /// Judges `actual`, D in host memory as the problem lays it out, against what add() gave: every element must be
 /// equal, the sign of a zero included; a NaN needs a NaN.
 Comparison compare_add(const AddProblem& problem, const void* actual, const double* d);
+
+// ---- Softmax -------------------------------------------------------------------------------------------
+
+/// Elements of the problem's output.
+std::int64_t element_count(const SoftmaxProblem& problem);
+
+/// The softmax, or its logarithm, in double.
+/// @param y      Receives the values, in C order of y's indices and dense.
+/// @param slack  Receives what the documented accuracy grants each of them before it is rounded to y's type: a few units of f32 in the
+///               last place, more where the exponent is large, since its own rounding is then magnified.
+void softmax(const SoftmaxProblem& problem, const void* x, double* y, double* slack);
+
+/// Judges `actual`, y in host memory as the problem lays it out: an element is right if it is the rounding of some number within its
+/// slack; a NaN needs a NaN, and an infinity the same infinity. `error` is relative to the slack plus half a unit in the last place.
+Comparison compare_softmax(const SoftmaxProblem& problem, const void* actual, const double* y, const double* slack);
+
+/// Elements of the problem's output.
+std::int64_t element_count(const SoftmaxBackwardProblem& problem);
+
+/// The gradient of a softmax's input in double.
+/// @param dx     Receives the values, in C order of dx's indices and dense.
+/// @param slack  Receives what the documented accuracy grants each of them before it is rounded to dx's type: 2^-20 (for 16-bit rows;
+///               2^-40 for f32 rows) of |scale y| (|dy| + sum |dy y|), or of |scale| (|dy| + exp(y) sum |dy|).
+void softmax_backward(const SoftmaxBackwardProblem& problem, const void* y, const void* dy, double* dx, double* slack);
+
+/// Judges `actual`, dx in host memory, as compare_softmax() does.
+Comparison compare_softmax_backward(const SoftmaxBackwardProblem& problem, const void* actual, const double* dx,
+                                    const double* slack);
+
+// ---- Normalization -------------------------------------------------------------------------------------
+
+/// Elements of the problem's output.
+std::int64_t element_count(const NormProblem& problem);
+
+/// What a normalization gives, in C order of the indices and dense, before it is rounded to the outputs' types.
+struct NormResult {
+  std::vector<double> y;  ///< One value an element.
+  std::vector<double>
+      scale;  ///< For each: |weight| (|x^| + 1) + |bias|, what errors before rounding are proportional to.
+  std::vector<double> sum;         ///< x + residual, rounded: it has one right answer. Empty without a residual.
+  std::vector<double> mean, rstd;  ///< One value a row.
+};
+
+/// The normalization in double. Pointers are to host memory, laid out as the problem says; absent inputs are not read.
+NormResult norm(const NormProblem& problem, const void* x, const void* weight, const void* bias, const void* residual);
+
+/// The part of a normalization's error that its arithmetic is granted, relative to scale, before the result is rounded: 2^-20 for
+/// 16-bit rows (a 256th of half a unit of f16 in the last place), 2^-40 for f32 rows.
+double norm_tolerance(const NormProblem& problem);
+
+/// Judges `y` in host memory: an element is right if it is the rounding of some number within norm_tolerance() * scale of the
+/// reference; a NaN needs a NaN, and an infinity the same infinity. `error` is relative to scale.
+Comparison compare_norm(const NormProblem& problem, const void* y, const NormResult& expected);
+
+/// Judges the sum: every element must be equal; a NaN needs a NaN.
+Comparison compare_norm_sum(const NormProblem& problem, const void* sum, const NormResult& expected);
+
+/// Judges a statistic, f32 and one value a row, against `expected`: as compare_norm() does, with errors relative to the value itself and,
+/// for the mean (`of_mean`), to the deviation 1 / rstd.
+Comparison compare_norm_statistic(const NormProblem& problem, const float* actual, const NormResult& expected,
+                                  bool of_mean);
 
 }  // namespace ckl::reference

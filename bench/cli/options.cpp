@@ -20,15 +20,18 @@ namespace ckl::bench {
 namespace fs = std::filesystem;
 
 void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
-  verb.add_option("op", op, "The operator: gemm, add")->required();
+  verb.add_option("op", op, "The operator: gemm, add, norm, softmax, softmax_backward")->required();
   const auto list = [&](const char* name, std::vector<std::string>& values, const char* help) {
     verb.add_option(name, values, help)->delimiter(',');
   };
-  list("--problem", problem, "Sizes, e.g. 4096x2112x7168 (MxNxK) for gemm, 16384x4096 for add");
-  list("--dtype", dtype, "Type of the inputs: bf16, f16, f32 (add only)");
+  list("--problem", problem, "Sizes, e.g. 4096x2112x7168 (MxNxK) for gemm, 16384x4096 for the others");
+  list("--dtype", dtype, "Type of the inputs: bf16, f16, f32 (not gemm)");
   list("--dtype-out", dtype_out, "Type of a gemm's output: bf16, f16, f32 [that of the inputs]");
-  list("--layout", layout, "gemm: tn, nn, nt, tt; add: contiguous, broadcast, strided, transposed");
-  list("--alpha", alpha, "Scale of a gemm's product [1]");
+  list("--layout", layout,
+       "gemm: tn, nn, nt, tt; add: contiguous, broadcast, strided, transposed; softmax: plain, log; norm: layer, rms, "
+       "rms_add");
+  list("--axis", axis, "The dimension that softmax sums over [the last]");
+  list("--alpha", alpha, "Scale of a gemm's product, or of what softmax is taken of [1]");
   list("--beta", beta, "Scale of a gemm's addend [0]");
   verb.add_option("--config", config,
                   "Config of the library to force; `ckl candidates` lists them; all (gemm): each of them in turn");
@@ -41,7 +44,8 @@ namespace {
 /// The options that are keys of a case.
 std::vector<std::pair<const char*, const std::vector<std::string>*>> keys(const ProblemOptions& options) {
   return {{"problem", &options.problem}, {"dtype", &options.dtype}, {"dtype-out", &options.dtype_out},
-          {"layout", &options.layout},   {"alpha", &options.alpha}, {"beta", &options.beta}};
+          {"layout", &options.layout},   {"axis", &options.axis},   {"alpha", &options.alpha},
+          {"beta", &options.beta}};
 }
 
 }  // namespace

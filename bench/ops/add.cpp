@@ -20,7 +20,7 @@ constexpr std::size_t alignment = 256;
 std::size_t align(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 /// Elements from the first to the last of an operand, inclusive.
-std::int64_t span(const AddProblem& p, const ElementwiseOperand& operand) {
+std::int64_t span(const AddProblem& p, const TensorOperand& operand) {
   std::int64_t last = 0;
   for (int dim = 0; dim < p.rank; ++dim) {
     if (p.sizes[dim] == 0) return 0;
@@ -30,19 +30,17 @@ std::int64_t span(const AddProblem& p, const ElementwiseOperand& operand) {
 }
 
 /// Elements of an operand that differ in address: repeated ones need to be read only once.
-std::int64_t distinct(const AddProblem& p, const ElementwiseOperand& operand) {
+std::int64_t distinct(const AddProblem& p, const TensorOperand& operand) {
   std::int64_t count = 1;
   for (int dim = 0; dim < p.rank; ++dim)
     if (operand.strides[dim] != 0) count *= p.sizes[dim];
   return count;
 }
 
-std::size_t bytes_of(const AddProblem& p, const ElementwiseOperand& x) {
-  return std::size_t(span(p, x)) * size_of(x.dtype);
-}
+std::size_t bytes_of(const AddProblem& p, const TensorOperand& x) { return std::size_t(span(p, x)) * size_of(x.dtype); }
 
-ElementwiseOperand contiguous(const AddProblem& p, DType dtype) {
-  ElementwiseOperand operand;
+TensorOperand contiguous(const AddProblem& p, DType dtype) {
+  TensorOperand operand;
   operand.dtype = dtype;
   std::int64_t stride = 1;
   for (int dim = p.rank - 1; dim >= 0; --dim) {
@@ -61,7 +59,7 @@ void broadcast_rows(AddProblem& p) {
 /// A and B are the left parts of matrices with half as many columns again.
 void widen_rows(AddProblem& p) {
   const std::int64_t columns = p.sizes[p.rank - 1];
-  for (ElementwiseOperand* operand : {&p.a, &p.b})
+  for (TensorOperand* operand : {&p.a, &p.b})
     for (int dim = 0; dim + 1 < p.rank; ++dim)
       operand->strides[dim] = operand->strides[dim] / columns * (columns + columns / 2);
 }

@@ -5,13 +5,17 @@
 
 #include "ops/add.hpp"
 #include "ops/gemm.hpp"
+#include "ops/norm.hpp"
 #include "ops/operator.hpp"
 #include "ops/parse.hpp"
+#include "ops/softmax.hpp"
+#include "ops/softmax_backward.hpp"
 
 namespace ckl::bench {
 
 const std::vector<const Operator*>& operators() {
-  static const std::vector<const Operator*> all = {&gemm_operator(), &add_operator()};
+  static const std::vector<const Operator*> all = {&gemm_operator(), &add_operator(), &norm_operator(),
+                                                   &softmax_operator(), &softmax_backward_operator()};
   return all;
 }
 

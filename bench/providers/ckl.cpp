@@ -6,6 +6,9 @@
 #include "ckl/gemm.hpp"
 #include "ops/add.hpp"
 #include "ops/gemm.hpp"
+#include "ops/norm.hpp"
+#include "ops/softmax.hpp"
+#include "ops/softmax_backward.hpp"
 #include "providers/providers.hpp"
 
 namespace ckl::bench {
@@ -50,6 +53,33 @@ void provide_ckl(AddWorkload& workload) {
   const auto launch = [plan, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
     const AddOperands& x = operands[set];
     plan->run(x.a, x.b, x.d, stream);
+  };
+  workload.implementations.push_back({"ckl", plan->config(), launch, true});
+}
+
+void provide_ckl(NormWorkload& workload) {
+  const Session& session = workload.session;
+  const auto plan = std::make_shared<const NormPlan>(workload.problem, session.gpu.index, session.config);
+  const auto launch = [plan, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
+    plan->run(operands[set], stream);
+  };
+  workload.implementations.push_back({"ckl", plan->config(), launch, true});
+}
+
+void provide_ckl(SoftmaxWorkload& workload) {
+  const Session& session = workload.session;
+  const auto plan = std::make_shared<const SoftmaxPlan>(workload.problem, session.gpu.index, session.config);
+  const auto launch = [plan, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
+    plan->run(operands[set].x, operands[set].y, stream);
+  };
+  workload.implementations.push_back({"ckl", plan->config(), launch, true});
+}
+
+void provide_ckl(SoftmaxBackwardWorkload& workload) {
+  const Session& session = workload.session;
+  const auto plan = std::make_shared<const SoftmaxBackwardPlan>(workload.problem, session.gpu.index, session.config);
+  const auto launch = [plan, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
+    plan->run(operands[set].y, operands[set].dy, operands[set].dx, stream);
   };
   workload.implementations.push_back({"ckl", plan->config(), launch, true});
 }

@@ -12,10 +12,16 @@ namespace ckl::bench {
 
 class AddWorkload;
 class GemmWorkload;
+class NormWorkload;
+class SoftmaxBackwardWorkload;
+class SoftmaxWorkload;
 
 /// The library under test.
 void provide_ckl(GemmWorkload& workload);
 void provide_ckl(AddWorkload& workload);
+void provide_ckl(NormWorkload& workload);
+void provide_ckl(SoftmaxWorkload& workload);
+void provide_ckl(SoftmaxBackwardWorkload& workload);
 
 /// cuBLASLt: the first of its heuristics, and the fastest of eight.
 void provide_cublaslt(GemmWorkload& workload);

@@ -9,21 +9,10 @@
 
 #include "ckl/device.hpp"
 #include "ckl/export.hpp"
+#include "ckl/operand.hpp"
 #include "ckl/tensor.hpp"
 
 namespace ckl {
-
-/// One operand of an ElementwiseProblem: how it lies in memory, not where.
-struct ElementwiseOperand {
-  DType dtype = DType::f32;                      ///< Element type.
-  std::array<std::int64_t, max_rank> strides{};  ///< Elements from one index of a dimension to the next; 0 broadcasts.
-  int alignment = 16;  ///< Bytes, a power of two from 1 to 16, that the pointer is a multiple of.
-
-  /// Whether all members are equal.
-  friend bool operator==(const ElementwiseOperand& x, const ElementwiseOperand& y) noexcept {
-    return x.dtype == y.dtype && x.strides == y.strides && x.alignment == y.alignment;
-  }
-};
 
 /// What to compute: D[i] = A[i] + B[i] for every index i of D's shape.
 ///
@@ -32,9 +21,9 @@ struct ElementwiseOperand {
 struct CKL_API AddProblem {
   int rank = 0;                                ///< Dimensions of D.
   std::array<std::int64_t, max_rank> sizes{};  ///< D's shape.
-  ElementwiseOperand a;                        ///< Input.
-  ElementwiseOperand b;                        ///< Input.
-  ElementwiseOperand d;                        ///< Output.
+  TensorOperand a;                             ///< Input.
+  TensorOperand b;                             ///< Input.
+  TensorOperand d;                             ///< Output.
 
   /// E.g. "add (4096, 128) bf16".
   std::string to_string() const;

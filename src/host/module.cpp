@@ -35,6 +35,18 @@ std::vector<std::string> shipped_configs(const char* op) {
   return names;
 }
 
+std::string chosen(const std::vector<std::string>& candidates, std::string_view wanted) {
+  if (candidates.empty()) {
+    require(wanted.empty(), "config must be empty for a problem without elements, but is \"", wanted, "\"");
+    return {};
+  }
+  if (wanted.empty()) return candidates.front();
+  require(std::find(candidates.begin(), candidates.end(), wanted) != candidates.end(),
+          "config must be one that can serve the problem (the best is \"", candidates.front(), "\"), but is \"", wanted,
+          "\"");
+  return std::string(wanted);
+}
+
 cudaKernel_t find_kernel(const char* op, const std::string& config) {
   for (std::size_t i = 0; i < kModuleCount; ++i) {
     const ModuleImage& module = kModules[i];

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <cuda_runtime_api.h>
@@ -26,6 +27,11 @@ extern const std::size_t kModuleCount;
 
 /// The shipped config names of operator `op`, in the order of the instance lists.
 std::vector<std::string> shipped_configs(const char* op);
+
+/// The config to take of `candidates`, best first: the one that is `wanted`, or the best if that is empty; an empty one where there are no
+/// candidates, since nothing has to be computed.
+/// @throws Error (invalid_argument) if the wanted one is not among them.
+std::string chosen(const std::vector<std::string>& candidates, std::string_view wanted);
 
 /// The kernel of `config` of operator `op`. Its module is loaded when it is first asked for, and never unloaded.
 /// @throws Error (unsupported) if no such kernel is shipped; (cuda) if it cannot be loaded.

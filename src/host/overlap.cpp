@@ -179,18 +179,33 @@ void require_no_self_overlap(const Tensor& t, const char* argument) {
   }
 }
 
-void require_no_partial_overlap(const Tensor& output, const char* output_name, const Tensor& input,
-                                const char* input_name) {
-  if (element_count(output) == 0 || element_count(input) == 0 || same_elements(output, input)) return;
-  if (apart(output.data, span_of(output), input.data, span_of(input))) return;
-  Int distance = address(output) - address(input);
+namespace {
+
+/// Whether an element of `output` and one of `input` have a byte in common.
+bool share_bytes(const Tensor& output, const Tensor& input) {
+  if (element_count(output) == 0 || element_count(input) == 0) return false;
+  if (apart(output.data, span_of(output), input.data, span_of(input))) return false;
   Terms terms;
   append_terms(terms, output, 1);
   append_terms(terms, input, -1);
   // An output element at byte x and an input element at byte y meet when -size(output) < x - y < size(input).
   WindowSearch search(terms, 1 - Int(size_of(output.dtype)), Int(size_of(input.dtype)) - 1);
-  require(!search.hits(distance), output_name, " must not overlap ", input_name, " partly, but ", output_name, " is ",
-          output.to_string(), " at ", output.data, " and ", input_name, " is ", input.to_string(), " at ", input.data);
+  return search.hits(address(output) - address(input));
+}
+
+}  // namespace
+
+void require_no_partial_overlap(const Tensor& output, const char* output_name, const Tensor& input,
+                                const char* input_name) {
+  if (same_elements(output, input)) return;
+  require(!share_bytes(output, input), output_name, " must not overlap ", input_name, " partly, but ", output_name,
+          " is ", output.to_string(), " at ", output.data, " and ", input_name, " is ", input.to_string(), " at ",
+          input.data);
+}
+
+void require_no_overlap(const Tensor& output, const char* output_name, const Tensor& other, const char* other_name) {
+  require(!share_bytes(output, other), output_name, " must not overlap ", other_name, ", but ", output_name, " is ",
+          output.to_string(), " at ", output.data, " and ", other_name, " is ", other.to_string(), " at ", other.data);
 }
 
 }  // namespace ckl::host

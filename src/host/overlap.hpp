@@ -40,4 +40,7 @@ void require_no_self_overlap(const Tensor& tensor, const char* argument);
 void require_no_partial_overlap(const Tensor& output, const char* output_name, const Tensor& input,
                                 const char* input_name);
 
+/// Throws invalid_argument if `output` and `other` share bytes.
+void require_no_overlap(const Tensor& output, const char* output_name, const Tensor& other, const char* other_name);
+
 }  // namespace ckl::host

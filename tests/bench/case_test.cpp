@@ -74,7 +74,8 @@ TEST(Add, NeedsTwoSizesForLayoutsThatHaveRows) {
 TEST(FindOperators, KnowsNamesFamiliesAndAll) {
   EXPECT_EQ(find_operators("all").size(), operators().size());
   EXPECT_EQ(find_operators("elementwise").front()->name(), "add");
-  EXPECT_EQ(usage_error([] { find_operators("frob"); }), "op: must be one of gemm, add, all, got `frob`");
+  EXPECT_EQ(usage_error([] { find_operators("frob"); }),
+            "op: must be one of gemm, add, norm, softmax, softmax_backward, all, got `frob`");
 }
 
 TEST(Operators, AcceptTheirOwnDefaults) {

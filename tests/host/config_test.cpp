@@ -405,8 +405,8 @@ TEST(GemmChoice, HasNothingToChooseWithoutAProduct) {
 
 // ---- elementwise ---------------------------------------------------------------------------------------
 
-ElementwiseOperand operand(const OperandLayout& layout, DType dtype) {
-  ElementwiseOperand result;
+TensorOperand operand(const OperandLayout& layout, DType dtype) {
+  TensorOperand result;
   result.dtype = dtype;
   std::copy(layout.strides.begin(), layout.strides.end(), result.strides.begin());
   while (layout.offset * std::int64_t(size_of(dtype)) % result.alignment != 0) result.alignment /= 2;

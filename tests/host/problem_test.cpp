@@ -168,9 +168,9 @@ TEST(AddProblems, DescribeTheTensorsBroadcast) {
   const AddProblem problem = problem_of(arguments);
   EXPECT_EQ(problem.rank, 2);
   EXPECT_EQ(problem.sizes, (std::array<std::int64_t, max_rank>{40, 48}));
-  EXPECT_EQ(problem.a, (ElementwiseOperand{DType::f32, {48, 1}, 16}));
-  EXPECT_EQ(problem.b, (ElementwiseOperand{DType::f32, {0, 1}, 4}));
-  EXPECT_EQ(problem.d, (ElementwiseOperand{DType::f32, {48, 1}, 16}));
+  EXPECT_EQ(problem.a, (TensorOperand{DType::f32, {48, 1}, 16}));
+  EXPECT_EQ(problem.b, (TensorOperand{DType::f32, {0, 1}, 4}));
+  EXPECT_EQ(problem.d, (TensorOperand{DType::f32, {48, 1}, 16}));
   EXPECT_EQ(problem.to_string(), "add (40, 48) f32");
 }
 
@@ -180,8 +180,8 @@ TEST(AddProblems, RepeatDimensionsOfSizeOne) {
   arguments.a = Tensor::strided(address(1), DType::f32, {40, 1}, {3, 7});
   arguments.b = Tensor::strided(address(2), DType::f32, {1, 48}, {100, 2});
   const AddProblem problem = problem_of(arguments);
-  EXPECT_EQ(problem.a, (ElementwiseOperand{DType::f32, {3, 0}, 16}));
-  EXPECT_EQ(problem.b, (ElementwiseOperand{DType::f32, {0, 2}, 16}));
+  EXPECT_EQ(problem.a, (TensorOperand{DType::f32, {3, 0}, 16}));
+  EXPECT_EQ(problem.b, (TensorOperand{DType::f32, {0, 2}, 16}));
 }
 
 TEST(AddProblems, AreEqualWhenEveryFieldIs) {

@@ -5,6 +5,9 @@ SHIPPED = {
     "elementwise": 18,
     "gemm": 62,
     "pad": 2,
+    "norm": 30,
+    "softmax": 30,
+    "softmax_backward": 30,
 }
 
 LIBRARY_MIB = 40             # libckl.so
@@ -21,6 +24,7 @@ FEATURES = {
     "register reallocation": r"USETMAXREG\.TRY_ALLOC",
     "cluster barrier": r"UCGABAR_WAIT",
     "distributed shared memory": r"SYNCS\.ARRIVE\.\S*\.RED\.A1T0",  # arriving at a barrier of another CTA in the cluster
+    "store to another block": r"(?<![A-Z.])ST\.E(?:\.64)? ",  # generic: to the shared memory of a block of the cluster
     "programmatic launch": r"ACQBULK",  # waiting for the grids before this one
     "16-byte loads": r"LDG\.E\.\S*128",
     "16-byte stores": r"STG\.E\.\S*128",
@@ -44,6 +48,12 @@ RULES = [
     (r"^ckl_elementwise_.*_flat$", ["16-byte stores"], [], 64, 0),
     (r"^ckl_elementwise_.*_strided$", [], ["wgmma"], 64, 0),
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
+    (r"^ckl_norm_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
+    (r"^ckl_norm_.*_any$", [], ["wgmma"], 200, 0),
+    (r"^ckl_norm_.*_cluster_", ["cluster barrier", "store to another block"], [], 128, 0),
+    (r"^ckl_softmax_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
+    (r"^ckl_softmax_.*_any$", [], ["wgmma"], 208, 0),
+    (r"^ckl_softmax_.*_cluster_", ["cluster barrier", "store to another block"], [], 128, 0),
     (r"^ckl_gemm_.*_gather$",
      ["wgmma", "TMA store", "matrix store to shared memory", "register reallocation"], ["TMA load"], 168, 3),
 ]

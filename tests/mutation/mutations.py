@@ -59,6 +59,13 @@ HOST = [
          "operand.strides[to] = input.sizes[i] == 1 ? 0 : input.strides[i];", "operand.strides[to] = input.strides[i];", "problem",
          "a dimension of size 1 is repeated"),
 
+    # Rows.
+    mistake("sum-may-be-y", "src/ops/norm/norm.cpp",
+         "host::require_no_overlap(out[i].second, out[i].first, out[j].second, out[j].first);", "", "norm_problem",
+         "two outputs share no byte"),
+    mistake("weight-may-be-unaligned", "src/ops/norm/norm.cpp", "if (has) operands.push_back(*operand);", "", "norm_problem",
+         "vectors need every operand aligned"),
+
     # The choice of a kernel.
     mistake("tma-at-8-bytes", "src/host/tensor_map.cpp", "return alignment >= 16 &&", "return alignment >= 8 &&", "config",
          "TMA needs pointers that are multiples of 16 bytes"),
@@ -109,6 +116,15 @@ PAD = gemm("k_odd", "k_odd_deep", "mn_odd", "k_odd_transposed")
 # Those of a kernel's mistakes that only a race would show are sure to be caught under the emulator, where an access out of order
 # is an error like any other; a GPU may happen to give the right result.
 DEVICE = [
+    # Rows.
+    mistake("mean-is-not-corrected", "src/ops/norm/kernel.cuh", "(Real(x) - mean - correction) * rstd", "(Real(x) - mean) * rstd",
+            "norm:*LargeMeans*", "a large mean costs no digits"),
+    mistake("columns-beyond-the-row-count", "src/ops/norm/kernel.cuh", "Engine::column_of(i, thread) < columns ? Real(values[i]) - mean : Real(0)",
+            "Real(values[i]) - mean", "norm:*columns*", "what is beyond a row has no distance from the mean"),
+    mistake("sum-is-read-where-it-was", "src/ops/norm/kernel.cuh", "if (row.sum)\n      Engine::load(row.sum", "if (false)\n      Engine::load(row.sum",
+            "norm:*sum_is_x*", "a sum that replaces x is not added to the residual again"),
+    mistake("cluster-forgets-the-last-block", "src/device/row_reduction.cuh", "for (int block = 1; block < blocks; ++block)",
+            "for (int block = 2; block < blocks; ++block)", "softmax_backward:*cluster*", "every block of a cluster counts"),
     # Host code that launches.
     mistake("gather-swaps-b", "src/ops/gemm/product.cpp", "params_.b = {nullptr, p.b.column_stride, p.b.row_stride,",
             "params_.b = {nullptr, p.b.row_stride, p.b.column_stride,", GATHER, "the kernel's B is (n, k)"),

@@ -6,6 +6,7 @@
 #include "host/device.hpp"
 #include "host/log.hpp"
 #include "host/module.hpp"
+#include "host/operand.hpp"
 #include "host/overlap.hpp"
 #include "host/plan_cache.hpp"
 #include "host/require.hpp"
@@ -156,30 +157,21 @@ ElementwiseProblem as_elementwise(const AddProblem& p) {
   return {ElementwiseOp::add, p.rank, p.sizes, {p.a, p.b}, p.d, 1.0f};
 }
 
-void require_operand(const AddProblem& p, const ElementwiseOperand& operand, const char* argument) {
+void require_operand(const AddProblem& p, const TensorOperand& operand, const char* argument) {
+  host::require_operand(p.rank, p.sizes, operand, argument);
   host::require_supported(operand.dtype == DType::f32 || operand.dtype == DType::f16 || operand.dtype == DType::bf16,
                           argument, ".dtype must be f32, f16 or bf16, but is ", name(operand.dtype));
   host::require_supported(operand.dtype == p.d.dtype, argument, ".dtype must be d's, ", name(p.d.dtype), ", but is ",
                           name(operand.dtype));
-  host::require(operand.alignment == 1 || operand.alignment == 2 || operand.alignment == 4 || operand.alignment == 8 ||
-                    operand.alignment == 16,
-                argument, ".alignment must be 1, 2, 4, 8 or 16 bytes, but is ", operand.alignment);
 }
 
 /// `operand` of `problem` as a tensor at `data`.
-Tensor as_tensor(const AddProblem& p, const ElementwiseOperand& operand, const void* data) {
-  Tensor t;
-  t.data = const_cast<void*>(data);
-  t.dtype = operand.dtype;
-  t.rank = p.rank;
-  t.sizes = p.sizes;
-  t.strides = operand.strides;
-  return t;
+Tensor as_tensor(const AddProblem& p, const TensorOperand& operand, const void* data) {
+  return host::tensor_at(p.rank, p.sizes, operand, data);
 }
 
 void require_valid(const AddProblem& p) {
   for (auto [operand, argument] : {std::pair{&p.a, "a"}, {&p.b, "b"}, {&p.d, "d"}}) {
-    host::require_well_formed(as_tensor(p, *operand, nullptr), argument);
     require_operand(p, *operand, argument);
   }
   host::require_no_self_overlap(as_tensor(p, p.d, nullptr), "d");
@@ -190,9 +182,9 @@ bool is_empty(const AddProblem& p) {
 }
 
 /// `input` broadcast to the shape of `d`.
-ElementwiseOperand broadcast(const Tensor& input, const Tensor& d, const char* argument) {
+TensorOperand broadcast(const Tensor& input, const Tensor& d, const char* argument) {
   host::require(input.rank <= d.rank, argument, ".rank must be at most d's, ", d.rank, ", but is ", input.rank);
-  ElementwiseOperand operand;
+  TensorOperand operand;
   operand.dtype = input.dtype;
   operand.alignment = host::alignment_of(input.data);
   for (int i = 0; i < input.rank; ++i) {
@@ -202,15 +194,6 @@ ElementwiseOperand broadcast(const Tensor& input, const Tensor& d, const char* a
     operand.strides[to] = input.sizes[i] == 1 ? 0 : input.strides[i];
   }
   return operand;
-}
-
-void require_pointer(const void* data, const ElementwiseOperand& operand, const char* argument) {
-  host::require(data != nullptr, argument, " must not be null");
-  host::require(host::alignment_of(data) >= std::min<int>(operand.alignment, 16), argument,
-                " must be a multiple of the alignment that the problem promised, ", operand.alignment,
-                " bytes, but is ", data);
-  host::require(host::alignment_of(data) >= int(size_of(operand.dtype)), argument,
-                " must be a multiple of the element's ", size_of(operand.dtype), " bytes, but is ", data);
 }
 
 }  // namespace
@@ -233,14 +216,12 @@ AddProblem add_problem(const Tensor& a, const Tensor& b, const Tensor& d) {
   std::copy_n(d.sizes.begin(), d.rank, p.sizes.begin());
   p.a = broadcast(a, d, "a");
   p.b = broadcast(b, d, "b");
-  p.d.dtype = d.dtype;
-  p.d.alignment = host::alignment_of(d.data);
-  std::copy_n(d.strides.begin(), d.rank, p.d.strides.begin());
+  p.d = host::operand_of(d);
   require_valid(p);
   if (is_empty(p)) return p;
-  require_pointer(a.data, p.a, "a");
-  require_pointer(b.data, p.b, "b");
-  require_pointer(d.data, p.d, "d");
+  host::require_pointer(a.data, p.a, "a");
+  host::require_pointer(b.data, p.b, "b");
+  host::require_pointer(d.data, p.d, "d");
   host::require_no_partial_overlap(d, "d", as_tensor(p, p.a, a.data), "a");
   host::require_no_partial_overlap(d, "d", as_tensor(p, p.b, b.data), "b");
   return p;
@@ -272,9 +253,9 @@ void AddPlan::run(const void* a, const void* b, void* d, Stream stream) const {
   const AddProblem& p = implementation_->problem;
   host::require_stream_of(stream, implementation_->device);
   if (is_empty(p)) return;
-  require_pointer(a, p.a, "a");
-  require_pointer(b, p.b, "b");
-  require_pointer(d, p.d, "d");
+  host::require_pointer(a, p.a, "a");
+  host::require_pointer(b, p.b, "b");
+  host::require_pointer(d, p.d, "d");
   Tensor out = as_tensor(p, p.d, d);
   host::require_no_partial_overlap(out, "d", as_tensor(p, p.a, a), "a");
   host::require_no_partial_overlap(out, "d", as_tensor(p, p.b, b), "b");

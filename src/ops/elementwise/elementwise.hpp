@@ -19,8 +19,8 @@ struct ElementwiseProblem {
   ElementwiseOp op = ElementwiseOp::add;
   int rank = 0;
   std::array<std::int64_t, max_rank> sizes{};
-  std::array<ElementwiseOperand, max_elementwise_inputs> in;
-  ElementwiseOperand out;
+  std::array<TensorOperand, max_elementwise_inputs> in;
+  TensorOperand out;
   float scalar = 1.0f;
 };
 

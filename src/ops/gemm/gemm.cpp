@@ -228,7 +228,7 @@ namespace {
 /// D = beta * C, where there is no product to add.
 ElementwiseProblem scaled_c(const GemmProblem& p) {
   auto operand = [](const GemmOperand& x) {
-    return ElementwiseOperand{x.dtype, {x.row_stride, x.column_stride}, x.alignment};
+    return TensorOperand{x.dtype, {x.row_stride, x.column_stride}, x.alignment};
   };
   ElementwiseProblem scale;
   scale.op = ElementwiseOp::scale;

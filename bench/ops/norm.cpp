@@ -1,0 +1,148 @@
+#include "ops/norm.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ops/parse.hpp"
+#include "providers/providers.hpp"
+
+namespace ckl::bench {
+namespace {
+
+constexpr std::size_t alignment = 256;
+std::size_t align(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+
+/// LayerNorm has a weight and a bias, RMSNorm a weight, as is usual; rms_add also adds a residual and stores the sum.
+NormProblem problem_of(const Case& one) {
+  NormProblem p;
+  p.kind = one.layout == "layer" ? NormKind::layer : NormKind::rms;
+  for (const Json& size : one.problem.at("sizes")) p.sizes[p.rank++] = size;
+  std::int64_t stride = 1;
+  for (int d = p.rank - 1; d >= 0; stride *= p.sizes[d--]) p.x.strides[d] = stride;
+  p.x.dtype = parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16, DType::f32});
+  p.y = p.residual = p.sum = p.x;
+  p.weight.dtype = p.bias.dtype = p.x.dtype;
+  p.weight.strides[p.rank - 1] = p.bias.strides[p.rank - 1] = 1;
+  p.has_weight = true;
+  p.has_bias = one.layout == "layer";
+  p.has_residual = p.has_sum = one.layout == "rms_add";
+  return p;
+}
+
+std::vector<char> download(const void* data, std::size_t bytes) {
+  std::vector<char> copy(bytes);
+  check(cudaMemcpy(copy.data(), data, bytes, cudaMemcpyDeviceToHost), "cudaMemcpy");
+  return copy;
+}
+
+class NormOperator final : public Operator {
+ public:
+  std::string name() const override { return "norm"; }
+  std::string family() const override { return "norm"; }
+  std::string summary() const override {
+    return "LayerNorm or RMSNorm of the last dimension; --problem SIZExSIZE..., --dtype bf16|f16|f32, --layout "
+           "layer|rms|rms_add (adds a residual before, and stores the sum)";
+  }
+
+  Choices defaults(bool small) const override {
+    return {{"problem", {small ? "64x1000" : "16384x4096"}}, {"dtype", {"bf16"}}, {"layout", {"layer"}}};
+  }
+
+  Case parse(const Settings& settings) const override {
+    reject_unknown_keys(name(), settings, {"problem", "dtype", "layout"});
+    const std::vector<std::int64_t> sizes = parse_sizes("problem", settings.at("problem"), 0);
+    Case one{name(), "", {{"sizes", sizes}}, settings.at("dtype"), settings.at("dtype"), ""};
+    parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16, DType::f32});
+    one.layout = parse_choice("layout", settings.at("layout"), {"layer", "rms", "rms_add"});
+    return one;
+  }
+
+  std::unique_ptr<Workload> prepare(const Case& one, const Session& session) const override {
+    auto workload = std::make_unique<NormWorkload>(problem_of(one), session);
+    attempt(*workload, session, {"ckl"}, [&] { provide_ckl(*workload); });
+    return workload;
+  }
+
+  std::vector<std::string> run_reference(const Case& one) const override {
+    const NormProblem p = problem_of(one);
+    const std::int64_t count = reference::element_count(p), columns = p.sizes[p.rank - 1];
+    const auto draw = [&](std::int64_t elements, int seed) { return host_normal(p.x.dtype, elements, seed); };
+    const reference::NormResult result = reference::norm(p, draw(count, 1).data(), draw(columns, 2).data(),
+                                                         draw(columns, 3).data(), draw(count, 4).data());
+    return describe_reference(p.y.dtype, result.y);
+  }
+
+  std::vector<std::string> candidates(const Case& one, const Session& session) const override {
+    return norm_candidates(problem_of(one), device_info(session.gpu.index));
+  }
+};
+
+}  // namespace
+
+NormWorkload::NormWorkload(const NormProblem& p, const Session& s) : problem(p), session(s) {
+  const std::size_t matrix = align(matrix_bytes()), vector = align(vector_bytes());
+  const std::size_t set = (p.has_residual ? 4 : 2) * matrix + 2 * vector;
+  sets = rotation_sets(session, work().bytes);
+  memory_ = Buffer(sets * set);
+  const std::int64_t count = reference::element_count(p), columns = p.sizes[p.rank - 1];
+  for (std::size_t i = 0; i < sets; ++i) {
+    NormPointers x;
+    char* at = memory_.at(i * set);
+    const auto draw = [&](std::size_t bytes, std::int64_t elements, int number) {
+      session.kernels.fill_normal(at, p.x.dtype, elements, 4 * i + number);
+      return std::exchange(at, at + bytes);
+    };
+    x.x = draw(matrix, count, 1);
+    x.weight = draw(vector, columns, 2);
+    x.bias = draw(vector, columns, 3);
+    if (p.has_residual) x.residual = draw(matrix, count, 4);
+    x.y = std::exchange(at, at + matrix);
+    if (p.has_sum) x.sum = at;
+    operands.push_back(x);
+  }
+  check(cudaDeviceSynchronize(), "filling the operands");
+}
+
+std::size_t NormWorkload::matrix_bytes() const {
+  return std::size_t(reference::element_count(problem)) * size_of(problem.x.dtype);
+}
+std::size_t NormWorkload::vector_bytes() const {
+  return std::size_t(problem.sizes[problem.rank - 1]) * size_of(problem.x.dtype);
+}
+
+Work NormWorkload::work() const {
+  const int matrices = 2 + problem.has_residual + problem.has_sum, vectors = problem.has_weight + problem.has_bias;
+  return {0, double(matrices) * double(matrix_bytes()) + double(vectors) * double(vector_bytes())};
+}
+
+Launch NormWorkload::ceiling() { return copy_of(work().bytes, sets, session); }
+
+Verdict NormWorkload::verify(const Implementation& implementation) {
+  const NormPointers& set = operands.front();
+  for (void* out : {set.y, set.sum})
+    if (out) check(cudaMemset(out, 0xff, matrix_bytes()), "cudaMemset");
+  check(cudaDeviceSynchronize(), "cudaMemset");
+  Stream stream;
+  implementation.launch(0, stream);
+  stream.synchronize();
+  if (expected_.y.empty())
+    expected_ = reference::norm(problem, download(set.x, matrix_bytes()).data(),
+                                download(set.weight, vector_bytes()).data(), download(set.bias, vector_bytes()).data(),
+                                set.residual ? download(set.residual, matrix_bytes()).data() : nullptr);
+  reference::Comparison comparison =
+      reference::compare_norm(problem, download(set.y, matrix_bytes()).data(), expected_);
+  if (set.sum) {
+    const reference::Comparison sum =
+        reference::compare_norm_sum(problem, download(set.sum, matrix_bytes()).data(), expected_);
+    if (!sum.passed()) comparison = sum;
+  }
+  return {comparison.passed(), comparison.error, comparison.bound, comparison.first_wrong};
+}
+
+const Operator& norm_operator() {
+  static const NormOperator norm;
+  return norm;
+}
+
+}  // namespace ckl::bench

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <vector>
+
+#include "ckl/softmax.hpp"
+#include "ops/operator.hpp"
+
+namespace ckl::bench {
+
+/// Device pointers of one set of operands.
+struct SoftmaxOperands {
+  const void* x;
+  void* y;
+};
+
+/// One softmax in device memory.
+class SoftmaxWorkload final : public Workload {
+ public:
+  SoftmaxWorkload(const SoftmaxProblem& problem, const Session& session);
+
+  Work work() const override;
+  Verdict verify(const Implementation& implementation) override;
+  Launch ceiling() override;
+
+  const SoftmaxProblem problem;
+  const Session& session;
+  std::vector<SoftmaxOperands> operands;
+
+ private:
+  std::size_t bytes() const;  // of x, and of y
+
+  Buffer memory_;
+  std::vector<double> expected_, slack_;
+};
+
+const Operator& softmax_operator();
+
+}  // namespace ckl::bench

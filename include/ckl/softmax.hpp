@@ -1,0 +1,85 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ckl/device.hpp"
+#include "ckl/export.hpp"
+#include "ckl/operand.hpp"
+#include "ckl/tensor.hpp"
+
+namespace ckl {
+
+/// What to compute, along one axis of x: y[i] = exp(s[i] - max(s)) / sum_j exp(s[j] - max(s)) with s = scale * x, or with `log` its
+/// logarithm, s[i] - max(s) - log(sum_j exp(s[j] - max(s))).
+///
+/// Supported: x and y both f32, both f16 or both bf16, computed in f32 and rounded once; any sizes, strides and alignment; y may be
+/// exactly x. Elements that are -infinity have probability 0. A row that has a NaN or +infinity, or only -infinity, becomes NaN, as
+/// the formula says. A row's bits depend on its elements, its length and the alignment alone, not on how many rows there are.
+struct CKL_API SoftmaxProblem {
+  int rank = 0;                                ///< Dimensions of x and y, at least 1.
+  std::array<std::int64_t, max_rank> sizes{};  ///< Their shape.
+  int axis = 0;                                ///< The dimension that is summed over, 0 to rank - 1.
+  TensorOperand x;                             ///< Input.
+  TensorOperand y;                             ///< Output.
+  float scale = 1.0f;                          ///< Of x: 1 / temperature.
+  bool log = false;                            ///< Whether the logarithm is wanted.
+
+  /// E.g. "softmax (4096, 1024) along 1 bf16".
+  std::string to_string() const;
+};
+
+/// Equal problems give equal plans.
+CKL_API bool operator==(const SoftmaxProblem& x, const SoftmaxProblem& y) noexcept;
+
+/// The tensors of one softmax, for the one-line call: `ckl::softmax({x, y}, stream)`.
+struct SoftmaxArguments {
+  Tensor x;            ///< Input.
+  Tensor y;            ///< Output of x's shape.
+  int axis = -1;       ///< The dimension that is summed over; negative ones count from the last.
+  float scale = 1.0f;  ///< Of x.
+  bool log = false;    ///< Whether the logarithm is wanted.
+};
+
+/// The problem that `arguments` pose, the pointers' alignment included.
+/// @throws Error (invalid_argument) for shapes that differ, an axis that is none of x's, a scale that is not finite, null data, or a y
+///         that overlaps itself or partly overlaps x; (unsupported) for dtypes that are not listed at SoftmaxProblem.
+CKL_API SoftmaxProblem softmax_problem(const SoftmaxArguments& arguments);
+
+/// The kernel configs that can serve `problem`, the chosen one first; empty where y has no elements.
+CKL_API std::vector<std::string> softmax_candidates(const SoftmaxProblem& problem, const DeviceInfo& device);
+
+/// A problem bound to a kernel config and to a device: made once, run many times, from many threads.
+class CKL_API SoftmaxPlan {
+ public:
+  /// Plans `problem` for CUDA device `device` (-1: the current one).
+  /// @param config  A name that softmax_candidates() lists, or empty to let the library choose.
+  /// @throws Error (invalid_argument) for an ill-formed problem or a config that cannot serve it;
+  ///         (unsupported) for a device other than compute capability 9.0 or dtypes that are not listed.
+  explicit SoftmaxPlan(const SoftmaxProblem& problem, int device = -1, std::string_view config = {});
+
+  /// Launches the softmax on `stream`, without synchronizing. Works under stream capture.
+  /// @param x,y  Device pointers with the alignment that the problem promised; y may be exactly x where the strides are equal.
+  /// @throws Error (invalid_argument) for a null, misaligned or partly overlapping pointer, or a stream of another device.
+  void run(const void* x, void* y, Stream stream = nullptr) const;
+
+  const SoftmaxProblem& problem() const noexcept;  ///< What it computes.
+  const std::string& config() const noexcept;      ///< How: the config's name, e.g. "bf16_t128_vec".
+  int device() const noexcept;                     ///< Where: the CUDA device index.
+
+  struct Implementation;  ///< Private to the library.
+
+ private:
+  std::shared_ptr<const Implementation> implementation_;
+};
+
+/// The softmax of x along an axis, on `stream` of the current device, without synchronizing. Plans are cached.
+/// @throws Error as softmax_problem(), SoftmaxPlan::SoftmaxPlan() and SoftmaxPlan::run() do.
+CKL_API void softmax(const SoftmaxArguments& arguments, Stream stream = nullptr);
+
+}  // namespace ckl

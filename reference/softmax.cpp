@@ -1,0 +1,157 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <sstream>
+#include <vector>
+
+#include "compare.hpp"
+#include "numeric.hpp"
+#include "parallel.hpp"
+#include "reference.hpp"
+
+namespace ckl::reference {
+namespace {
+
+using Index = std::array<std::int64_t, max_rank>;
+
+/// The index of the first element of row number `row`, rows counted in C order of the other dimensions.
+template <class Problem> Index first_of(const Problem& p, std::int64_t row) {
+  Index index{};
+  for (int d = p.rank - 1; d >= 0; --d) {
+    if (d == p.axis) continue;
+    index[d] = row % p.sizes[d];
+    row /= p.sizes[d];
+  }
+  return index;
+}
+
+template <class Problem> std::int64_t offset_of(const Problem& p, const TensorOperand& operand, const Index& index) {
+  std::int64_t offset = 0;
+  for (int d = 0; d < p.rank; ++d) offset += index[d] * operand.strides[d];
+  return offset;
+}
+
+/// The place of an index in C order.
+template <class Problem> std::int64_t linear(const Problem& p, const Index& index) {
+  std::int64_t at = 0;
+  for (int d = 0; d < p.rank; ++d) at = at * p.sizes[d] + index[d];
+  return at;
+}
+
+/// Elements of y from one of a row to the next, in C order.
+template <class Problem> std::int64_t step_of(const Problem& p) {
+  std::int64_t step = 1;
+  for (int d = p.axis + 1; d < p.rank; ++d) step *= p.sizes[d];
+  return step;
+}
+
+/// One row: s = scale * x in, the result in its place; the slack of each.
+void transform(const SoftmaxProblem& p, std::vector<double>& s, std::vector<double>& slack) {
+  constexpr double unit = 0x1p-24;  // half a unit of f32 in the last place, relative
+  const double max = *std::max_element(s.begin(), s.end(), [](double a, double b) { return a < b; });
+  double sum = 0;
+  for (double value : s) sum += std::exp(value - max);
+  const double log_sum = std::log(sum), depth = 64 + 2 * std::log2(double(s.size()));
+  for (std::size_t i = 0; i < s.size(); ++i) {
+    const double distance = s[i] - max;
+    // Of the exponent: the rounding of s, of the difference, and of its product with log2(e).
+    const double magnified = unit * (2 * std::abs(distance) + (p.scale == 1 ? 0 : std::abs(s[i]) + std::abs(max)));
+    const double result = p.log ? distance - log_sum : std::exp(distance) / sum;
+    slack[i] = p.log ? magnified + unit * (depth + 4 * std::abs(log_sum)) : result * (magnified + unit * depth);
+    if (!std::isfinite(slack[i])) slack[i] = 0;
+    s[i] = result;
+  }
+}
+
+template <class Problem> std::int64_t elements(const Problem& p) {
+  std::int64_t count = 1;
+  for (int d = 0; d < p.rank; ++d) count *= p.sizes[d];
+  return count;
+}
+
+/// Judges `actual`, laid out as `operand` says, against the values `y` in C order.
+template <class Problem> Comparison compare(const Problem& p, const TensorOperand& operand, const void* actual,
+                                            const double* y, const double* slack) {
+  const Numeric numeric(operand.dtype);
+  Comparison comparison;
+  comparison.bound = 1;
+  const std::int64_t count = elements(p), columns = p.sizes[p.axis], step = step_of(p);
+  for (std::int64_t r = 0; count > 0 && r < count / columns; ++r) {
+    const Index first = first_of(p, r);
+    const std::int64_t from = offset_of(p, operand, first), to = linear(p, first);
+    for (std::int64_t i = 0; i < columns; ++i) {
+      const double value = numeric.read(actual, from + i * operand.strides[p.axis]), expected = y[to + i * step];
+      const double granted = slack[to + i * step];
+      const double half = std::isfinite(expected) ? ulp(numeric.format(), expected) / 2 : 0;
+      comparison.error = std::max(comparison.error, relative_error(numeric.format(), value, expected, granted + half));
+      if (acceptable(numeric.format(), value, expected, granted) || comparison.wrong++ > 0) continue;
+      std::ostringstream text;
+      text.precision(9);
+      text << "element " << i << " of row " << r << " is " << value << ", expected " << expected
+           << " before rounding, give or take " << granted;
+      comparison.first_wrong = text.str();
+    }
+  }
+  return comparison;
+}
+
+}  // namespace
+
+std::int64_t element_count(const SoftmaxProblem& problem) { return elements(problem); }
+std::int64_t element_count(const SoftmaxBackwardProblem& problem) { return elements(problem); }
+
+void softmax(const SoftmaxProblem& p, const void* x, double* y, double* slack) {
+  const Numeric numeric(p.x.dtype);
+  const std::int64_t count = element_count(p), columns = p.sizes[p.axis], step = step_of(p);
+  if (count == 0) return;
+  parallel_for(count / columns, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<double> row(static_cast<std::size_t>(columns)), row_slack(row.size());
+    for (std::int64_t r = begin; r < end; ++r) {
+      const Index first = first_of(p, r);
+      const std::int64_t from = offset_of(p, p.x, first), to = linear(p, first);
+      for (std::int64_t i = 0; i < columns; ++i)
+        row[i] = double(p.scale) * numeric.read(x, from + i * p.x.strides[p.axis]);
+      transform(p, row, row_slack);
+      for (std::int64_t i = 0; i < columns; ++i) y[to + i * step] = row[i], slack[to + i * step] = row_slack[i];
+    }
+  });
+}
+
+void softmax_backward(const SoftmaxBackwardProblem& p, const void* y, const void* dy, double* dx, double* slack) {
+  const Numeric numeric(p.y.dtype);
+  const std::int64_t count = element_count(p), columns = p.sizes[p.axis], step = step_of(p);
+  const double tolerance = p.y.dtype == DType::f32 ? 0x1p-40 : 0x1p-20;
+  parallel_for(count == 0 ? 0 : count / columns, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const Index first = first_of(p, r);
+      const std::int64_t y_from = offset_of(p, p.y, first), dy_from = offset_of(p, p.dy, first), to = linear(p, first);
+      const auto y_at = [&](std::int64_t i) { return numeric.read(y, y_from + i * p.y.strides[p.axis]); };
+      const auto dy_at = [&](std::int64_t i) { return numeric.read(dy, dy_from + i * p.dy.strides[p.axis]); };
+      double sum = 0, magnitude = 0;
+      for (std::int64_t i = 0; i < columns; ++i) {
+        const double term = p.log ? dy_at(i) : dy_at(i) * y_at(i);
+        sum += term, magnitude += std::abs(term);
+      }
+      for (std::int64_t i = 0; i < columns; ++i) {
+        const double share = p.log ? std::exp(y_at(i)) : y_at(i), scale = double(p.scale);
+        const double gradient = p.log ? dy_at(i) - share * sum : share * (dy_at(i) - sum);
+        const double size =
+            p.log ? std::abs(dy_at(i)) + share * magnitude : std::abs(share) * (std::abs(dy_at(i)) + magnitude);
+        dx[to + i * step] = scale * gradient;
+        slack[to + i * step] = std::isfinite(size) ? tolerance * std::abs(scale) * size : 0;
+      }
+    }
+  });
+}
+
+Comparison compare_softmax(const SoftmaxProblem& p, const void* actual, const double* y, const double* slack) {
+  return compare(p, p.y, actual, y, slack);
+}
+
+Comparison compare_softmax_backward(const SoftmaxBackwardProblem& p, const void* actual, const double* dx,
+                                    const double* slack) {
+  return compare(p, p.dx, actual, dx, slack);
+}
+
+}  // namespace ckl::reference

@@ -1,0 +1,91 @@
+#pragma once
+
+// How an operator that works on rows (softmax, norms) holds a row while it computes: one small value, named by one string such as
+// bf16_t128_vec or f32_cluster_vec. The operators put their own name before it.
+
+#include <cstdint>
+#include <string_view>
+
+#include "ckl/tensor.hpp"
+
+namespace ckl {
+
+/// Where a row lives between its loads and its stores.
+enum class RowKind : std::uint8_t {
+  registers,  ///< In the registers of `group` threads of one block.
+  cluster,  ///< In the registers of all blocks of a cluster, which exchange partial results through distributed shared memory.
+  stream,  ///< Nowhere: it is read once for its statistics and once more for the result.
+};
+
+/// The config of one kernel entry of the row engine.
+struct RowConfig {
+  DType dtype = DType::f32;
+  RowKind kind = RowKind::registers;
+  int group = 0;        ///< Threads of a block that share a row; 0: not a config.
+  bool vector = false;  ///< 16-byte loads and stores; else element by element, at any stride.
+
+  friend constexpr bool operator==(const RowConfig&, const RowConfig&) = default;
+
+  /// Elements that a thread moves at a time.
+  constexpr int vector_elements() const { return vector ? 16 / int(size_of(dtype)) : 1; }
+  /// Elements that a thread holds: 64 bytes. Fewer in a stream, where its registers also hold sums in f64.
+  constexpr int thread_elements() const {
+    if (kind == RowKind::stream) return vector ? 32 / int(size_of(dtype)) : 8;
+    return 64 / int(size_of(dtype));
+  }
+  /// Elements of a row that one block can hold.
+  constexpr int capacity() const { return group * thread_elements(); }
+  constexpr int threads() const { return group < min_threads ? min_threads : group; }
+  /// Blocks that an SM shall hold at a time: with vectors, the registers of a thread are limited so that it can hold as many threads.
+  /// 640 with 64 bytes under way each are 40 KB, about what the memory's latency asks for; with two inputs, 512 are plenty.
+  constexpr int blocks_per_sm(int inputs = 1) const { return vector ? (inputs == 1 ? 640 : 512) / threads() : 1; }
+  constexpr int rows_per_block() const { return threads() / group; }
+
+  static constexpr int min_threads = 128;
+  static constexpr int max_cluster = 8;  ///< Blocks; larger clusters are not portable.
+  static constexpr int cluster_group = 512, stream_group = 512;
+};
+
+namespace detail {
+
+/// What comes after the dtype: "t128_vec", "cluster_vec", "stream_any".
+constexpr RowConfig parse_row_shape(std::string_view text) {
+  RowConfig config;
+  const auto accept = [&text](std::string_view word) {
+    if (text.substr(0, word.size()) != word) return false;
+    text.remove_prefix(word.size());
+    return true;
+  };
+  if (accept("cluster")) {
+    config.kind = RowKind::cluster;
+    config.group = RowConfig::cluster_group;
+  } else if (accept("stream")) {
+    config.kind = RowKind::stream;
+    config.group = RowConfig::stream_group;
+  } else if (accept("t")) {
+    for (; !text.empty() && text[0] >= '0' && text[0] <= '9' && config.group < 1024; text.remove_prefix(1))
+      config.group = config.group * 10 + (text[0] - '0');
+  }
+  const bool is_group = config.group >= 8 && config.group <= 1024 && (config.group & (config.group - 1)) == 0;
+  if (accept("_vec"))
+    config.vector = true;
+  else if (!accept("_any"))
+    return {};
+  return is_group && text.empty() ? config : RowConfig{};
+}
+
+}  // namespace detail
+
+/// The config that `name` stands for; its group is 0 if it is none's.
+constexpr RowConfig parse_row_config(std::string_view name) {
+  for (DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    const std::string_view word = ckl::name(dtype);
+    if (name.size() <= word.size() || name.substr(0, word.size()) != word || name[word.size()] != '_') continue;
+    RowConfig config = detail::parse_row_shape(name.substr(word.size() + 1));
+    if (config.group != 0) config.dtype = dtype;
+    return config;
+  }
+  return {};
+}
+
+}  // namespace ckl

@@ -1,0 +1,119 @@
+#include "host/rows.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "host/module.hpp"
+#include "host/require.hpp"
+
+namespace ckl::host {
+
+namespace {
+
+/// The dimensions that count rows, outermost first, without those of size 1; merged where all operands step through two as one.
+struct Outer {
+  std::vector<std::int64_t> sizes;
+  std::vector<std::vector<std::int64_t>> strides;  // of each dimension, by operand
+
+  void add(std::int64_t size, std::vector<std::int64_t> steps) {
+    if (size == 1) return;
+    bool continues = !sizes.empty();
+    for (std::size_t i = 0; i < steps.size() && continues; ++i) continues = strides.back()[i] == steps[i] * size;
+    if (continues) {
+      sizes.back() *= size;
+      strides.back() = std::move(steps);
+    } else {
+      sizes.push_back(size);
+      strides.push_back(std::move(steps));
+    }
+  }
+};
+
+std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
+
+}  // namespace
+
+RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes, int axis,
+                      const std::vector<TensorOperand>& operands) {
+  Outer outer;
+  for (int d = 0; d < rank; ++d) {
+    if (d == axis) continue;
+    std::vector<std::int64_t> steps;
+    for (const TensorOperand& operand : operands) steps.push_back(operand.strides[d]);
+    outer.add(sizes[d], std::move(steps));
+  }
+
+  RowShape shape;
+  shape.grid.columns = sizes[axis];
+  shape.grid.rows = 1;
+  shape.operands.resize(operands.size());
+  for (int d = 0; d < max_row_dimensions; ++d) {
+    int from = d - (max_row_dimensions - int(outer.sizes.size()));
+    shape.grid.sizes[d] = Divider::of(from < 0 ? 1 : outer.sizes[from]);
+    shape.grid.rows *= from < 0 ? 1 : outer.sizes[from];
+    for (std::size_t i = 0; i < operands.size(); ++i)
+      shape.operands[i].strides[d] = from < 0 ? 0 : outer.strides[from][i];
+  }
+
+  shape.vectors = true;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    const TensorOperand& operand = operands[i];
+    shape.operands[i].step = operand.strides[axis];
+    auto vector = std::int64_t(16 / size_of(operand.dtype));
+    bool whole = operand.strides[axis] == 1 && operand.alignment >= 16 && shape.grid.columns % vector == 0;
+    for (const auto& strides : outer.strides) whole = whole && strides[i] % vector == 0;
+    shape.vectors = shape.vectors && whole;
+  }
+  return shape;
+}
+
+int row_cluster(const RowConfig& config, std::int64_t columns) {
+  if (config.kind != RowKind::cluster) return 1;
+  return int(std::bit_ceil(std::uint64_t(ceil_div(columns, config.capacity()))));
+}
+
+std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
+                                          const std::vector<std::string>& shipped) {
+  struct Candidate {
+    std::string name;
+    RowConfig config;
+  };
+  std::vector<Candidate> able;
+  for (const std::string& name : shipped) {
+    RowConfig config = parse_row_config(name);
+    if (config.dtype != dtype || (config.vector && !vectors)) continue;
+    if (config.kind == RowKind::registers && columns > config.capacity()) continue;
+    if (config.kind == RowKind::cluster && row_cluster(config, columns) > RowConfig::max_cluster) continue;
+    able.push_back({name, config});
+  }
+  // Vectors before elements; what reads a row once before what reads it twice; few threads a row, so that many rows are in flight;
+  // a cluster only where no block holds the row.
+  std::stable_sort(able.begin(), able.end(), [](const Candidate& x, const Candidate& y) {
+    auto order = [](const RowConfig& c) { return std::array<int, 3>{!c.vector, int(c.kind), c.group}; };
+    return order(x.config) < order(y.config);
+  });
+  std::vector<std::string> names;
+  for (Candidate& candidate : able) names.push_back(std::move(candidate.name));
+  return names;
+}
+
+Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device) {
+  RowConfig config = parse_row_config(name);
+  Launch launch;
+  launch.kernel = find_kernel(op, name);
+  launch.threads = unsigned(config.threads());
+  launch.cluster = unsigned(row_cluster(config, grid.columns));
+  grid.part = grid.columns;
+  if (config.kind == RowKind::cluster) {
+    int vector = config.vector_elements();
+    grid.part = ceil_div(ceil_div(grid.columns, launch.cluster), vector) * vector;
+  }
+  std::int64_t blocks = ceil_div(grid.rows, config.rows_per_block()) * launch.cluster;
+  require_supported(blocks < std::int64_t(1) << 31, op, " takes fewer than 2^31 blocks, but this problem needs ",
+                    blocks);
+  launch.grid = unsigned(blocks);
+  prepare(launch, device);
+  return launch;
+}
+
+}  // namespace ckl::host

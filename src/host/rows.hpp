@@ -1,0 +1,41 @@
+#pragma once
+
+// The host's side of the row engine (device/row_engine.cuh): a problem over rows as the kernel sees it, and which config serves it.
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ckl/device.hpp"
+#include "ckl/operand.hpp"
+#include "device/row_config.hpp"
+#include "device/row_params.hpp"
+#include "host/launch.hpp"
+
+namespace ckl::host {
+
+/// Rows along one axis of a shape: the other dimensions, merged where all operands allow it, count them.
+struct RowShape {
+  RowGrid grid{};
+  std::vector<RowOperand> operands;  ///< Without data, in the order in which they were given.
+  bool vectors = false;              ///< Whether every row of every operand is a dense run of aligned 16-byte vectors.
+
+  static RowShape of(int rank, const std::array<std::int64_t, max_rank>& sizes, int axis,
+                     const std::vector<TensorOperand>& operands);
+};
+
+/// The configs among `shipped` that can serve rows of `columns` elements of `dtype`, best first. `vectors`: 16-byte accesses are
+/// possible. It does not depend on the number of rows, so that a row's bits do not either.
+std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
+                                          const std::vector<std::string>& shipped);
+
+/// How many blocks of a cluster share a row of `columns` elements; 1 for configs that do not use clusters.
+int row_cluster(const RowConfig& config, std::int64_t columns);
+
+/// Prepares the launch of entry `name` of `op` for the shape, and the part of each block in its grid.
+Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device);
+
+}  // namespace ckl::host

@@ -1,0 +1,159 @@
+#include "ckl/softmax.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "host/device.hpp"
+#include "host/log.hpp"
+#include "host/module.hpp"
+#include "host/operand.hpp"
+#include "host/overlap.hpp"
+#include "host/plan_cache.hpp"
+#include "host/require.hpp"
+#include "host/rows.hpp"
+#include "ops/softmax/params.hpp"
+
+namespace ckl {
+
+// ---- check -------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+bool is_empty(const SoftmaxProblem& p) {
+  return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
+}
+
+Tensor at(const SoftmaxProblem& p, const TensorOperand& operand, const void* data) {
+  return host::tensor_at(p.rank, p.sizes, operand, data);
+}
+
+void require_valid(const SoftmaxProblem& p) {
+  for (auto [operand, argument] : {std::pair{&p.x, "x"}, {&p.y, "y"}}) {
+    host::require_operand(p.rank, p.sizes, *operand, argument);
+    host::require_supported(
+        operand->dtype == DType::f32 || operand->dtype == DType::f16 || operand->dtype == DType::bf16, argument,
+        ".dtype must be f32, f16 or bf16, but is ", name(operand->dtype));
+  }
+  host::require_supported(p.y.dtype == p.x.dtype, "y.dtype must be x's, ", name(p.x.dtype), ", but is ",
+                          name(p.y.dtype));
+  host::require(p.rank >= 1, "x.rank must be 1 or more, but is ", p.rank);
+  host::require(p.axis >= 0 && p.axis < p.rank, "axis must be 0 to ", p.rank - 1, ", but is ", p.axis);
+  host::require(std::isfinite(p.scale), "scale must be finite, but is ", p.scale);
+  host::require_no_self_overlap(at(p, p.y, nullptr), "y");
+}
+
+void require_pointers(const SoftmaxProblem& p, const void* x, const void* y) {
+  if (is_empty(p)) return;
+  host::require_pointer(x, p.x, "x");
+  host::require_pointer(y, p.y, "y");
+  host::require_no_partial_overlap(at(p, p.y, y), "y", at(p, p.x, x), "x");
+}
+
+}  // namespace
+
+SoftmaxProblem softmax_problem(const SoftmaxArguments& in) {
+  host::require_well_formed(in.x, "x");
+  host::require_well_formed(in.y, "y");
+  host::require(in.y.rank == in.x.rank, "y.rank must be x's, ", in.x.rank, ", but is ", in.y.rank);
+  for (int d = 0; d < in.x.rank; ++d)
+    host::require(in.y.sizes[d] == in.x.sizes[d], "y.sizes[", d, "] must be x.sizes[", d, "], ", in.x.sizes[d],
+                  ", but is ", in.y.sizes[d]);
+  host::require(in.x.rank >= 1, "x.rank must be 1 or more, but is ", in.x.rank);
+  host::require(in.axis >= -in.x.rank && in.axis < in.x.rank, "axis must be ", -in.x.rank, " to ", in.x.rank - 1,
+                ", but is ", in.axis);
+  SoftmaxProblem p;
+  p.rank = in.x.rank;
+  std::copy_n(in.x.sizes.begin(), p.rank, p.sizes.begin());
+  p.axis = in.axis < 0 ? in.axis + p.rank : in.axis;
+  p.x = host::operand_of(in.x);
+  p.y = host::operand_of(in.y);
+  p.scale = in.scale;
+  p.log = in.log;
+  require_valid(p);
+  require_pointers(p, in.x.data, in.y.data);
+  return p;
+}
+
+std::string SoftmaxProblem::to_string() const {
+  std::string text = log ? "log-softmax (" : "softmax (";
+  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
+  text += host::sentence(") along ", axis, " ", name(x.dtype));
+  return scale == 1.0f ? text : text + host::sentence(" scale=", scale);
+}
+
+bool operator==(const SoftmaxProblem& x, const SoftmaxProblem& y) noexcept {
+  return x.rank == y.rank && x.sizes == y.sizes && x.axis == y.axis && x.x == y.x && x.y == y.y && x.scale == y.scale &&
+         x.log == y.log;
+}
+
+// ---- choose ------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::vector<std::string> candidates(const SoftmaxProblem& p, const host::RowShape& shape) {
+  if (is_empty(p)) return {};
+  return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("softmax"));
+}
+
+}  // namespace
+
+std::vector<std::string> softmax_candidates(const SoftmaxProblem& problem, const DeviceInfo&) {
+  require_valid(problem);
+  return candidates(problem, host::RowShape::of(problem.rank, problem.sizes, problem.axis, {problem.x, problem.y}));
+}
+
+// ---- plan --------------------------------------------------------------------------------------------------------------
+
+struct SoftmaxPlan::Implementation {
+  SoftmaxProblem problem;
+  int device;
+  std::string config;
+  SoftmaxParams params{};
+  host::Launch launch;
+
+  Implementation(const SoftmaxProblem& p, int index, std::string_view wanted) : problem(p), device(index) {
+    host::RowShape shape = host::RowShape::of(p.rank, p.sizes, p.axis, {p.x, p.y});
+    config = host::chosen(candidates(p, shape), wanted);
+    if (config.empty()) return;
+    params.grid = shape.grid;
+    params.x = shape.operands[0];
+    params.y = shape.operands[1];
+    params.scale = p.scale;
+    params.log = p.log;
+    host::RelaxedCapture relaxed;
+    host::DeviceGuard guard(device);
+    launch = host::prepare_rows("softmax", config, params.grid, device);
+  }
+};
+
+SoftmaxPlan::SoftmaxPlan(const SoftmaxProblem& problem, int device, std::string_view config) {
+  require_valid(problem);
+  int index = host::require_device(device).index;
+  implementation_ = std::make_shared<const Implementation>(problem, index, config);
+  if (host::log_plans())
+    host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
+}
+
+void SoftmaxPlan::run(const void* x, void* y, Stream stream) const {
+  const Implementation& plan = *implementation_;
+  host::require_stream_of(stream, plan.device);
+  if (is_empty(plan.problem)) return;
+  require_pointers(plan.problem, x, y);
+  SoftmaxParams params = plan.params;
+  params.x.data = const_cast<void*>(x);
+  params.y.data = y;
+  host::DeviceGuard guard(plan.device);
+  host::launch(plan.launch, &params, stream);
+}
+
+const SoftmaxProblem& SoftmaxPlan::problem() const noexcept { return implementation_->problem; }
+const std::string& SoftmaxPlan::config() const noexcept { return implementation_->config; }
+int SoftmaxPlan::device() const noexcept { return implementation_->device; }
+
+void softmax(const SoftmaxArguments& arguments, Stream stream) {
+  static host::PlanCache<SoftmaxPlan, SoftmaxProblem> cache;
+  SoftmaxProblem problem = softmax_problem(arguments);
+  cache.get(problem, host::current_device())->run(arguments.x.data, arguments.y.data, stream);
+}
+
+}  // namespace ckl

@@ -1,0 +1,16 @@
+#pragma once
+
+// What the host hands to a kernel of softmax's gradient.
+
+#include "device/row_params.hpp"
+
+namespace ckl {
+
+struct SoftmaxBackwardParams {
+  RowGrid grid;
+  RowOperand y, dy, dx;
+  float scale;  ///< Of x.
+  bool log;     ///< y is the logarithm of the softmax.
+};
+
+}  // namespace ckl

@@ -1,0 +1,114 @@
+#pragma once
+
+/// @file
+/// The normalizations that the device tests run, each with the reason why it is there.
+
+#include <algorithm>
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "cases/add_cases.hpp"
+#include "ckl/norm.hpp"
+
+namespace ckl::test {
+
+struct NormCase {
+  std::string name;  ///< Letters, digits and underscores.
+  std::string why;
+  NormKind kind = NormKind::layer;
+  DType dtype = DType::f32, affine = DType::f32;
+  OperandLayout x, y, residual, sum;
+  std::int64_t affine_step = 1, affine_offset = 0;  ///< Of weight and bias, in elements.
+  bool weight = true, bias = true, add = false, store_sum = false, statistics = true;
+  enum { separate, y_is_x, y_is_residual, sum_is_x } where = separate;  ///< Which output is exactly which input.
+
+  std::int64_t elements() const {
+    std::int64_t count = 1;
+    for (const std::int64_t size : x.sizes) count *= size;
+    return count;
+  }
+  /// Small enough for an emulated GPU. Of the longest rows one type will do.
+  bool quick() const { return elements() <= 1 << 14 || (dtype == DType::bf16 && elements() <= 140000); }
+};
+
+inline void PrintTo(const NormCase& norm, std::ostream* out) {
+  *out << name(norm.kind) << ' ' << name(norm.dtype) << ": " << norm.why;
+}
+
+inline std::vector<NormCase> norm_cases(bool short_list) {
+  std::vector<NormCase> cases;
+  const auto add = [&](std::string name, std::string why, DType dtype, OperandLayout x, OperandLayout y) -> NormCase& {
+    NormCase added;
+    added.name = std::move(name), added.why = std::move(why);
+    added.dtype = added.affine = dtype;
+    added.x = added.residual = added.sum = std::move(x), added.y = std::move(y);
+    return cases.emplace_back(std::move(added));
+  };
+  const auto rows = [&](std::string name, std::string why, DType dtype, std::int64_t rows,
+                        std::int64_t columns) -> NormCase& {
+    return add(std::move(name), std::move(why), dtype, dense({rows, columns}), dense({rows, columns}));
+  };
+
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    const std::string type = name(dtype);
+    // One row length for every kind of kernel, and just more than a group of threads holds. The kinds take turns.
+    for (const std::int64_t columns : {1, 2, 7, 64, 129, 136, 264, 1000, 1032, 2056, 4104, 8200}) {
+      NormCase& one = rows(type + "_columns" + std::to_string(columns), "every way to hold a row, aligned and not",
+                           dtype, 5, columns);
+      one.kind = columns % 3 == 0 ? NormKind::rms : NormKind::layer;
+    }
+    rows(type + "_cluster2", "two blocks a row, the second one partly filled", dtype, 2, 16648);
+    rows(type + "_cluster8", "as many blocks as a cluster may have", dtype, 1, 65536).kind = NormKind::rms;
+    rows(type + "_stream", "longer than a cluster holds", dtype, 1, 131080);
+    rows(type + "_stream_any", "longer than a block holds, and not aligned", dtype, 1, 16385);
+    rows(type + "_long", "a million elements", dtype, 3, 1 << 20);
+    rows(type + "_many_rows", "more rows than blocks of threads at a time, the last block partly filled", dtype, 503,
+         96);
+    for (const int mask : {0, 1, 2}) {
+      NormCase& one = rows(type + "_affine" + std::to_string(mask), "without a bias, a weight or both", dtype, 9, 200);
+      one.weight = mask & 1, one.bias = mask & 2;
+    }
+    NormCase& narrow = rows(type + "_no_statistics", "RMSNorm as language models use it", dtype, 9, 512);
+    narrow.kind = NormKind::rms, narrow.bias = narrow.statistics = false;
+    NormCase& mixed = rows(type + "_affine_f32", "weight and bias in f32", dtype, 9, 520);
+    mixed.affine = DType::f32;
+    rows(type + "_affine_apart", "weight and bias with gaps: element by element", dtype, 9, 520).affine_step = 3;
+    rows(type + "_affine_off", "weight and bias an element off", dtype, 9, 520).affine_offset = 1;
+    for (const std::int64_t columns : {200, 4096, 16385}) {
+      NormCase& sum = rows(type + "_sum" + std::to_string(columns), "the residual is added and the sum stored", dtype,
+                           columns > 10000 ? 1 : 3, columns);
+      sum.add = sum.store_sum = true;
+      NormCase& only = rows(type + "_residual" + std::to_string(columns), "the residual is added", dtype,
+                            columns > 10000 ? 1 : 3, columns);
+      only.add = true, only.kind = NormKind::rms;
+      NormCase& into = rows(type + "_sum_is_x" + std::to_string(columns), "the sum replaces x", dtype,
+                            columns > 10000 ? 1 : 3, columns);
+      into.add = into.store_sum = true, into.where = NormCase::sum_is_x;
+    }
+    rows(type + "_y_is_x", "y replaces x", dtype, 17, 520).where = NormCase::y_is_x;
+    rows(type + "_y_is_x_stream", "y replaces x, which is read twice", dtype, 1, 16385).where = NormCase::y_is_x;
+    NormCase& onto = rows(type + "_y_is_residual", "y replaces the residual", dtype, 7, 520);
+    onto.add = true, onto.where = NormCase::y_is_residual;
+    add(type + "_padded", "rows with gaps, aligned", dtype, {{9, 128}, {136, 1}, 0}, {{9, 128}, {144, 1}, 0});
+    add(type + "_odd_rows", "rows at odd distances, which vectors cannot take", dtype, {{9, 128}, {129, 1}, 0},
+        {{9, 128}, {131, 1}, 0});
+    add(type + "_offset", "x an element off any alignment", dtype, dense({9, 128}, 1), dense({9, 128}));
+    add(type + "_y_offset", "y an element off", dtype, dense({9, 128}), dense({9, 128}, 1));
+    add(type + "_transposed", "x's memory order is not y's", dtype, permuted({40, 72}, {1, 0}), dense({40, 72}));
+    add(type + "_every_second", "no unit stride", dtype, {{5, 301}, {700, 2}, 1}, {{5, 301}, {1000, 3}, 0});
+  }
+  add("rank1", "a single row, no other dimension", DType::f32, dense({777}), dense({777}));
+  add("rank5", "five dimensions", DType::f32, dense({2, 3, 2, 5, 11}), dense({2, 3, 2, 5, 11}));
+  add("rank5_permuted", "row dimensions that cannot be merged", DType::bf16,
+      permuted({3, 2, 4, 2, 24}, {2, 0, 3, 1, 4}), permuted({3, 2, 4, 2, 24}, {1, 3, 0, 2, 4}));
+  add("no_rows", "no row at all", DType::f32, dense({0, 5}), dense({0, 5}));
+  add("empty_rows", "rows without elements", DType::f32, dense({5, 0}), dense({5, 0}));
+
+  if (short_list)
+    cases.erase(std::remove_if(cases.begin(), cases.end(), [](const NormCase& c) { return !c.quick(); }), cases.end());
+  return cases;
+}
+
+}  // namespace ckl::test

@@ -1,0 +1,252 @@
+// LayerNorm and RMSNorm against the oracle: every problem of the case list, by every config that can serve it.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "cases/bad_norm.hpp"
+#include "cases/norm_cases.hpp"
+#include "ckl/norm.hpp"
+#include "device_test.hpp"
+#include "expect_error.hpp"
+#include "operand_buffer.hpp"
+#include "reference/reference.hpp"
+
+namespace ckl::test {
+namespace {
+
+/// The operands of one normalization on the device, and what it has to give.
+class NormData {
+ public:
+  explicit NormData(const NormCase& norm)
+      : case_(norm),
+        x_(buffer(norm.x)),
+        y_(buffer(norm.y)),
+        residual_(buffer(norm.residual)),
+        sum_(buffer(norm.sum)),
+        weight_(vector()),
+        bias_(vector()),
+        mean_(statistic()),
+        rstd_(statistic()) {
+    weight_.fill(2);
+    bias_.fill(3);
+    reset();
+  }
+
+  OperandBuffer& x() { return x_; }
+  OperandBuffer& y() {
+    return case_.where == NormCase::y_is_x ? x_ : case_.where == NormCase::y_is_residual ? residual_ : y_;
+  }
+  OperandBuffer& sum() { return case_.where == NormCase::sum_is_x ? x_ : sum_; }
+
+  NormArguments arguments() {
+    NormArguments a{case_.kind, x_.tensor(), y().tensor()};
+    if (case_.weight) a.weight = weight_.tensor();
+    if (case_.bias) a.bias = bias_.tensor();
+    if (case_.add) a.residual = residual_.tensor();
+    if (case_.store_sum) a.sum = sum().tensor();
+    if (case_.statistics) a.mean = mean_.tensor(), a.rstd = rstd_.tensor();
+    a.epsilon = 1e-3f;
+    return a;
+  }
+  NormProblem problem() { return norm_problem(arguments()); }
+
+  NormPointers pointers() {
+    return {x_.device(),
+            y().device(),
+            weight_.device(),
+            bias_.device(),
+            residual_.device(),
+            sum().device(),
+            reinterpret_cast<float*>(mean_.device()),
+            reinterpret_cast<float*>(rstd_.device())};
+  }
+
+  /// Computes the oracle's result from the images of the inputs; call it before the results are received.
+  void expect() { expected_ = reference::norm(problem(), x_.host(), weight_.host(), bias_.host(), residual_.host()); }
+
+  void check() {
+    const NormProblem problem = this->problem();
+    y().receive("y");
+    if (case_.store_sum) sum().receive("sum");
+    if (case_.statistics) mean_.receive("mean"), rstd_.receive("rstd");
+    x_.expect_unchanged("x");
+    residual_.expect_unchanged("residual");
+    weight_.expect_unchanged("weight");
+    bias_.expect_unchanged("bias");
+    expect_passed("y", reference::compare_norm(problem, y().host(), expected_));
+    if (case_.store_sum) expect_passed("sum", reference::compare_norm_sum(problem, sum().host(), expected_));
+    if (!case_.statistics) return;
+    for (const bool of_mean : {false, true})
+      expect_passed(of_mean ? "mean" : "rstd",
+                    reference::compare_norm_statistic(
+                        problem, reinterpret_cast<const float*>((of_mean ? mean_ : rstd_).host()), expected_, of_mean));
+  }
+
+  /// Puts everything back to what it was before anything ran.
+  void reset() {
+    x_.fill(1);
+    residual_.fill(4);
+    for (OperandBuffer* out : {&y_, &sum_, &mean_, &rstd_}) out->fill_with(std::nan(""));
+  }
+
+ private:
+  static void expect_passed(const char* what, const reference::Comparison& comparison) {
+    EXPECT_TRUE(comparison.passed()) << what << ": " << comparison.wrong
+                                     << " elements are wrong: " << comparison.first_wrong;
+  }
+  OperandBuffer buffer(const OperandLayout& layout) {
+    return OperandBuffer(case_.dtype, layout.sizes, layout.strides, layout.offset);
+  }
+  OperandBuffer vector() {
+    return OperandBuffer(case_.affine, {case_.x.sizes.back()}, {case_.affine_step}, case_.affine_offset);
+  }
+  OperandBuffer statistic() {
+    const OperandLayout layout = dense(Sizes(case_.x.sizes.begin(), case_.x.sizes.end() - 1));
+    return OperandBuffer(DType::f32, layout.sizes, layout.strides);
+  }
+
+  NormCase case_;
+  OperandBuffer x_, y_, residual_, sum_, weight_, bias_, mean_, rstd_;
+  reference::NormResult expected_;
+};
+
+class NormCases : public DeviceTest, public ::testing::WithParamInterface<NormCase> {};
+
+INSTANTIATE_TEST_SUITE_P(List, NormCases, ::testing::ValuesIn(norm_cases(short_list())),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+TEST_P(NormCases, MatchesTheReference) {
+  NormData data(GetParam());
+  data.expect();
+  norm(data.arguments());
+  data.check();
+}
+
+// A slower config is right as well: the chooser's order decides about speed only.
+TEST_P(NormCases, EveryConfigMatchesTheReference) {
+  NormData data(GetParam());
+  const NormProblem problem = data.problem();
+  data.expect();
+  const std::vector<std::string> configs = norm_candidates(problem, device_info(0));
+  EXPECT_EQ(configs.empty(), GetParam().elements() == 0);
+  for (const std::string& config : configs) {
+    SCOPED_TRACE(config);
+    const NormPlan plan(problem, 0, config);
+    EXPECT_EQ(plan.config(), config);
+    data.reset();
+    plan.run(data.pointers());
+    data.check();
+  }
+}
+
+class NormBehaviour : public DeviceTest {};
+
+NormCase rows_of(NormKind kind, DType dtype, std::int64_t rows, std::int64_t columns) {
+  NormCase one;
+  one.kind = kind, one.dtype = one.affine = dtype;
+  one.x = one.y = one.residual = one.sum = dense({rows, columns});
+  return one;
+}
+
+/// Lengths that every kind of kernel holds.
+std::vector<std::int64_t> lengths() { return {24, 130, 2048, short_list() ? 8200 : 17000}; }
+
+/// Runs all configs on data that `spoil` has changed.
+template <class Spoil> void expect_right(const NormCase& one, const Spoil& spoil) {
+  NormData data(one);
+  const NormProblem problem = data.problem();
+  for (const std::string& config : norm_candidates(problem, device_info(0))) {
+    SCOPED_TRACE(config);
+    data.reset();
+    spoil(data);
+    data.expect();
+    NormPlan(problem, 0, config).run(data.pointers());
+    data.check();
+  }
+}
+
+// The variance of numbers near 10000 is lost where squares are summed up.
+TEST_F(NormBehaviour, LargeMeansDoNotCancel) {
+  for (const NormKind kind : {NormKind::layer, NormKind::rms})
+    for (const std::int64_t columns : lengths()) {
+      SCOPED_TRACE(std::string(name(kind)) + " " + std::to_string(columns));
+      expect_right(rows_of(kind, DType::f32, 2, columns), [&](NormData& data) {
+        reference::Draw draw(7);
+        const reference::Numeric numeric(DType::f32);
+        for (std::int64_t i = 0; i < 2 * columns; ++i) numeric.write(data.x().host(), i, 1e4 + 2 * draw.symmetric());
+        data.x().upload();
+      });
+      // In f16, one element differs by the least that is possible there.
+      expect_right(rows_of(kind, DType::f16, 2, columns), [&](NormData& data) {
+        const reference::Numeric numeric(DType::f16);
+        for (std::int64_t i = 0; i < 2 * columns; ++i)
+          numeric.write(data.x().host(), i, i % columns == 3 ? 1e4 + 8 : 1e4);
+        data.x().upload();
+      });
+    }
+}
+
+// A row with a NaN or an infinity does not touch its neighbours; equal elements have a variance of 0; the smallest numbers count.
+TEST_F(NormBehaviour, SpecialValuesAreIEEEs) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  for (const NormKind kind : {NormKind::layer, NormKind::rms})
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+      for (const std::int64_t columns : lengths()) {
+        SCOPED_TRACE(std::string(name(kind)) + " " + name(dtype) + " " + std::to_string(columns));
+        expect_right(rows_of(kind, dtype, 6, columns), [&](NormData& data) {
+          const reference::Numeric numeric(dtype);
+          for (std::int64_t i = 0; i < columns; ++i) {
+            numeric.write(data.x().host(), 3 * columns + i, 0.5);
+            numeric.write(data.x().host(), 4 * columns + i, (i % 5) * reference::ulp(reference::format_of(dtype), 0));
+          }
+          numeric.write(data.x().host(), columns - 1, infinity);
+          numeric.write(data.x().host(), 2 * columns + columns / 2, nan);
+          data.x().upload();
+        });
+      }
+}
+
+// How many rows there are must not change a row's bits.
+TEST_F(NormBehaviour, RowsAreIndependent) {
+  for (const std::int64_t columns : {40, 1000, 4096}) {
+    NormData many(rows_of(NormKind::layer, DType::bf16, 37, columns)),
+        one(rows_of(NormKind::layer, DType::bf16, 1, columns));
+    norm(many.arguments());
+    norm(one.arguments());  // the first row has the same elements: the fill's draws begin alike
+    const auto all = many.y().download(), first = one.y().download();
+    EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << columns;
+  }
+}
+
+/// Buffers as good_norm() wants them, full of numbers that must still be there at the end.
+class BadNormCall : public DeviceTest, public ::testing::WithParamInterface<BadNorm> {};
+
+INSTANTIATE_TEST_SUITE_P(List, BadNormCall, ::testing::ValuesIn(bad_norms()),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+TEST_P(BadNormCall, LeavesAllMemoryUntouched) {
+  std::vector<std::unique_ptr<OperandBuffer>> buffers;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    buffers.push_back(std::make_unique<OperandBuffer>(DType::f32, Dimensions{4096}, Dimensions{1}));
+    buffers.back()->fill(i);
+  }
+  NormArguments arguments = good_norm([&](int i) { return buffers[std::size_t(i)]->device(); });
+  GetParam().spoil(arguments);
+  expect_error(GetParam().code, GetParam().words, [&] { norm(arguments); });
+  for (const auto& buffer : buffers) buffer->expect_unchanged("a buffer");
+}
+
+TEST_F(NormBehaviour, ConfigsThatCannotServeAreRefused) {
+  NormData data(rows_of(NormKind::layer, DType::f32, 3, 100));
+  for (const std::string config : {"fast", "f32_t8_vec ", "f32_t4_vec", "f16_t8_vec"})
+    expect_error(ErrorCode::invalid_argument, {"config", "f32_t8_vec", "\"" + config + "\""},
+                 [&] { NormPlan plan(data.problem(), 0, config); });
+}
+
+}  // namespace
+}  // namespace ckl::test

@@ -1,0 +1,165 @@
+// Softmax against the oracle: every problem of the case list, by every config that can serve it.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "cases/softmax_cases.hpp"
+#include "ckl/softmax.hpp"
+#include "device_test.hpp"
+#include "operand_buffer.hpp"
+#include "reference/reference.hpp"
+
+namespace ckl::test {
+namespace {
+
+/// The operands of one softmax on the device, and what it has to give.
+class SoftmaxData {
+ public:
+  explicit SoftmaxData(const SoftmaxCase& softmax)
+      : case_(softmax), y_(softmax.dtype, softmax.y.sizes, softmax.y.strides, softmax.y.offset) {
+    if (!softmax.in_place) x_.emplace(softmax.dtype, softmax.x.sizes, softmax.x.strides, softmax.x.offset);
+    x().fill(1);
+  }
+
+  OperandBuffer& x() { return x_ ? *x_ : y_; }
+  OperandBuffer& y() { return y_; }
+
+  SoftmaxArguments arguments() { return {x().tensor(), y_.tensor(), case_.axis, case_.scale, case_.log}; }
+  SoftmaxProblem problem() { return softmax_problem(arguments()); }
+
+  /// Computes the oracle's result from the image of x; call it before the results are received.
+  void expect() {
+    const SoftmaxProblem problem = this->problem();
+    expected_.resize(std::size_t(reference::element_count(problem)));
+    slack_.resize(expected_.size());
+    reference::softmax(problem, x().host(), expected_.data(), slack_.data());
+  }
+
+  void check() {
+    y_.receive("y");
+    if (x_) x_->expect_unchanged("x");
+    const reference::Comparison comparison =
+        reference::compare_softmax(problem(), y_.host(), expected_.data(), slack_.data());
+    EXPECT_TRUE(comparison.passed()) << comparison.wrong << " of " << expected_.size()
+                                     << " elements are wrong: " << comparison.first_wrong;
+  }
+
+  void reset() {
+    if (x_)
+      y_.fill_with(std::nan(""));
+    else
+      y_.fill(1);
+  }
+
+ private:
+  SoftmaxCase case_;
+  OperandBuffer y_;
+  std::optional<OperandBuffer> x_;
+  std::vector<double> expected_, slack_;
+};
+
+class SoftmaxCases : public DeviceTest, public ::testing::WithParamInterface<SoftmaxCase> {};
+
+INSTANTIATE_TEST_SUITE_P(List, SoftmaxCases, ::testing::ValuesIn(softmax_cases(short_list())),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+TEST_P(SoftmaxCases, MatchesTheReference) {
+  SoftmaxData data(GetParam());
+  data.expect();
+  softmax(data.arguments());
+  data.check();
+}
+
+// A slower config is right as well: the chooser's order decides about speed only.
+TEST_P(SoftmaxCases, EveryConfigMatchesTheReference) {
+  SoftmaxData data(GetParam());
+  const SoftmaxProblem problem = data.problem();
+  data.expect();
+  const std::vector<std::string> configs = softmax_candidates(problem, device_info(0));
+  EXPECT_EQ(configs.empty(), GetParam().elements() == 0);
+  for (const std::string& config : configs) {
+    SCOPED_TRACE(config);
+    const SoftmaxPlan plan(problem, 0, config);
+    EXPECT_EQ(plan.config(), config);
+    data.reset();
+    plan.run(data.x().device(), data.y().device());
+    data.check();
+  }
+}
+
+class SoftmaxBehaviour : public DeviceTest {};
+
+SoftmaxCase rows_of(DType dtype, std::int64_t rows, std::int64_t columns) {
+  SoftmaxCase one;
+  one.dtype = dtype;
+  one.x = one.y = dense({rows, columns});
+  one.axis = 1;
+  return one;
+}
+
+// A -infinity alone is a probability of 0; a NaN, a +infinity or nothing but -infinity makes the row NaN, and no other row.
+TEST_F(SoftmaxBehaviour, SpecialValuesAreAsDocumented) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+    for (const std::int64_t columns : {24, 130, 2048, short_list() ? 8200 : 17000}) {
+      SCOPED_TRACE(std::string(name(dtype)) + " " + std::to_string(columns));
+      SoftmaxCase one = rows_of(dtype, 6, columns);
+      SoftmaxData data(one);
+      data.x().set({1, columns - 1}, -infinity);
+      data.x().set({2, 0}, infinity);
+      data.x().set({3, columns / 2}, nan);
+      for (std::int64_t i = 0; i < columns; ++i) data.x().set({4, i}, -infinity);
+      const SoftmaxProblem problem = data.problem();
+      data.expect();
+      for (const std::string& config : softmax_candidates(problem, device_info(0))) {
+        SCOPED_TRACE(config);
+        data.reset();
+        SoftmaxPlan(problem, 0, config).run(data.x().device(), data.y().device());
+        data.check();
+        const reference::Numeric numeric(dtype);
+        EXPECT_EQ(numeric.read(data.y().host(), 2 * columns - 1), 0);
+        EXPECT_TRUE(std::isnan(numeric.read(data.y().host(), 3 * columns - 1)));
+        EXPECT_TRUE(std::isnan(numeric.read(data.y().host(), 4 * columns)));
+        EXPECT_FALSE(std::isnan(numeric.read(data.y().host(), 5 * columns)));
+      }
+    }
+}
+
+TEST_F(SoftmaxBehaviour, LargeValuesDoNotOverflow) {
+  SoftmaxData data(rows_of(DType::f32, 2, 40));
+  for (std::int64_t i = 0; i < 40; ++i) data.x().set({0, i}, 1e30 + double(i) * 1e28), data.x().set({1, i}, -3e38);
+  data.expect();
+  softmax(data.arguments());
+  data.check();
+}
+
+// How many rows there are must not change a row's bits.
+TEST_F(SoftmaxBehaviour, RowsAreIndependent) {
+  for (const std::int64_t columns : {40, 1000, 4096}) {
+    SoftmaxData many(rows_of(DType::bf16, 37, columns)), one(rows_of(DType::bf16, 1, columns));
+    softmax(many.arguments());
+    softmax(one.arguments());  // the first row has the same elements: the fill's draws begin alike
+    const auto all = many.y().download(), first = one.y().download();
+    EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << columns;
+  }
+}
+
+TEST_F(SoftmaxBehaviour, EqualBitsEachTime) {
+  for (const std::int64_t columns : {1000, 40000}) {
+    SoftmaxData data(rows_of(DType::f32, 3, columns));
+    softmax(data.arguments());
+    const auto first = data.y().download();
+    for (int again = 0; again < (short_list() ? 3 : 100); ++again) {
+      data.reset();
+      softmax(data.arguments());
+      ASSERT_EQ(data.y().download(), first);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ckl::test

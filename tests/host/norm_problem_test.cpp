@@ -1,0 +1,138 @@
+// What norm_problem() makes of tensors and what it refuses, and which kernels it takes. Addresses only: no memory is touched.
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "cases/bad_norm.hpp"
+#include "ckl/norm.hpp"
+#include "expect_error.hpp"
+
+namespace ckl::test {
+namespace {
+
+/// Addresses far apart, aligned to 256 bytes. Nothing is ever read there.
+void* address(int number) { return reinterpret_cast<void*>(std::uintptr_t(0x7000'0000'0000) + number * (1ull << 40)); }
+
+NormArguments good() { return good_norm(address); }
+
+TEST(NormProblems, DescribeTheTensors) {
+  NormArguments arguments = good();
+  arguments.x.data = moved(address(0), 8);
+  arguments.weight.strides[0] = 3;
+  const NormProblem p = norm_problem(arguments);
+  EXPECT_EQ(p.kind, NormKind::layer);
+  EXPECT_EQ(p.rank, 2);
+  EXPECT_EQ(p.x, (TensorOperand{DType::f32, {48, 1}, 8}));
+  EXPECT_EQ(p.y, (TensorOperand{DType::f32, {48, 1}, 16}));
+  EXPECT_EQ(p.weight, (TensorOperand{DType::f32, {0, 3}, 16}));
+  EXPECT_EQ(p.bias, (TensorOperand{DType::f32, {0, 1}, 16}));
+  EXPECT_TRUE(p.has_weight && p.has_bias && p.has_residual && p.has_sum && p.has_mean && p.has_rstd);
+  for (const char* word : {"layernorm", "(40, 48)", "f32", "weight", "bias", "residual", "sum", "mean", "rstd"})
+    EXPECT_NE(p.to_string().find(word), std::string::npos) << word << " in " << p.to_string();
+}
+
+TEST(NormProblems, TensorsMayBeAbsent) {
+  const NormProblem p = norm_problem({NormKind::rms, good().x, good().y});
+  EXPECT_FALSE(p.has_weight || p.has_bias || p.has_residual || p.has_sum || p.has_mean || p.has_rstd);
+  EXPECT_EQ(p.to_string(), "rmsnorm (40, 48) f32");
+}
+
+TEST(NormProblems, AreEqualWhenEveryFieldIs) {
+  const NormProblem problem = norm_problem(good());
+  EXPECT_TRUE(problem == norm_problem(good()));
+  const std::function<void(NormProblem&)> changes[] = {
+      [](auto& p) { p.kind = NormKind::rms; },
+      [](auto& p) { ++p.rank; },
+      [](auto& p) { ++p.sizes[1]; },
+      [](auto& p) { p.x.alignment = 4; },
+      [](auto& p) { ++p.y.strides[0]; },
+      [](auto& p) { p.has_weight = false; },
+      [](auto& p) { p.has_bias = false; },
+      [](auto& p) { p.has_residual = false; },
+      [](auto& p) { p.has_sum = false; },
+      [](auto& p) { p.has_mean = false; },
+      [](auto& p) { p.has_rstd = false; },
+      [](auto& p) { p.weight.dtype = DType::f16; },
+      [](auto& p) { p.bias.alignment = 2; },
+      [](auto& p) { ++p.residual.strides[1]; },
+      [](auto& p) { p.sum.dtype = DType::bf16; },
+      [](auto& p) { p.epsilon = 0; },
+  };
+  for (const auto& change : changes) {
+    NormProblem changed = problem;
+    change(changed);
+    EXPECT_FALSE(changed == problem) << &change - changes;
+  }
+}
+
+TEST(NormProblems, OutputsMayBeInputs) {
+  NormArguments arguments = good();
+  arguments.y = arguments.x;
+  arguments.sum = arguments.residual;
+  EXPECT_NO_THROW(norm_problem(arguments));
+}
+
+class BadNorms : public ::testing::TestWithParam<BadNorm> {};
+
+INSTANTIATE_TEST_SUITE_P(List, BadNorms, ::testing::ValuesIn(bad_norms()),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+TEST_P(BadNorms, AreRefused) {
+  NormArguments arguments = good();
+  GetParam().spoil(arguments);
+  expect_error(GetParam().code, GetParam().words, [&] { norm_problem(arguments); });
+}
+
+// ---- the choice of a kernel ------------------------------------------------------------------------------------------------
+
+std::string chosen(NormArguments arguments) {
+  const std::vector<std::string> names = norm_candidates(norm_problem(arguments), DeviceInfo());
+  return names.empty() ? "" : names.front();
+}
+
+std::string chosen(std::int64_t rows, std::int64_t columns, DType dtype = DType::bf16) {
+  return chosen({NormKind::layer, Tensor::contiguous(address(0), dtype, {rows, columns}),
+                 Tensor::contiguous(address(1), dtype, {rows, columns})});
+}
+
+TEST(NormConfigs, FollowTheLengthOfARow) {
+  EXPECT_EQ(chosen(100, 256), "bf16_t8_vec");
+  EXPECT_EQ(chosen(100, 1024), "bf16_t32_vec");
+  EXPECT_EQ(chosen(100, 4096), "bf16_t128_vec");
+  EXPECT_EQ(chosen(100, 16384), "bf16_t512_vec");
+  EXPECT_EQ(chosen(100, 16392), "bf16_cluster_vec");
+  EXPECT_EQ(chosen(100, 1 << 20), "bf16_stream_vec");
+  EXPECT_EQ(chosen(100, 1024, DType::f32), "f32_t128_vec");
+  EXPECT_EQ(chosen(100, 1023), "bf16_t32_any");
+  EXPECT_EQ(chosen(0, 1024), "");
+}
+
+TEST(NormConfigs, DoNotDependOnTheNumberOfRows) {
+  for (const std::int64_t columns : {1, 64, 999, 1000, 5000, 40000, 1000000})
+    for (const std::int64_t rows : {2, 100, 100000}) EXPECT_EQ(chosen(rows, columns), chosen(1, columns)) << columns;
+}
+
+TEST(NormConfigs, VectorsNeedEveryOperandAligned) {
+  NormArguments arguments = good();
+  EXPECT_EQ(chosen(arguments), "f32_t8_vec");
+  const std::function<void(NormArguments&)> changes[] = {
+      [](auto& n) { n.x.data = moved(n.x.data, 4); },
+      [](auto& n) { n.y.data = moved(n.y.data, 8); },
+      [](auto& n) { n.sum.strides[0] = 49; },
+      [](auto& n) {
+        n.residual.strides = {1, 40};
+      },
+      [](auto& n) { n.weight.data = moved(n.weight.data, 4); },
+      [](auto& n) { n.bias.strides[0] = 2; },
+  };
+  for (const auto& change : changes) {
+    NormArguments changed = good();
+    change(changed);
+    EXPECT_EQ(chosen(changed), "f32_t32_any") << &change - changes;
+  }
+}
+
+}  // namespace
+}  // namespace ckl::test

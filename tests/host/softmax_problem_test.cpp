@@ -1,0 +1,120 @@
+// What softmax accepts and refuses, and which config it takes, without a GPU.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include "ckl/softmax.hpp"
+#include "device/row_config.hpp"
+#include "expect_error.hpp"
+#include "host/rows.hpp"
+
+namespace ckl::test {
+namespace {
+
+void* at(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
+
+SoftmaxArguments good() {
+  return {Tensor::contiguous(at(0x10000), DType::bf16, {40, 48}),
+          Tensor::contiguous(at(0x20000), DType::bf16, {40, 48})};
+}
+
+TEST(SoftmaxProblem, TakesShapeAxisAndAlignment) {
+  SoftmaxArguments in = good();
+  in.scale = 0.5f;
+  const SoftmaxProblem p = softmax_problem(in);
+  EXPECT_EQ(p.axis, 1);
+  EXPECT_EQ(p.x.alignment, 16);
+  EXPECT_EQ(p.to_string(), "softmax (40, 48) along 1 bf16 scale=0.5");
+  in.axis = -2;
+  in.log = true;
+  in.scale = 1;
+  EXPECT_EQ(softmax_problem(in).to_string(), "log-softmax (40, 48) along 0 bf16");
+  EXPECT_FALSE(p == softmax_problem(in));
+  EXPECT_TRUE(softmax_problem(in) == softmax_problem(in));
+}
+
+TEST(SoftmaxProblem, RefusesWhatIsMalformed) {
+  const auto expect = [](ErrorCode code, std::vector<std::string> words, auto spoil) {
+    SoftmaxArguments in = good();
+    spoil(in);
+    expect_error(code, words, [&] { softmax_problem(in); });
+  };
+  constexpr ErrorCode invalid = ErrorCode::invalid_argument, unsupported = ErrorCode::unsupported;
+  expect(invalid, {"x ", "null"}, [](auto& in) { in.x.data = nullptr; });
+  expect(invalid, {"y ", "null"}, [](auto& in) { in.y.data = nullptr; });
+  expect(invalid, {"y.rank", "2", "1"}, [](auto& in) { in.y.rank = 1; });
+  expect(invalid, {"y.sizes[1]", "48", "47"}, [](auto& in) { in.y.sizes[1] = 47; });
+  expect(invalid, {"x.rank", "1 or more", "0"}, [](auto& in) { in.x.rank = in.y.rank = 0; });
+  expect(invalid, {"axis", "-2 to 1", "2"}, [](auto& in) { in.axis = 2; });
+  expect(invalid, {"axis", "-2 to 1", "-3"}, [](auto& in) { in.axis = -3; });
+  expect(invalid, {"scale", "finite"}, [](auto& in) { in.scale = INFINITY; });
+  expect(invalid, {"x.sizes[0]", "-1"}, [](auto& in) { in.x.sizes[0] = -1; });
+  expect(invalid, {"y ", "overlap"}, [](auto& in) { in.y.strides[0] = 0; });
+  expect(invalid, {"y ", "overlap x"}, [](auto& in) { in.y.data = at(0x10002); });
+  expect(invalid, {"x ", "multiple of"}, [](auto& in) { in.x.data = at(0x10001); });
+  expect(unsupported, {"x.dtype", "i32"}, [](auto& in) { in.x.dtype = in.y.dtype = DType::i32; });
+  expect(unsupported, {"y.dtype", "bf16", "f16"}, [](auto& in) { in.y.dtype = DType::f16; });
+}
+
+TEST(SoftmaxProblem, MayBeInPlace) {
+  SoftmaxArguments in = good();
+  in.y = in.x;
+  EXPECT_NO_THROW(softmax_problem(in));
+}
+
+std::string best(std::int64_t rows, std::int64_t columns, DType dtype, std::int64_t leading = 0) {
+  const std::int64_t step = leading ? leading : columns;
+  const Tensor x = Tensor::strided(at(0x100000000), dtype, {rows, columns}, {step, 1});
+  Tensor y = x;
+  y.data = at(0x900000000000);
+  const std::vector<std::string> names = softmax_candidates(softmax_problem({x, y}), DeviceInfo{});
+  return names.empty() ? "" : names.front();
+}
+
+TEST(SoftmaxChoice, FollowsTheRowsLength) {
+  EXPECT_EQ(best(1000, 64, DType::bf16), "bf16_t8_vec");
+  EXPECT_EQ(best(1000, 1024, DType::bf16), "bf16_t32_vec");
+  EXPECT_EQ(best(1000, 1024, DType::f32), "f32_t128_vec");
+  EXPECT_EQ(best(1000, 16384, DType::f16), "f16_t512_vec");
+  EXPECT_EQ(best(1000, 16392, DType::f16), "f16_cluster_vec");
+  EXPECT_EQ(best(1000, 131072, DType::bf16), "bf16_cluster_vec");
+  EXPECT_EQ(best(1000, 131080, DType::bf16), "bf16_stream_vec");
+  EXPECT_EQ(best(1000, 1001, DType::bf16), "bf16_t32_any");
+  EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t32_any");
+  EXPECT_EQ(best(1000, 100000, DType::bf16, 100001), "bf16_stream_any");
+  EXPECT_EQ(best(0, 64, DType::bf16), "");
+}
+
+TEST(SoftmaxChoice, DoesNotDependOnTheNumberOfRows) {
+  for (const std::int64_t columns : {64, 1000, 4096, 40000, 200000})
+    for (const std::int64_t rows : {2, 3, 1000, 100000})
+      EXPECT_EQ(best(rows, columns, DType::bf16), best(1, columns, DType::bf16)) << rows << " x " << columns;
+}
+
+TEST(RowConfig, IsReadFromItsName) {
+  constexpr RowConfig config = parse_row_config("bf16_t128_vec");
+  static_assert(config.group == 128 && config.vector && config.dtype == DType::bf16 && config.capacity() == 4096);
+  static_assert(parse_row_config("f32_cluster_vec").kind == RowKind::cluster);
+  static_assert(parse_row_config("f16_stream_any").kind == RowKind::stream);
+  for (const char* name : {"", "bf16", "bf16_", "bf16_t", "bf16_t128", "bf16_t100_vec", "bf16_t4_vec", "bf16_t2048_vec",
+                           "i8_t128_vec", "bf16_t128_vec_", "bf16_block_vec", "bf16_t128_both"})
+    EXPECT_EQ(parse_row_config(name).group, 0) << name;
+}
+
+TEST(RowShape, MergesWhatAllOperandsStepThroughAsOne) {
+  TensorOperand dense{DType::f32, {60, 20, 5, 1}, 16}, padded{DType::f32, {120, 40, 10, 1}, 16};
+  const auto shape = host::RowShape::of(4, {2, 3, 4, 5}, 3, {dense, padded});
+  EXPECT_EQ(shape.grid.rows, 24);
+  EXPECT_EQ(shape.grid.columns, 5);
+  EXPECT_EQ(shape.grid.sizes[max_row_dimensions - 1].divisor, 24);
+  EXPECT_EQ(shape.operands[1].strides[max_row_dimensions - 1], 10);
+  EXPECT_FALSE(shape.vectors);  // 5 elements are no whole vectors
+  TensorOperand swapped{DType::f32, {4, 8, 1, 24}, 16};
+  EXPECT_EQ(host::RowShape::of(4, {2, 3, 4, 5}, 3, {dense, swapped}).grid.sizes[max_row_dimensions - 1].divisor, 4);
+}
+
+}  // namespace
+}  // namespace ckl::test
