@@ -15,6 +15,27 @@ CUTE_DEVICE void warp_sync() { __syncwarp(); }
 /// Adds `value` to *counter and returns what was there before; orders nothing else (atom.relaxed.gpu).
 CUTE_DEVICE int atomic_add(int* counter, int value) { return atomicAdd(counter, value); }
 
+/// x, of which the compiler does not know that it is: what is computed from it stays where it is written, instead of waiting in
+/// registers in front of a loop.
+CUTE_DEVICE int opaque(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
+/// 2^x to within 2 units in the last place; results below 2^-126 become 0 (ex2.approx.ftz.f32).
+CUTE_HOST_DEVICE float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/// 1 / x to within 1 unit in the last place; results below 2^-126 become 0 (rcp.approx.ftz.f32).
+CUTE_HOST_DEVICE float reciprocal_approx(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 /// Programmatic dependent launch: a kernel that is launched with `overlaps_preceding` (host/launch.hpp) may start while the
 /// grids before it in the stream still run. Every thread calls this before it touches global memory: it returns when those
 /// grids have completed and what they wrote is visible.

@@ -44,8 +44,8 @@ template <auto Config> struct Fixup {
   }
 
   /// Split-K: leaves `acc` in this CTA's slot, waits until all `splits` CTAs that share the tile have done so, and calls
-  /// f(value, sum) for this CTA's share of the values: sums in the order of the CTAs, which lie `stride` apart from
-  /// `first_cta` on, this being number `split` of them.
+  /// f(value, sum, next_sum) for this CTA's share of the values, in pairs of neighbours of a row: sums in the order of the CTAs,
+  /// which lie `stride` apart from `first_cta` on, this being number `split` of them.
   template <class Accumulators, class F>
   CUTE_DEVICE static void reduce(Accumulators const& acc, FixupWorkspace const& workspace, int first_cta, int stride,
                                  int split, int splits, int part, int thread, int barrier, F const& f) {
@@ -55,7 +55,7 @@ template <auto Config> struct Fixup {
     Flag::wait_lt(workspace.flags, thread, arrived, splits);
     cutlass::arch::NamedBarrier::sync(threads, barrier);
 
-    int share = (values + splits - 1) / splits, begin = split * share;
+    int share = 2 * ((values / 2 + splits - 1) / splits), begin = split * share;
     int end = begin + share < values ? begin + share : values;
     constexpr int at_a_time = 4;  // so that as many loads are in flight
     CUTLASS_PRAGMA_NO_UNROLL
@@ -68,9 +68,9 @@ template <auto Config> struct Fixup {
         for (int i = 0; i < at_a_time; ++i)
           if (v + i < end) sums[i] += gSlot(v + i);
       }
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < at_a_time; ++i)
-        if (v + i < end) f(v + i, sums[i]);
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int i = 0; i < at_a_time && v + i < end; i += 2)  // so that the code of f is there once
+        f(v + i, i == 0 ? sums[0] : sums[2], i == 0 ? sums[1] : sums[3]);
     }
 
     // The last to finish puts both flags back to 0 for the next launch.

@@ -83,6 +83,8 @@ TEST_F(DeviceTest, EveryConfigMatchesTheReference) {
   for (GemmCase gemm : config_problems())
     for (const Sizes3& sizes : config_sizes)
       for (const float beta : {1.0f, 0.0f}) {
+        // C takes the way of the fused epilogues; in the short list, every other size does.
+        if (short_list() && (beta != 0) == ((&sizes - config_sizes) % 2 == 0)) continue;
         gemm.m = sizes.m, gemm.n = sizes.n, gemm.k = sizes.k, gemm.beta = beta;
         std::vector<std::string> configs = gemm_candidates(problem_of(gemm), device_info(0));
         ASSERT_FALSE(configs.empty()) << gemm.name;

@@ -64,6 +64,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   constexpr double multicast_box = 18;   // clocks for each box that a CTA of a cluster receives
   constexpr double gathered = 1.3;       // elements that a gathering warpgroup copies, per clock
   constexpr double wave = 110, store_piece = 460, cooperative_store = 1.76;
+  constexpr double fused_store = 2;                                     // by the count of instructions, not fitted
   constexpr double products_energy = 1.09, shared_energy = 0.0012;      // what power allows: clocks of the whole chip
   constexpr double cut_slower = 1.1, cut_once = 2560, add_part = 0.12;  // stream-K; the last: per element of a part
   constexpr double split_once = 5080, split_sum = 0.83;                 // split-K; the last: per element of a tile
@@ -99,7 +100,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
 
   const double pieces = double(c.warpgroup_m()) / GemmConfig::piece_m *
                         ceil_div(c.warpgroup_n(), c.piece_n(int(size_of(problem.d.dtype))));
-  const double store = store_piece * pieces * (pingpong ? 1 : cooperative_store);
+  const double store = store_piece * pieces * (pingpong ? 1 : cooperative_store) * (fuses(problem) ? fused_store : 1);
   const double fill = fill_of(c.cluster_size()), elements = double(c.tile_m) * c.tile_n;
 
   double clocks = fill;
@@ -128,7 +129,8 @@ std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInf
   const GemmTraits traits = traits_of(problem);
   // Where TMA cannot load an operand as it lies, its padded copy may serve; gathering serves anything.
   const Padding padding = {!traits.a_by_tma, !traits.b_by_tma};
-  const bool tma = traits_of(padded(problem, padding)).loads_by_tma;
+  const bool tma =
+      problem.k > 0 && traits_of(padded(problem, padding)).loads_by_tma;  // an empty sum has nothing to load
   std::vector<std::pair<double, GemmChoice>> ranked;
   auto add = [&](const GemmChoice& choice) { ranked.emplace_back(estimated_clocks(problem, choice, device), choice); };
   for (const GemmConfig& c : shipped) {
@@ -157,6 +159,7 @@ std::string tuning_key(const GemmProblem& p) {
                         " a=", loads(traits.a_by_tma, straddles_lines(p.a, traits.a_major, true)),
                         " b=", loads(traits.b_by_tma, straddles_lines(p.b, traits.b_major, false)),
                         " d=", loads(traits.stores_by_tma, false), p.beta != 0.0f ? " +c" : "",
+                        p.epilogue.empty() ? "" : " epilogue=" + p.epilogue.to_string(),
                         p.batch_invariant ? " batch_invariant" : "");
 }
 

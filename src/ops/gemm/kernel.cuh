@@ -13,18 +13,22 @@
 #include "device/fixup.cuh"
 #include "device/mainloop.cuh"
 #include "ops/gemm/config.hpp"
-#include "ops/gemm/linear_combination.cuh"
+#include "ops/gemm/fused_epilogue.cuh"
 #include "ops/gemm/params.hpp"
 
 #include <cutlass/arch/reg_reconfig.h>
 
 namespace ckl::device {
 
-template <GemmConfig Config> struct GemmKernel {
+/// Functor is the library's own, which needs no parameters but GemmParams, or UserEpilogue.
+template <GemmConfig Config, class Functor = FusedEpilogue> struct GemmKernel {
   using MainloopT = Mainloop<Config>;
   using EpilogueT = Epilogue<Config>;
   using FixupT = Fixup<Config>;
   using Pipeline = typename MainloopT::Pipeline;
+  using FunctorParams = typename Functor::Params;
+  /// Only the library's own functor has something to leave out.
+  static constexpr bool always_fused = !is_same_v<Functor, FusedEpilogue>;
   static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
   /// Ping-pong turns: who may issue products.
   using Turns = cutlass::OrderedSequenceBarrier<1, GemmConfig::consumers>;
@@ -42,11 +46,14 @@ template <GemmConfig Config> struct GemmKernel {
   /// What a CTA is to do: the segments of its cluster, and its place in the cluster.
   struct Work {
     GemmParams const& p;
+    FunctorParams const& functor;
     int cluster, rank_m, rank_n;
 
-    CUTE_DEVICE explicit Work(GemmParams const& params) : p(params) {
+    CUTE_DEVICE Work(GemmParams const& params, FunctorParams const& functor_params)
+        : p(params), functor(functor_params) {
       int rank = Config.cluster_size() == 1 ? 0 : int(block_rank_in_cluster());
-      cluster = blockIdx.x / Config.cluster_size();
+      cluster = opaque(int(blockIdx.x) /
+                       Config.cluster_size());  // else ptxas keeps it in memory, for want of uniform registers
       rank_m = rank % Config.cluster_m;
       rank_n = rank / Config.cluster_m;
     }
@@ -60,7 +67,7 @@ template <GemmConfig Config> struct GemmKernel {
     CUTE_DEVICE int counterpart(int other) const { return int(blockIdx.x) + (other - cluster) * Config.cluster_size(); }
   };
 
-  CUTE_DEVICE static void run(GemmParams const& p) {
+  CUTE_DEVICE static void run(GemmParams const& p, FunctorParams const& functor) {
     extern __shared__ __align__(1024) uint8_t shared_bytes[];
     Shared& shared = *reinterpret_cast<Shared*>(shared_bytes);
     int warpgroup = cutlass::canonical_warp_group_idx();
@@ -80,7 +87,7 @@ template <GemmConfig Config> struct GemmKernel {
     allow_next_grid();
     wait_for_preceding_grids();
 
-    Work work(p);
+    Work work(p, functor);
     Pipeline pipeline(shared.pipeline);
     if (warpgroup == 0) {
       cutlass::arch::warpgroup_reg_dealloc<Config.producer_registers()>();
@@ -155,34 +162,48 @@ template <GemmConfig Config> struct GemmKernel {
         continue;
       }
       if (!split_k && segment.k_begin > 0) add_other_parts(acc, work, segment, part, thread, barrier, workspace);
-      with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-        using TD = decltype(element);
-        EpilogueTarget<TD> target{p.d_map,
-                                  {static_cast<TD*>(p.d.data) + tile.batch * p.d.batch, p.d.row, p.d.column},
-                                  {static_cast<TD const*>(p.epilogue.c.data) + tile.batch * p.epilogue.c.batch,
-                                   p.epilogue.c.row, p.epilogue.c.column},
-                                  p.m,
-                                  p.n,
-                                  int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
-                                  int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
-                                  tile.batch,
-                                  p.d_by_tma};
-        LinearCombination functor(p.epilogue);
-        if constexpr (Config.can_split_k()) {
-          if (split_k) {
-            Tensor tCcD = MainloopT::coordinates(thread);  // (MMA, MMA_M, MMA_N)
-            int split = work.cluster % p.split.splits;
-            FixupT::reduce(acc, workspace, work.counterpart(work.cluster - split), Config.cluster_size(), split,
-                           p.split.splits, part, thread, barrier, [&](int value, float sum) CUTLASS_LAMBDA_FUNC_INLINE {
-                             EpilogueT::store_element(get<0>(tCcD(value)), get<1>(tCcD(value)), sum, functor, target);
-                           });
-            return;
-          }
-        }
-        EpilogueT::store(acc, functor, target, thread, shared.epilogue[consumer], next_buffer);
-      });
+      EpiloguePart to{p.m, p.n, int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
+                      int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n()};
+      if (always_fused || split_k || p.epilogue.fused)
+        finish(acc, work, to, tile.batch, split_k, part, thread, barrier, workspace, shared.epilogue[consumer]);
+      else
+        store_scaled(acc, p, to, tile.batch, thread, shared.epilogue[consumer], next_buffer);
     }
     EpilogueT::drain();
+  }
+
+  /// D = alpha * acc, for a part of the tile.
+  template <class Accumulators>
+  CUTE_DEVICE static void store_scaled(Accumulators& acc, GemmParams const& p, EpiloguePart const& to, int batch,
+                                       int thread, typename EpilogueT::Storage& storage, int& next_buffer) {
+    if constexpr (!always_fused)
+      with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+        using TD = decltype(element);
+        StridedMatrix<TD> d{static_cast<TD*>(p.d.data) + batch * p.d.batch, p.d.row, p.d.column};
+        EpilogueT::store(acc, Alpha(p.epilogue), EpilogueTarget<TD>{to, p.d_map, d, batch, p.d_by_tma}, thread, storage,
+                         next_buffer);
+      });
+  }
+
+  /// Everything else, for a part of the tile or, with split-K, for this CTA's share of it: Functor stores D.
+  template <class Accumulators>
+  CUTE_DEVICE static void finish(Accumulators& acc, Work const& work, EpiloguePart const& to, int batch, bool split_k,
+                                 int part, int thread, int barrier, FixupWorkspace const& workspace,
+                                 typename EpilogueT::Storage& storage) {
+    thread = opaque(thread);  // addresses are computed here, tile by tile: the mainloop has no registers for them
+    Functor functor(work.p, work.functor, batch);
+    if constexpr (Config.can_split_k()) {
+      if (split_k) {
+        Tensor tCcD = MainloopT::coordinates(thread);  // (MMA, MMA_M, MMA_N)
+        int splits = work.p.split.splits, split = work.cluster % splits;
+        FixupT::reduce(acc, workspace, work.counterpart(work.cluster - split), Config.cluster_size(), split, splits,
+                       part, thread, barrier, [&](int value, float x, float y) CUTLASS_LAMBDA_FUNC_INLINE {
+                         EpilogueT::store_pair_fused(get<0>(tCcD(value)), get<1>(tCcD(value)), {x, y}, functor, to);
+                       });
+        return;
+      }
+    }
+    EpilogueT::store_fused(acc, functor, to, thread, storage);
   }
 
   /// Adds what the clusters before this one have computed of the segment's tile: always in the same order.
@@ -201,8 +222,17 @@ template <GemmConfig Config> struct GemmKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_GEMM_ENTRY(NAME)                                                \
-  extern "C" __global__ void __launch_bounds__(ckl::GemmConfig::threads, 1) \
-      ckl_gemm_##NAME(__grid_constant__ ckl::GemmParams const params) {     \
-    ckl::device::GemmKernel<ckl::parse_gemm_config(#NAME)>::run(params);    \
+#define CKL_GEMM_ENTRY(NAME)                                                 \
+  extern "C" __global__ void __launch_bounds__(ckl::GemmConfig::threads, 1)  \
+      ckl_gemm_##NAME(__grid_constant__ ckl::GemmParams const params) {      \
+    ckl::device::GemmKernel<ckl::parse_gemm_config(#NAME)>::run(params, {}); \
+  }
+
+/// One entry of a module from outside of the library: the kernel for the config that NAME spells, with the functor EPILOGUE (see
+/// device::UserEpilogue).
+#define CKL_GEMM_ENTRY_WITH(NAME, EPILOGUE)                                                                        \
+  extern "C" __global__ void __launch_bounds__(ckl::GemmConfig::threads, 1)                                        \
+      ckl_gemm_##NAME(__grid_constant__ ckl::GemmParamsWith<EPILOGUE::Params> const params) {                      \
+    ckl::device::GemmKernel<ckl::parse_gemm_config(#NAME), ckl::device::UserEpilogue<EPILOGUE>>::run(params.gemm,  \
+                                                                                                     params.user); \
   }

@@ -1,11 +1,11 @@
 #include "ops/gemm/product.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <tuple>
 #include <vector>
 
-#include "host/module.hpp"
 #include "host/require.hpp"
 #include "host/tensor_map.hpp"
 #include "ops/gemm/problem.hpp"
@@ -52,14 +52,34 @@ PadSource pad_source(Major major, std::int64_t mn, std::int64_t k, std::int64_t 
 
 }  // namespace
 
-ProductLauncher::ProductLauncher(const GemmProblem& problem, const GemmChoice& choice, const DeviceInfo& device)
+ProductLauncher::ProductLauncher(const GemmProblem& problem, const GemmChoice& choice, cudaKernel_t kernel,
+                                 const DeviceInfo& device)
     : padding_(choice.padding) {
+  launch_.kernel = kernel;
   fill_params(padded(problem, padding_), choice.config);
   prepare_launch(choice, device);
   prepare_padding(problem);
 }
 
-void ProductLauncher::run(const void* a, const void* b, const void* c, void* d, void* workspace, Stream stream) const {
+void ProductLauncher::run(const GemmPointers& pointers, void* workspace, Stream stream) const {
+  GemmParams params = prepare_run(pointers, workspace, stream);
+  host::launch(launch_, &params, stream);
+}
+
+void ProductLauncher::run_with(const GemmPointers& pointers, const void* user, std::size_t bytes, void* workspace,
+                               Stream stream) const {
+  // GemmParamsWith of any functor: what follows GemmParams begins at the same place, whatever its alignment.
+  struct {
+    GemmParams gemm;
+    alignas(64) unsigned char user[max_user_params];
+  } params{prepare_run(pointers, workspace, stream), {}};
+  set_epilogue_pointers(params.gemm.epilogue, pointers);
+  std::memcpy(params.user, user, bytes);
+  host::launch(launch_, &params, stream);
+}
+
+GemmParams ProductLauncher::prepare_run(const GemmPointers& pointers, void* workspace, Stream stream) const {
+  const void *a = pointers.a, *b = pointers.b;
   char* at = static_cast<char*>(workspace);
   if (pad_) {
     const void* from[max_padded_matrices];
@@ -80,14 +100,14 @@ void ProductLauncher::run(const void* a, const void* b, const void* c, void* d, 
   }
   params.a.data = const_cast<void*>(a);
   params.b.data = const_cast<void*>(b);
-  params.d.data = d;
-  params.epilogue.c.data = const_cast<void*>(c);
+  params.d.data = pointers.d;
+  if (params.epilogue.fused || cuts_tiles_) set_epilogue_pointers(params.epilogue, pointers);
   if (loads_by_tma_) {
     host::replace_address(params.a_map, a);
     host::replace_address(params.b_map, b);
   }
-  if (params.d_by_tma) host::replace_address(params.d_map, d);
-  host::launch(launch_, &params, stream);
+  if (params.d_by_tma) host::replace_address(params.d_map, pointers.d);
+  return params;
 }
 
 void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config) {
@@ -101,7 +121,7 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   params_.d = {nullptr, p.d.row_stride, p.d.column_stride, p.d.batch_stride};
   params_.d_dtype = p.d.dtype;
   params_.d_by_tma = traits.stores_by_tma;
-  params_.epilogue = {{nullptr, p.c.row_stride, p.c.column_stride, p.c.batch_stride}, p.alpha, p.beta};
+  fill_epilogue(p);
   params_.tiles = tile_grid(p, config);
   if (loads_by_tma_) {
     params_.a_map = operand_map(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride,
@@ -111,20 +131,56 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   }
   if (params_.d_by_tma) {
     int box_n = config.d_box_n(int(size_of(p.d.dtype)));
-    params_.d_map = matrix_map(p.d.dtype, p.n, p.m, p.d.row_stride, box_n, GemmConfig::d_box_m);
+    params_.d_map = matrix_map(p.d.dtype, p.d_columns(), p.m, p.d.row_stride, box_n, GemmConfig::d_box_m);
   }
+}
+
+/// All but the pointers.
+void ProductLauncher::fill_epilogue(const GemmProblem& p) {
+  auto vector = [](const GemmVector& x) { return EpilogueVector{nullptr, x.stride, x.dtype}; };
+  auto matrix = [](const GemmOperand& x) {
+    return EpilogueMatrix{{nullptr, x.row_stride, x.column_stride, x.batch_stride}, x.dtype, moves_by_vectors(x)};
+  };
+  epilogue_ = p.epilogue;
+  EpilogueParams& out = params_.epilogue;
+  out.alpha = p.alpha;
+  out.beta = p.beta;
+  out.fused = fuses(p);
+  out.gated = epilogue_.gated;
+  out.activation = epilogue_.activation;
+  out.row_scale = vector(epilogue_.a_scale);
+  out.column_scale = vector(epilogue_.b_scale);
+  out.d_scale = vector(epilogue_.d_scale);
+  out.row_bias = vector(epilogue_.row_bias);
+  out.column_bias = vector(epilogue_.column_bias);
+  out.c = matrix(p.c);
+  out.residual = matrix(epilogue_.residual);
+  out.aux = matrix(epilogue_.aux);
+  out.d = matrix(p.d);
+}
+
+/// What is not used gets a null, by which the kernel knows.
+void ProductLauncher::set_epilogue_pointers(EpilogueParams& out, const GemmPointers& x) const {
+  out.row_scale.data = epilogue_.a_scale.used ? x.a_scale : nullptr;
+  out.column_scale.data = epilogue_.b_scale.used ? x.b_scale : nullptr;
+  out.d_scale.data = epilogue_.d_scale.used ? x.d_scale : nullptr;
+  out.row_bias.data = epilogue_.row_bias.used ? x.row_bias : nullptr;
+  out.column_bias.data = epilogue_.column_bias.used ? x.column_bias : nullptr;
+  out.c.at.data = out.beta != 0.0f ? const_cast<void*>(x.c) : nullptr;
+  out.residual.at.data = epilogue_.has_residual ? const_cast<void*>(x.residual) : nullptr;
+  out.aux.at.data = epilogue_.has_aux ? x.aux : nullptr;
+  out.d.at.data = x.d;
 }
 
 void ProductLauncher::prepare_launch(const GemmChoice& choice, const DeviceInfo& device) {
   const GemmConfig& config = choice.config;
-  launch_.kernel = host::find_kernel("gemm", to_string(config));
   launch_.threads = GemmConfig::threads;
   launch_.cluster = unsigned(config.cluster_size());
   launch_.shared_bytes = std::size_t(config.shared_bytes());
   launch_.overlaps_preceding = true;
   host::prepare(launch_, device.index);
   int tiles = int(params_.tiles.count()), clusters = host::max_active_clusters(launch_, device);
-  auto k_tiles = int((params_.k + config.tile_k - 1) / config.tile_k);
+  auto k_tiles = std::max(1, int((params_.k + config.tile_k - 1) / config.tile_k));  // an empty sum is a tile of zeros
   int splits = choice.division == Division::split_k ? splits_of(tiles, clusters, k_tiles) : 1;
   int cut = choice.division == Division::stream_k ? tiles_to_cut(tiles, clusters) : 0;
   host::require_supported(std::int64_t(std::max(cut, splits)) * k_tiles <= std::numeric_limits<int>::max(), "config \"",
