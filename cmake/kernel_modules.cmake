@@ -11,7 +11,10 @@ set(CKL_NVCC_JOBS ${ckl_cores} CACHE STRING "How many nvcc may run at once (each
 set_property(GLOBAL APPEND PROPERTY JOB_POOLS ckl_nvcc=${CKL_NVCC_JOBS})
 
 set(CKL_COMPILE_MODULE "${CMAKE_CURRENT_LIST_DIR}/compile_module.sh")
-set(CKL_KERNEL_INCLUDES "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include" "${CKL_CUTLASS_INCLUDE}")
+if(NOT CKL_MODULE_INCLUDES)  # the installed package has set it
+  set(CKL_MODULE_INCLUDES "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include")
+endif()
+set(CKL_KERNEL_INCLUDES ${CKL_MODULE_INCLUDES} "${CKL_CUTLASS_INCLUDE}")
 
 # ckl_compile_module(NAME SOURCE): SOURCE becomes modules/NAME.fatbin in the current build folder, with NAME.log beside it.
 # Without CKL_LINEINFO the fatbin holds no path of the build, so equal sources give equal bytes.

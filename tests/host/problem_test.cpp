@@ -149,6 +149,35 @@ TEST(GemmEpilogues, NeedAKernelEvenWithoutAProduct) {
   EXPECT_FALSE(gemm_candidates(problem, h100).empty());
 }
 
+// ---- Modules with an epilogue of the user's own -----------------------------------------------------------
+
+TEST(GemmModules, AreCheckedBeforeTheyAreUsed) {
+  const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30};
+  const GemmModuleEntry entries[] = {{"ckl_gemm_bf16_tn_64x64x64_1x1_s12_ping", "bf16_tn_64x64x64_1x1_s12_ping"}};
+  const GemmModule good_module{"mine", nullptr, entries, 1, 8, gemm_module_version};
+  const GemmProblem problem = gemm_problem(good());
+  EXPECT_EQ(gemm_candidates(problem, good_module, h100), std::vector<std::string>{entries[0].config});
+
+  GemmModule module = good_module;
+  module.version = gemm_module_version + 1;
+  expect_error(ErrorCode::invalid_argument, {"mine", "version", "compile it again"},
+               [&] { gemm_candidates(problem, module, h100); });
+  expect_error(ErrorCode::invalid_argument, {"mine", "version"}, [&] { GemmModulePlan plan(problem, module); });
+  module = good_module;
+  module.params_bytes = 257;
+  expect_error(ErrorCode::invalid_argument, {"mine", "at most 256 bytes", "257"},
+               [&] { gemm_candidates(problem, module, h100); });
+  const GemmModuleEntry nonsense[] = {{"x", "fast"}};
+  module = good_module;
+  module.entries = nonsense;
+  expect_error(ErrorCode::invalid_argument, {"mine", "entry 0", "fast"},
+               [&] { gemm_candidates(problem, module, h100); });
+  GemmProblem with_epilogue = problem;
+  with_epilogue.epilogue.activation = Activation::relu;
+  expect_error(ErrorCode::invalid_argument, {"epilogue", "empty", "relu"},
+               [&] { gemm_candidates(with_epilogue, good_module, h100); });
+}
+
 // Views of one allocation that lie between each other without meeting: interleaved rows, and halves of each row.
 TEST(GemmProblems, AcceptInterleavedTensors) {
   GemmArguments arguments = good();
