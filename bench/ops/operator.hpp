@@ -90,6 +90,9 @@ class Workload {
 void attempt(Workload& workload, const Session& session, const std::vector<std::string>& names,
              const std::function<void()>& provide);
 
+/// The index of the fastest of `able`, several ways to compute the workload; the first where nothing is timed.
+std::size_t fastest_of(const std::vector<Implementation>& able, const Workload& workload, const Session& session);
+
 /// An operator as the bench sees it.
 class Operator {
  public:

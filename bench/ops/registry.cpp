@@ -47,6 +47,18 @@ void attempt(Workload& workload, const Session& session, const std::vector<std::
   }
 }
 
+std::size_t fastest_of(const std::vector<Implementation>& able, const Workload& workload, const Session& session) {
+  if (!session.timing || session.gpu.emulated || able.size() < 2) return 0;
+  std::vector<Launch> launches;
+  Stream stream;
+  for (const Implementation& one : able) {
+    one.launch(0, stream);  // loads the kernel, which must not happen while it is timed
+    launches.push_back(one.launch);
+  }
+  stream.synchronize();
+  return fastest(launches, workload.sets, session.kernels);
+}
+
 std::size_t rotation_sets(const Session& session, double bytes) {
   if (session.gpu.emulated || !session.timing) return 1;
   constexpr double most = 1 << 15;  // graphs of more nodes take longer to make than the row may

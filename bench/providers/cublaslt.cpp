@@ -225,19 +225,8 @@ void provide_cublaslt(GemmWorkload& workload) {
   }
   if (ranked.empty()) return absent(workload, "cuBLASLt has no algorithm for this problem");
 
-  std::size_t best = 0;
-  if (session.timing && ranked.size() > 1) {
-    std::vector<Launch> launches;
-    Stream stream;
-    for (const Implementation& one : ranked) {
-      one.launch(0, stream);  // loads the kernel, which must not happen while it is timed
-      launches.push_back(one.launch);
-    }
-    stream.synchronize();
-    best = fastest(launches, workload.sets, session.kernels);
-  }
   workload.implementations.push_back(ranked.front());
-  workload.implementations.push_back(ranked[best]);
+  workload.implementations.push_back(ranked[fastest_of(ranked, workload, session)]);
   workload.implementations.back().name = "cublaslt_best";
 }
 

@@ -26,18 +26,7 @@ void provide_cutlass(GemmWorkload& workload) {
     workload.absent.push_back({name, "none of its kernels serves this problem"});
     return;
   }
-  std::size_t best = 0;
-  if (workload.session.timing && !workload.session.gpu.emulated && able.size() > 1) {
-    std::vector<Launch> launches;
-    Stream stream;
-    for (const Implementation& one : able) {
-      one.launch(0, stream);  // loads the kernel, which must not happen while it is timed
-      launches.push_back(one.launch);
-    }
-    stream.synchronize();
-    best = fastest(launches, workload.sets, workload.session.kernels);
-  }
-  workload.implementations.push_back(able[best]);
+  workload.implementations.push_back(able[fastest_of(able, workload, workload.session)]);
 }
 
 }  // namespace ckl::bench

@@ -92,21 +92,6 @@ Group enter(Context& c, const Decoded& in, U32 entering, const FunctionCode& cal
   return {callee.begin, entering};
 }
 
-/// Puts groups in the place of the lanes that execute the instruction; the others go on behind it.
-Next replace_lanes(Context& c, std::vector<Group>& parts) {
-  Group& group = *c.group;
-  group.mask &= ~c.mask;
-  if (group.mask) {
-    ++group.pc;
-    group.resumed = Wait::none;
-  } else {
-    group = parts.back();
-    parts.pop_back();
-  }
-  c.warp->groups.insert(c.warp->groups.end(), parts.begin(), parts.end());
-  return Next::regroup;
-}
-
 Next call(Context& c, const Decoded& in) {
   std::vector<Group> parts = {enter(c, in, c.mask, *c.program->code_of(c.program->calls[in.target].callee))};
   return replace_lanes(c, parts);

@@ -42,8 +42,6 @@ Next indexed_branch(Context& c, const Decoded& in) {
   const machine::FunctionCode& code = c.program->function_at(in.where);
   const auto& targets = code.function->branch_tables[in.target].targets;
   const std::byte* index = c.source(in.s[0]);
-  Group& group = *c.group;
-  group.mask &= ~c.mask;
   std::uint32_t rest = c.mask;
   std::vector<Group> parts;
   while (rest) {
@@ -58,15 +56,7 @@ Next indexed_branch(Context& c, const Decoded& in) {
     parts.push_back({code.begin + targets[first], same});
     rest &= ~same;
   }
-  if (group.mask) {
-    ++group.pc;
-    group.resumed = Wait::none;
-  } else {
-    group = parts.back();
-    parts.pop_back();
-  }
-  c.warp->groups.insert(c.warp->groups.end(), parts.begin(), parts.end());
-  return Next::regroup;
+  return replace_lanes(c, parts);
 }
 
 bool bind_brx(Binder& b) {

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <bit>
+#include <vector>
 
 #include "machine/state.hpp"
 
-// What instructions that wait have in common.
+// What instructions that wait, or send lanes elsewhere, have in common.
 namespace emu::isa {
 
 /// Whether all of `lanes` that live execute the instruction. If not, the group waits until they do: the handler returns
@@ -93,6 +94,22 @@ template <class Body> Next among_members(Context& c, const Source& source, Body&
   }
   c.mask = all;
   return Next::next;
+}
+
+/// Puts `parts`, of which there is at least one, in the place of the lanes that execute the instruction; the group's others go on
+/// behind it.
+inline Next replace_lanes(Context& c, std::vector<machine::Group>& parts) {
+  machine::Group& group = *c.group;
+  group.mask &= ~c.mask;
+  if (group.mask) {
+    ++group.pc;
+    group.resumed = machine::Wait::none;
+  } else {
+    group = parts.back();
+    parts.pop_back();
+  }
+  c.warp->groups.insert(c.warp->groups.end(), parts.begin(), parts.end());
+  return Next::regroup;
 }
 
 /// The lanes exit: control.cpp.
