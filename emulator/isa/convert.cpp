@@ -25,26 +25,31 @@ template <class To, class From> To clamped(From value) {
 template <class To> struct Extended { using type = To; };
 template <> struct Extended<std::int8_t> { using type = std::int16_t; };
 
-template <class From, class To, class Register, bool saturate> Next convert_integer(Context& c, const Decoded& in) {
+/// `Source` is what the source's register holds: it may be wider than the type that is converted from.
+template <class Source, class From, class To, class Register, bool saturate>
+Next convert_integer(Context& c, const Decoded& in) {
   std::byte* d = c.target(in.d);
   const std::byte* a = c.source(in.s[0]);
   for_lanes(c.mask, [=](int lane) {
-    const From value = read<From>(a, lane);
+    const From value = static_cast<From>(read<Source>(a, lane));
     write<Register>(d, lane, static_cast<Register>(saturate ? clamped<To>(value) : static_cast<To>(value)));
   });
   return Next::next;
 }
-template <class From, class To, class Register> Handler integer_handler(bool saturate) {
-  return saturate ? convert_integer<From, To, Register, true>
-                  : vectorized<convert_integer<From, To, Register, false>>();
+template <class From, class To, class Register> Handler integer_handler(bool wide_source, bool saturate) {
+  if (wide_source && sizeof(From) < sizeof(std::uint64_t))
+    return saturate ? convert_integer<std::uint64_t, From, To, Register, true>
+                    : vectorized<convert_integer<std::uint64_t, From, To, Register, false>>();
+  return saturate ? convert_integer<From, From, To, Register, true>
+                  : vectorized<convert_integer<From, From, To, Register, false>>();
 }
 
-Handler integer_to_integer(Type from, Type to, int register_bits, bool saturate) {
+Handler integer_to_integer(Type from, Type to, bool wide_source, int register_bits, bool saturate) {
   return for_integer(from, [=]<class From>(std::type_identity<From>) {
     return for_integer(to, [=]<class To>(std::type_identity<To>) -> Handler {
-      if (register_bits == 64) return integer_handler<From, To, std::uint64_t>(saturate);
-      if (register_bits == 32) return integer_handler<From, To, std::uint32_t>(saturate);
-      return integer_handler<From, To, std::uint16_t>(saturate);
+      if (register_bits == 64) return integer_handler<From, To, std::uint64_t>(wide_source, saturate);
+      if (register_bits == 32) return integer_handler<From, To, std::uint32_t>(wide_source, saturate);
+      return integer_handler<From, To, std::uint16_t>(wide_source, saturate);
     });
   });
 }
@@ -299,16 +304,19 @@ bool bind_cvt(Binder& b) {
   if (b.operand_count() != 2 || to.pair != from.pair) return false;
   if (to.pair) return b.handle(convert_pair);
   const int register_bits = b.operand(0).is_register() ? ptx::bits_of(b.register_type(b.operand(0))) : to.bits;
+  // PTX ISA 9.4.1: an integer to convert may lie in a wider register, of which the upper bits do not count.
+  const bool wide_source =
+      from.bits == 64 || (b.operand(1).is_register() && ptx::bits_of(b.register_type(b.operand(1))) == 64);
   if (to.kind == Kind::integer && from.kind == Kind::integer)
-    return b.handle(integer_to_integer(from_type, to_type, register_bits, flags.saturate));
+    return b.handle(integer_to_integer(from_type, to_type, wide_source, register_bits, flags.saturate));
   if (const Handler fast = fast_handler(to_type, from_type, flags)) return b.handle(fast);
   if (to_type == Type::f32 && b.out.flags == 0) {
     if (from.kind == Kind::f16) return b.handle(vectorized<from_half<async::f16_to_float>>());
     if (from.kind == Kind::bf16) return b.handle(vectorized<from_half<async::bf16_to_float>>());
   }
   if (register_bits == 64)
-    return b.handle(from.bits == 64 ? convert<std::uint64_t, std::uint64_t> : convert<std::uint64_t, std::uint32_t>);
-  return b.handle(from.bits == 64 ? convert<std::uint32_t, std::uint64_t> : convert<std::uint32_t, std::uint32_t>);
+    return b.handle(wide_source ? convert<std::uint64_t, std::uint64_t> : convert<std::uint64_t, std::uint32_t>);
+  return b.handle(wide_source ? convert<std::uint32_t, std::uint64_t> : convert<std::uint32_t, std::uint32_t>);
 }
 
 }  // namespace

@@ -77,6 +77,20 @@ TEST(IsaConversion, NaNsToIntegers) {
   run(cases);
 }
 
+// An integer may lie in a wider register, of which the upper bits do not count: also where that register takes the result.
+TEST(IsaConversion, IntegersInWiderRegisters) {
+  const auto low = [](U x) { return std::int32_t(x); };
+  const std::vector<Case> cases = {
+      {"cvt.s64.s32 {r64}, {a64};", [=](const Inputs& in) { return U(std::int64_t{low(in.a)}); }},
+      {"cvt.u64.u16 {r64}, {a64};", [](const Inputs& in) { return in.a & 0xffff; }},
+      {"cvt.s64.s8 {r64}, {a64};", [](const Inputs& in) { return U(std::int64_t{std::int8_t(in.a)}); }},
+      {"mov.b64 {r64}, {a64}; cvt.s64.s32 {r64}, {r64};", [=](const Inputs& in) { return U(std::int64_t{low(in.a)}); }},
+      {"cvt.rn.f64.s32 {r64}, {a64};", [=](const Inputs& in) { return std::bit_cast<U>(double(low(in.a))); }},
+      {"cvt.sat.u16.s32 {r16}, {a64};", [=](const Inputs& in) { return U(std::clamp(low(in.a), 0, 0xffff)); }},
+  };
+  run(cases);
+}
+
 TEST(IsaConversion, FlushedAndFromBfloat) {
   std::vector<Case> cases;
   for (const Rounding rounding : all_roundings)
