@@ -59,16 +59,17 @@ Comparison compare_gemm_rows(const GemmProblem& problem, const void* actual, con
 
 // ---- Elementwise ---------------------------------------------------------------------------------------
 
-/// Elements of the problem's output.
-std::int64_t element_count(const AddProblem& problem);
+/// Elements of each of the problem's outputs.
+std::int64_t element_count(const ElementwiseProblem& problem);
 
-/// A + B, rounded to f32 and then to D's type, as the operator promises: it has one right answer.
-/// @param d  Receives the values, in C order of D's indices and dense.
-void add(const AddProblem& problem, const void* a, const void* b, double* d);
+/// What the op gives, as its output `output` holds it.
+/// @return  The values, in C order of the indices and dense.
+std::vector<double> elementwise(const ElementwiseProblem& problem, const void* const* in, int output = 0);
 
-/// Judges `actual`, D in host memory as the problem lays it out, against what add() gave: every element must be
-/// equal, the sign of a zero included; a NaN needs a NaN.
-Comparison compare_add(const AddProblem& problem, const void* actual, const double* d);
+/// Judges the outputs `out`, in host memory as the problem lays them out, of the inputs `in`: an element is right if it is the conversion of
+/// some number within the documented accuracy, which is 0 for the correctly rounded ops: those must be equal, the sign of a zero included. A
+/// NaN needs a NaN. `error` is the largest relative error of the elements that are wrong.
+Comparison compare_elementwise(const ElementwiseProblem& problem, const void* const* in, const void* const* out);
 
 // ---- Softmax -------------------------------------------------------------------------------------------
 

@@ -20,15 +20,18 @@ namespace ckl::bench {
 namespace fs = std::filesystem;
 
 void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
-  verb.add_option("op", op, "The operator: gemm, add, norm, softmax, softmax_backward")->required();
+  verb.add_option("op", op,
+                  "The operator: gemm, add and the other elementwise functions, norm, softmax, softmax_backward")
+      ->required();
   const auto list = [&](const char* name, std::vector<std::string>& values, const char* help) {
     verb.add_option(name, values, help)->delimiter(',');
   };
   list("--problem", problem, "Sizes, e.g. 4096x2112x7168 (MxNxK) for gemm, 16384x4096 for the others");
-  list("--dtype", dtype, "Type of the inputs: bf16, f16, f32 (not gemm)");
-  list("--dtype-out", dtype_out, "Type of a gemm's output: bf16, f16, f32 [that of the inputs]");
+  list("--dtype", dtype, "Type of the inputs: bf16, f16, f32 (not gemm); elementwise also e4m3, e5m2, i64, i32, b8");
+  list("--dtype-out", dtype_out, "Type of the output, of gemm and elementwise functions [that of the inputs]");
   list("--layout", layout,
-       "gemm: tn, nn, nt, tt; add: contiguous, broadcast, strided, transposed; softmax: plain, log; norm: layer, rms, "
+       "gemm: tn, nn, nt, tt; elementwise: contiguous, broadcast, strided, transposed; softmax: plain, log; norm: "
+       "layer, rms, "
        "rms_add");
   list("--axis", axis, "The dimension that softmax sums over [the last]");
   list("--alpha", alpha, "Scale of a gemm's product, or of what softmax is taken of [1]");

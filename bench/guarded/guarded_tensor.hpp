@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <vector>
 
 #include "bench/guarded/guarded_memory.hpp"
@@ -21,14 +22,17 @@ template <class Visit> void for_each_element(const Dimensions& sizes, const Dime
     for_each_element(sizes, strides, visit, dimension + 1, offset + i * strides[dimension]);
 }
 
-/// The bits of 65536 normally distributed numbers of `dtype`.
-inline std::vector<std::uint32_t> normal_bits(DType dtype) {
-  std::vector<std::uint32_t> bits;
+/// The bits of 65536 normally distributed numbers of `dtype`; integers are a thousand times those, booleans whether they are positive.
+inline std::vector<std::uint64_t> normal_bits(DType dtype) {
+  std::vector<std::uint64_t> bits;
+  const reference::Numeric numeric(dtype);
   reference::Draw draw(0x6e6f'726d);
   while (bits.size() < 1 << 16) {  // Box and Muller's polar form, as rewritten by Marsaglia
     const double x = draw.symmetric(), y = draw.symmetric(), square = x * x + y * y;
     if (square >= 1 || square == 0) continue;
-    bits.push_back(reference::encode(reference::format_of(dtype), x * std::sqrt(-2 * std::log(square) / square)));
+    const double normal = x * std::sqrt(-2 * std::log(square) / square);
+    bits.push_back(0);
+    numeric.write(&bits.back(), 0, numeric.is_float() ? normal : dtype == DType::b8 ? normal > 0 : 1000 * normal);
   }
   return bits;
 }
@@ -45,9 +49,9 @@ class GuardedTensor {
 
   /// Normally distributed elements, the same for the same seed. What lies between the elements stays NaN.
   void fill(std::uint64_t seed) {
-    static const std::vector<std::uint32_t> tables[] = {normal_bits(DType::f32), normal_bits(DType::f16),
-                                                        normal_bits(DType::bf16)};
-    const auto& table = tables[dtype_ == DType::f32 ? 0 : dtype_ == DType::f16 ? 1 : 2];
+    static std::map<DType, std::vector<std::uint64_t>> tables;  // of the types that were asked for
+    std::vector<std::uint64_t>& table = tables[dtype_];
+    if (table.empty()) table = normal_bits(dtype_);
     reference::Draw draw(seed);
     for_each([&](std::int64_t offset) {
       std::memcpy(host_at(offset), &table[draw.bits() % table.size()], size_of(dtype_));
@@ -72,6 +76,10 @@ class GuardedTensor {
 
   /// Element (0, 0, ...) in the host's image.
   std::byte* host() { return host_at(0); }
+
+  /// A copy of the image of the tensor's span, and where in it element (0, 0, ...) lies, in bytes.
+  std::vector<std::byte> image() const { return {memory_.host(), memory_.host() + memory_.bytes()}; }
+  std::int64_t first_byte() const { return lowest() * std::int64_t(size_of(dtype_)); }
 
   /// Element (0, 0, ...) on the device.
   std::byte* device() const { return memory_.device() + lowest() * std::int64_t(size_of(dtype_)); }

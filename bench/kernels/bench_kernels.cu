@@ -3,6 +3,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 
 #include "params.hpp"
 
@@ -23,6 +24,11 @@ template <class T> __device__ T from_float(float x);
 template <> __device__ float from_float<float>(float x) { return x; }
 template <> __device__ __half from_float<__half>(float x) { return __float2half_rn(x); }
 template <> __device__ __nv_bfloat16 from_float<__nv_bfloat16>(float x) { return __float2bfloat16_rn(x); }
+template <> __device__ __nv_fp8_e4m3 from_float<__nv_fp8_e4m3>(float x) { return __nv_fp8_e4m3(x); }
+template <> __device__ __nv_fp8_e5m2 from_float<__nv_fp8_e5m2>(float x) { return __nv_fp8_e5m2(x); }
+template <> __device__ int from_float<int>(float x) { return int(1000 * x); }
+template <> __device__ long long from_float<long long>(float x) { return 1000 * x; }
+template <> __device__ bool from_float<bool>(float x) { return x > 0; }
 
 __device__ std::int64_t first_index() { return std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ std::int64_t grid_threads() { return std::int64_t(gridDim.x) * blockDim.x; }
@@ -170,28 +176,6 @@ template <class T> __device__ void compare(const CompareParams& p) {
   report(p.findings, worst, wrong);
 }
 
-template <class T> __device__ void check_add(const CheckAddParams& p) {
-  double worst = 0;
-  unsigned long long wrong = 0;
-  for (std::int64_t i = first_index(); i < p.count; i += grid_threads()) {
-    std::int64_t rest = i, a = 0, b = 0, d = 0;
-    for (int dim = kMaxRank - 1; dim >= 0; --dim) {
-      const std::int64_t index = rest % p.sizes[dim];
-      rest /= p.sizes[dim];
-      a += index * p.a_strides[dim];
-      b += index * p.b_strides[dim];
-      d += index * p.d_strides[dim];
-    }
-    const float sum = to_float(static_cast<const T*>(p.a)[a]) + to_float(static_cast<const T*>(p.b)[b]);
-    const float expected = to_float(from_float<T>(sum));
-    const float actual = to_float(static_cast<const T*>(p.d)[d]);
-    if (actual == expected) continue;
-    ++wrong;
-    worst = fmax(worst, relative(fabs(double(actual) - double(expected)), fabs(double(expected))));
-  }
-  report(p.findings, worst, wrong);
-}
-
 }  // namespace
 
 #define ENTRY(name, Params) \
@@ -200,6 +184,11 @@ template <class T> __device__ void check_add(const CheckAddParams& p) {
 ENTRY(bench_fill_f32, FillParams) { fill<float>(p); }
 ENTRY(bench_fill_f16, FillParams) { fill<__half>(p); }
 ENTRY(bench_fill_bf16, FillParams) { fill<__nv_bfloat16>(p); }
+ENTRY(bench_fill_e4m3, FillParams) { fill<__nv_fp8_e4m3>(p); }
+ENTRY(bench_fill_e5m2, FillParams) { fill<__nv_fp8_e5m2>(p); }
+ENTRY(bench_fill_i32, FillParams) { fill<int>(p); }
+ENTRY(bench_fill_i64, FillParams) { fill<long long>(p); }
+ENTRY(bench_fill_b8, FillParams) { fill<bool>(p); }
 
 ENTRY(bench_oracle_f16_f16, OracleParams) { oracle<__half, __half>(p); }
 ENTRY(bench_oracle_f16_bf16, OracleParams) { oracle<__half, __nv_bfloat16>(p); }
@@ -211,10 +200,6 @@ ENTRY(bench_oracle_bf16_f32, OracleParams) { oracle<__nv_bfloat16, float>(p); }
 ENTRY(bench_compare_f32, CompareParams) { compare<float>(p); }
 ENTRY(bench_compare_f16, CompareParams) { compare<__half>(p); }
 ENTRY(bench_compare_bf16, CompareParams) { compare<__nv_bfloat16>(p); }
-
-ENTRY(bench_check_add_f32, CheckAddParams) { check_add<float>(p); }
-ENTRY(bench_check_add_f16, CheckAddParams) { check_add<__half>(p); }
-ENTRY(bench_check_add_bf16, CheckAddParams) { check_add<__nv_bfloat16>(p); }
 
 ENTRY(bench_spin, SpinParams) {
   const long long start = clock64();

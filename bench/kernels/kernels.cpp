@@ -93,8 +93,4 @@ Findings Kernels::compare(DType dtype, CompareParams params) const {
   return find(std::string("bench_compare_") + name(dtype), params);
 }
 
-Findings Kernels::check_add(DType dtype, CheckAddParams params) const {
-  return find(std::string("bench_check_add_") + name(dtype), params);
-}
-
 }  // namespace ckl::bench

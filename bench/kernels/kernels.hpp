@@ -31,9 +31,8 @@ class Kernels {
   /// alpha A B + beta C in double precision.
   void oracle(DType in, DType out, const OracleParams& params) const;
 
-  /// Compare D with the oracle's result, or with A + B. They wait for the GPU.
+  /// Compares D with the oracle's result. Waits for the GPU.
   Findings compare(DType dtype, CompareParams params) const;
-  Findings check_add(DType dtype, CheckAddParams params) const;
 
  private:
   template <class Params> void launch(const std::string& entry, const Params& params, std::int64_t blocks, int threads,

@@ -57,15 +57,4 @@ struct CompareParams {
   Findings* findings;
 };
 
-constexpr int kMaxRank = 5;
-
-/// Compares D with A + B, formed in f32 and rounded once. Strides in elements.
-struct CheckAddParams {
-  const void *a, *b, *d;
-  std::int64_t sizes[kMaxRank];
-  std::int64_t a_strides[kMaxRank], b_strides[kMaxRank], d_strides[kMaxRank];
-  std::int64_t count;
-  Findings* findings;
-};
-
 }  // namespace ckl::bench

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "ops/add.hpp"
+#include "ops/elementwise.hpp"
 #include "ops/gemm.hpp"
 #include "ops/norm.hpp"
 #include "ops/operator.hpp"
@@ -14,8 +14,13 @@
 namespace ckl::bench {
 
 const std::vector<const Operator*>& operators() {
-  static const std::vector<const Operator*> all = {&gemm_operator(), &add_operator(), &norm_operator(),
-                                                   &softmax_operator(), &softmax_backward_operator()};
+  static const std::vector<const Operator*> all = [] {
+    std::vector<const Operator*> list = {&gemm_operator(), &norm_operator(), &softmax_operator(),
+                                         &softmax_backward_operator()};
+    const std::vector<const Operator*> elementwise = elementwise_operators();
+    list.insert(list.begin() + 1, elementwise.begin(), elementwise.end());
+    return list;
+  }();
   return all;
 }
 

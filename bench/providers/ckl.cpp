@@ -4,7 +4,7 @@
 
 #include "ckl/elementwise.hpp"
 #include "ckl/gemm.hpp"
-#include "ops/add.hpp"
+#include "ops/elementwise.hpp"
 #include "ops/gemm.hpp"
 #include "ops/norm.hpp"
 #include "ops/softmax.hpp"
@@ -47,12 +47,11 @@ void provide_ckl(GemmWorkload& workload) {
   }
 }
 
-void provide_ckl(AddWorkload& workload) {
+void provide_ckl(ElementwiseWorkload& workload) {
   const Session& session = workload.session;
-  const auto plan = std::make_shared<const AddPlan>(workload.problem, session.gpu.index, session.config);
+  const auto plan = std::make_shared<const ElementwisePlan>(workload.problem, session.gpu.index, session.config);
   const auto launch = [plan, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
-    const AddOperands& x = operands[set];
-    plan->run(x.a, x.b, x.d, stream);
+    plan->run(operands[set].in.data(), operands[set].out.data(), stream);
   };
   workload.implementations.push_back({"ckl", plan->config(), launch, true});
 }

@@ -10,7 +10,7 @@
 
 namespace ckl::bench {
 
-class AddWorkload;
+class ElementwiseWorkload;
 class GemmWorkload;
 class NormWorkload;
 class SoftmaxBackwardWorkload;
@@ -18,7 +18,7 @@ class SoftmaxWorkload;
 
 /// The library under test.
 void provide_ckl(GemmWorkload& workload);
-void provide_ckl(AddWorkload& workload);
+void provide_ckl(ElementwiseWorkload& workload);
 void provide_ckl(NormWorkload& workload);
 void provide_ckl(SoftmaxWorkload& workload);
 void provide_ckl(SoftmaxBackwardWorkload& workload);

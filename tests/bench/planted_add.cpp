@@ -13,15 +13,20 @@ Tensor without_tail(Tensor x) {
   return x;
 }
 
+ElementwiseProblem problem_of(const Tensor& a, const Tensor& b, const Tensor& d) {
+  return elementwise_problem({ElementwiseOp::add, {a, b}, {d}, {}});
+}
+
 }  // namespace
 
 void add(const Tensor& a, const Tensor& b, const Tensor& d, Stream stream) {
   static int sums = 0;
-  const AddPlan whole(add_problem(a, b, d));  // throws for what is malformed, as the library does
+  const ElementwisePlan whole(problem_of(a, b, d));  // throws for what is malformed, as the library does
+  const void* in[] = {a.data, b.data};
   const std::string bug = std::getenv("CKL_PLANTED_BUG");
   if (bug == "third" && ++sums == 3) return;
-  if (bug != "tail") return whole.run(a.data, b.data, d.data, stream);
-  AddPlan(add_problem(without_tail(a), without_tail(b), without_tail(d))).run(a.data, b.data, d.data, stream);
+  if (bug != "tail") return whole.run(in, &d.data, stream);
+  ElementwisePlan(problem_of(without_tail(a), without_tail(b), without_tail(d))).run(in, &d.data, stream);
 }
 
 }  // namespace ckl

@@ -39,6 +39,11 @@ struct AddCase {
   bool quick() const { return elements() <= 1 << 16; }
 };
 
+/// The problem of d = a + b.
+inline ElementwiseProblem add_problem(const Tensor& a, const Tensor& b, const Tensor& d) {
+  return elementwise_problem({ElementwiseOp::add, {a, b}, {d}, {}});
+}
+
 inline void PrintTo(const AddCase& add, std::ostream* out) {
   const auto list = [&](const Sizes& values) {
     *out << '(';

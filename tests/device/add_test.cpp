@@ -3,70 +3,27 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <optional>
 #include <vector>
 
 #include "cases/add_cases.hpp"
 #include "ckl/elementwise.hpp"
 #include "device_test.hpp"
-#include "operand_buffer.hpp"
-#include "reference/reference.hpp"
+#include "elementwise_data.hpp"
 
 namespace ckl::test {
 namespace {
 
-/// The operands of one addition on the device, and what it has to give.
-class AddData {
- public:
-  explicit AddData(const AddCase& add) : case_(add), d_(buffer(add.d)) {
-    if (add.where != AddCase::into_a) a_.emplace(add.dtype, add.a.sizes, add.a.strides, add.a.offset);
-    if (add.where != AddCase::into_b) b_.emplace(add.dtype, add.b.sizes, add.b.strides, add.b.offset);
-    a().fill(1);
-    b().fill(2);
-  }
-
-  OperandBuffer& a() { return a_ ? *a_ : d_; }
-  OperandBuffer& b() { return b_ ? *b_ : d_; }
-  OperandBuffer& d() { return d_; }
-
-  AddProblem problem() { return add_problem(a().tensor(), b().tensor(), d_.tensor()); }
-
-  /// Computes the oracle's result from the images of the inputs; call it before the results are received.
-  void expect() {
-    const AddProblem problem = this->problem();
-    expected_.resize(reference::element_count(problem));
-    reference::add(problem, a().host(), b().host(), expected_.data());
-  }
-
-  void run(const AddPlan& plan) { plan.run(a().device(), b().device(), d_.device()); }
-
-  void check() {
-    d_.receive("D");
-    if (a_) a_->expect_unchanged("A");
-    if (b_) b_->expect_unchanged("B");
-    const reference::Comparison comparison = reference::compare_add(problem(), d_.host(), expected_.data());
-    EXPECT_TRUE(comparison.passed()) << comparison.wrong << " of " << expected_.size()
-                                     << " elements are wrong: " << comparison.first_wrong;
-  }
-
-  /// Puts D back to what it was before anything ran.
-  void reset() {
-    if (case_.where == AddCase::separate)
-      d_.fill_with(std::nan(""));
-    else
-      d_.fill(case_.where == AddCase::into_a ? 1 : 2);
-  }
-
- private:
-  OperandBuffer buffer(const OperandLayout& layout) {
-    return OperandBuffer(case_.dtype, layout.sizes, layout.strides, layout.offset);
-  }
-
-  AddCase case_;
-  OperandBuffer d_;
-  std::optional<OperandBuffer> a_, b_;
-  std::vector<double> expected_;
-};
+/// The operands of one addition on the device.
+ElementwiseData data_of(const AddCase& add) {
+  const auto operand = [&](const OperandLayout& layout) {
+    return ElementwiseData::Operand{add.dtype, layout.sizes, layout.strides, layout.offset};
+  };
+  // An input that is D itself has D's shape and place.
+  ElementwiseData::Operand a = operand(add.a), b = operand(add.b), d = operand(add.d);
+  if (add.where == AddCase::into_a) a = d, d.is = 0;
+  if (add.where == AddCase::into_b) b = d, d.is = 1;
+  return {ElementwiseOp::add, {a, b}, {d}};
+}
 
 class AddCases : public DeviceTest, public ::testing::WithParamInterface<AddCase> {};
 
@@ -74,24 +31,22 @@ INSTANTIATE_TEST_SUITE_P(List, AddCases, ::testing::ValuesIn(add_cases(short_lis
                          [](const auto& parameter) { return parameter.param.name; });
 
 TEST_P(AddCases, MatchesTheReference) {
-  AddData data(GetParam());
-  data.expect();
-  add(data.a().tensor(), data.b().tensor(), data.d().tensor());
+  ElementwiseData data = data_of(GetParam());
+  data.call();
   data.check();
 }
 
 // A slower config is right as well: the chooser's order decides about speed only.
 TEST_P(AddCases, EveryConfigMatchesTheReference) {
-  AddData data(GetParam());
-  const AddProblem problem = data.problem();
-  data.expect();
-  const std::vector<std::string> configs = add_candidates(problem, device_info(0));
+  ElementwiseData data = data_of(GetParam());
+  const ElementwiseProblem problem = data.problem();
+  const std::vector<std::string> configs = elementwise_candidates(problem, device_info(0));
   EXPECT_EQ(configs.empty(), GetParam().elements() == 0);
   for (const std::string& config : configs) {
     SCOPED_TRACE(config);
-    const AddPlan plan(problem, 0, config);
+    const ElementwisePlan plan(problem, 0, config);
     EXPECT_EQ(plan.config(), config);
-    data.reset();
+    data.fill();
     data.run(plan);
     data.check();
   }
@@ -110,7 +65,7 @@ TEST_F(AddBehaviour, NaNInfinityAndSignedZerosAreIEEEs) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
     SCOPED_TRACE(name(dtype));
-    AddData data(vectors_and_tail(dtype));
+    ElementwiseData data = data_of(vectors_and_tail(dtype));
     const double largest = reference::format_of(dtype).max(), smallest = reference::ulp(reference::format_of(dtype), 0);
     const double pairs[][2] = {{nan, 1},
                                {1, nan},
@@ -128,23 +83,20 @@ TEST_F(AddBehaviour, NaNInfinityAndSignedZerosAreIEEEs) {
     for (const auto& [x, y] : pairs) {
       // Once within the vectors, once in the tail that is done element by element.
       for (const std::int64_t place : {at, 2050 - at}) {
-        data.a().set({place}, x);
-        data.b().set({place}, y);
+        data.in(0).set({place}, x);
+        data.in(1).set({place}, y);
       }
       ++at;
     }
-    data.expect();
-    data.run(AddPlan(data.problem()));
+    data.run(ElementwisePlan(data.problem()));
     data.check();
   }
 }
 
 TEST_F(AddBehaviour, APlanServesOtherPointers) {
-  AddData first(vectors_and_tail(DType::bf16)), second(vectors_and_tail(DType::bf16));
-  second.a().fill(5);
-  const AddPlan plan(first.problem());
-  first.expect();
-  second.expect();
+  ElementwiseData first = data_of(vectors_and_tail(DType::bf16)), second = data_of(vectors_and_tail(DType::bf16));
+  second.fill(5);
+  const ElementwisePlan plan(first.problem());
   first.run(plan);
   second.run(plan);
   first.check();
@@ -155,12 +107,12 @@ TEST_F(AddBehaviour, APlanServesOtherPointers) {
 TEST_F(AddBehaviour, TheInputsMayBeOneTensor) {
   OperandBuffer x(DType::f32, {1000}, {1});
   x.fill(1);
-  const AddProblem problem = add_problem(x.tensor(), x.tensor(), x.tensor());
-  std::vector<double> expected(1000);
-  reference::add(problem, x.host(), x.host(), expected.data());
+  const std::vector<std::byte> before = x.image();
   add(x.tensor(), x.tensor(), x.tensor());
   x.receive("X");
-  EXPECT_TRUE(reference::compare_add(problem, x.host(), expected.data()).passed());
+  const void* in[] = {before.data(), before.data()};
+  const void* out = x.host();
+  EXPECT_TRUE(reference::compare_elementwise(add_problem(x.tensor(), x.tensor(), x.tensor()), in, &out).passed());
 }
 
 // Negative strides: a view that runs backwards.
@@ -170,9 +122,8 @@ TEST_F(AddBehaviour, ViewsMayRunBackwards) {
   add.a = {{40, 50}, {-50, 1}, 0};
   add.b = {{40, 50}, {50, -1}, 0};
   add.d = {{40, 50}, {-64, -1}, 0};
-  AddData data(add);
-  data.expect();
-  data.run(AddPlan(data.problem()));
+  ElementwiseData data = data_of(add);
+  data.run(ElementwisePlan(data.problem()));
   data.check();
 }
 

@@ -45,9 +45,9 @@ class BadInput : public DeviceTest {
   void* d() { return d_->device(); }
   GemmArguments gemm_arguments() { return good_gemm(a(), b(), c(), d()); }
   AddArguments add_arguments() { return good_add(a(), b(), d()); }
-  AddProblem addition() {
+  ElementwiseProblem addition() {
     const AddArguments x = add_arguments();
-    return add_problem(x.a, x.b, x.d);
+    return elementwise_problem({ElementwiseOp::add, {x.a, x.b}, {x.d}, {}});
   }
 
  private:
@@ -86,17 +86,19 @@ TEST_F(BadInput, ConfigsThatCannotServe) {
   empty.k = 0;
   expect_error(invalid, {"config", "empty", good}, [&] { GemmPlan plan(empty, 0, good); });
 
-  expect_error(invalid, {"config", "add_f32_rows", "\"fast\""}, [&] { AddPlan plan(addition(), 0, "fast"); });
-  expect_error(invalid, {"config", "\"add_bf16_rows\""}, [&] { AddPlan plan(addition(), 0, "add_bf16_rows"); });
-  expect_error(invalid, {"config", "\"add_f32_flat\""}, [&] { AddPlan plan(addition(), 0, "add_f32_flat"); });
+  expect_error(invalid, {"config", "n2_f32_v4_rows", "\"fast\""}, [&] { ElementwisePlan plan(addition(), 0, "fast"); });
+  expect_error(invalid, {"config", "\"n2_f32_v8_rows\""},
+               [&] { ElementwisePlan plan(addition(), 0, "n2_f32_v8_rows"); });
+  expect_error(invalid, {"config", "\"n2_f32_v4_flat\""},
+               [&] { ElementwisePlan plan(addition(), 0, "n2_f32_v4_flat"); });
 }
 
 TEST_F(BadInput, DevicesThatAreNotThere) {
   const GemmProblem problem = gemm_problem(gemm_arguments());
   expect_error(invalid, {"device", "-1", "-2"}, [&] { GemmPlan plan(problem, -2); });
   expect_error(invalid, {"device", "1000"}, [&] { GemmPlan plan(problem, 1000); });
-  expect_error(invalid, {"device", "-1", "-2"}, [&] { AddPlan plan(addition(), -2); });
-  expect_error(invalid, {"device", "1000"}, [&] { AddPlan plan(addition(), 1000); });
+  expect_error(invalid, {"device", "-1", "-2"}, [&] { ElementwisePlan plan(addition(), -2); });
+  expect_error(invalid, {"device", "1000"}, [&] { ElementwisePlan plan(addition(), 1000); });
 }
 
 // What run() is given is checked against what the plan was promised.
@@ -125,15 +127,20 @@ TEST_F(BadInput, PointersOfAGemmRun) {
 }
 
 TEST_F(BadInput, PointersOfAnAddRun) {
-  const AddPlan plan(addition());
-  expect_error(invalid, {"a ", "null"}, [&] { plan.run(nullptr, b(), d()); });
-  expect_error(invalid, {"b ", "null"}, [&] { plan.run(a(), nullptr, d()); });
-  expect_error(invalid, {"d ", "null"}, [&] { plan.run(a(), b(), nullptr); });
-  expect_error(invalid, {"a ", "multiple", "16"}, [&] { plan.run(moved(a(), 4), b(), d()); });
-  expect_error(invalid, {"b ", "multiple", "16"}, [&] { plan.run(a(), moved(b(), 8), d()); });
-  expect_error(invalid, {"d ", "multiple", "16"}, [&] { plan.run(a(), b(), moved(d(), 4)); });
-  expect_error(invalid, {"d ", "overlap a"}, [&] { plan.run(moved(d(), 16), b(), d()); });
-  expect_error(invalid, {"d ", "overlap b"}, [&] { plan.run(a(), d(), d()); });
+  const ElementwisePlan plan(addition());
+  const auto run = [&](const void* a, const void* b, void* d) {
+    const void* in[] = {a, b};
+    plan.run(in, &d);
+  };
+  expect_error(invalid, {"in[0] ", "null"}, [&] { run(nullptr, b(), d()); });
+  expect_error(invalid, {"in[1] ", "null"}, [&] { run(a(), nullptr, d()); });
+  expect_error(invalid, {"out[0] ", "null"}, [&] { run(a(), b(), nullptr); });
+  expect_error(invalid, {"in[0] ", "multiple", "16"}, [&] { run(moved(a(), 4), b(), d()); });
+  expect_error(invalid, {"in[1] ", "multiple", "16"}, [&] { run(a(), moved(b(), 8), d()); });
+  expect_error(invalid, {"out[0] ", "multiple", "16"}, [&] { run(a(), b(), moved(d(), 4)); });
+  expect_error(invalid, {"out[0] ", "overlap in[0]"}, [&] { run(moved(d(), 16), b(), d()); });
+  expect_error(invalid, {"out[0] ", "overlap in[1]"}, [&] { run(a(), d(), d()); });
+  expect_error(invalid, {"in ", "null"}, [&] { plan.run(nullptr, nullptr); });
 }
 
 // A stream of another device would run the kernel there. The message names both devices.
@@ -142,14 +149,18 @@ TEST_F(BadInput, StreamsOfAnotherDevice) {
   CKL_CHECK_CUDA(cudaGetDeviceCount(&count));
   if (count < 2) GTEST_SKIP() << "needs two GPUs, there is " << count;
   const GemmPlan gemm_plan(gemm_problem(gemm_arguments()), 0);
-  const AddPlan add_plan(addition(), 0);
+  const ElementwisePlan add_plan(addition(), 0);
   CKL_CHECK_CUDA(cudaSetDevice(1));
   {
     const ScopedStream elsewhere;
     CKL_CHECK_CUDA(cudaSetDevice(0));
     expect_error(invalid, {"stream", "device, 0", "device 1"},
                  [&] { gemm_plan.run(a(), b(), c(), d(), nullptr, elsewhere); });
-    expect_error(invalid, {"stream", "device, 0", "device 1"}, [&] { add_plan.run(a(), b(), d(), elsewhere); });
+    expect_error(invalid, {"stream", "device, 0", "device 1"}, [&] {
+      const void* in[] = {a(), b()};
+      void* out = d();
+      add_plan.run(in, &out, elsewhere);
+    });
     expect_error(invalid, {"stream", "device, 0", "device 1"}, [&] { gemm(gemm_arguments(), elsewhere); });
     // The default stream is that of the current device.
     CKL_CHECK_CUDA(cudaSetDevice(1));
@@ -163,7 +174,7 @@ TEST_F(BadInput, PlansRunOnTheirDevice) {
   int count = 0;
   CKL_CHECK_CUDA(cudaGetDeviceCount(&count));
   if (count < 2 || !supported(1)) GTEST_SKIP() << "needs two Hopper GPUs";
-  const AddPlan plan(addition(), 1);
+  const ElementwisePlan plan(addition(), 1);
   EXPECT_EQ(plan.device(), 1);
   CKL_CHECK_CUDA(cudaSetDevice(1));
   {
@@ -171,7 +182,9 @@ TEST_F(BadInput, PlansRunOnTheirDevice) {
     OperandBuffer x(DType::f32, {2000}, {1}), y(DType::f32, {2000}, {1}), sum(DType::f32, {2000}, {1});
     x.fill_with(1), y.fill_with(2);
     CKL_CHECK_CUDA(cudaSetDevice(0));
-    plan.run(x.device(), y.device(), sum.device(), stream);
+    const void* in[] = {x.device(), y.device()};
+    void* out = sum.device();
+    plan.run(in, &out, stream);
     int current = -1;
     CKL_CHECK_CUDA(cudaGetDevice(&current));
     EXPECT_EQ(current, 0);

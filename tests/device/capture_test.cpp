@@ -60,11 +60,14 @@ struct Chain {
   void check() {
     gemm.check();
     sum.receive("the sum");
-    const AddProblem problem = add_problem(gemm.d().tensor(), gemm.d().tensor(), sum.tensor());
-    std::vector<double> expected(reference::element_count(problem));
-    reference::add(problem, gemm.d().host(), gemm.d().host(), expected.data());
-    const reference::Comparison comparison = reference::compare_add(problem, sum.host(), expected.data());
+    const void* in[] = {gemm.d().host(), gemm.d().host()};
+    const void* out = sum.host();
+    const reference::Comparison comparison = reference::compare_elementwise(addition(), in, &out);
     EXPECT_TRUE(comparison.passed()) << comparison.first_wrong;
+  }
+
+  ElementwiseProblem addition() {
+    return elementwise_problem({ElementwiseOp::add, {gemm.d().tensor(), gemm.d().tensor()}, {sum.tensor()}, {}});
   }
 
   /// Other inputs; nothing has run on them yet.
@@ -81,12 +84,14 @@ TEST_F(Capture, PlansAreReplayedOnNewInputs) {
     SCOPED_TRACE(problem.name);
     Chain chain(problem);
     const GemmPlan gemm_plan(chain.gemm.problem());
-    const AddPlan add_plan(add_problem(chain.gemm.d().tensor(), chain.gemm.d().tensor(), chain.sum.tensor()));
+    const ElementwisePlan add_plan(chain.addition());
+    const void* in[] = {chain.gemm.d().device(), chain.gemm.d().device()};
+    void* out = chain.sum.device();
     Workspace workspace(gemm_plan.workspace_bytes());
     Graph graph([&](cudaStream_t stream) {
       gemm_plan.run(chain.gemm.a().device(), chain.gemm.b().device(), nullptr, chain.gemm.d().device(),
                     workspace.device(), stream);
-      add_plan.run(chain.gemm.d().device(), chain.gemm.d().device(), chain.sum.device(), stream);
+      add_plan.run(in, &out, stream);
     });
     for (const std::uint64_t seed : {100, 200, 300}) {
       chain.change(seed);

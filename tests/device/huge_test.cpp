@@ -72,7 +72,7 @@ class LargeBuffer {
 
 /// `count` normally distributed bf16 elements.
 std::vector<std::uint16_t> normal(std::int64_t count, std::uint64_t seed) {
-  static const std::vector<std::uint32_t> table = bench::normal_bits(DType::bf16);
+  static const std::vector<std::uint64_t> table = bench::normal_bits(DType::bf16);
   Draw draw(seed);
   std::vector<std::uint16_t> bits(count);
   for (std::uint16_t& each : bits) each = std::uint16_t(table[draw.bits() % table.size()]);

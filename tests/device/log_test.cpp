@@ -41,7 +41,7 @@ TEST_F(Log, TellsOfEachPlanOnce) {
   OperandBuffer a(DType::f32, {77}, {1}), d(DType::f32, {77}, {1});
   a.fill(1);
   const auto call = [&] { add(a.tensor(), a.tensor(), d.tensor()); };
-  EXPECT_NE(log_of(call).find("add (77) f32 on device 0: add_f32_flat"), std::string::npos);
+  EXPECT_NE(log_of(call).find("add (77) f32, f32 -> f32 on device 0: n2_f32_v4_flat"), std::string::npos);
   EXPECT_EQ(log_of(call), "");
 }
 

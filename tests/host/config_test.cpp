@@ -14,7 +14,7 @@
 #include "ckl/ckl.hpp"
 #include "expect_error.hpp"
 #include "host/module.hpp"
-#include "ops/elementwise/config.hpp"
+#include "device/elementwise_config.hpp"
 #include "ops/gemm/choice.hpp"
 #include "ops/gemm/problem.hpp"
 #include "ops/pad/config.hpp"
@@ -416,40 +416,52 @@ TensorOperand operand(const OperandLayout& layout, DType dtype) {
 /// The configs for A + B -> D, which all have D's shape.
 std::vector<std::string> configs(const OperandLayout& a, const OperandLayout& b, const OperandLayout& d,
                                  DType dtype = DType::f32) {
-  AddProblem problem;
+  ElementwiseProblem problem;
+  problem.op = ElementwiseOp::add;
   problem.rank = int(d.sizes.size());
   std::copy(d.sizes.begin(), d.sizes.end(), problem.sizes.begin());
-  problem.a = operand(a, dtype), problem.b = operand(b, dtype), problem.d = operand(d, dtype);
-  return add_candidates(problem, h100());
+  problem.in[0] = operand(a, dtype), problem.in[1] = operand(b, dtype), problem.out[0] = operand(d, dtype);
+  return elementwise_candidates(problem, h100());
 }
 
 using Names = std::vector<std::string>;
 
 TEST(ElementwiseConfigs, NamesParseBackAndOthersAreRefused) {
-  for (const ElementwiseOp op : {ElementwiseOp::add, ElementwiseOp::scale})
-    for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
-      for (const Access access : {Access::flat, Access::rows, Access::strided}) {
-        const ElementwiseConfig config{op, dtype, access, true};
-        EXPECT_EQ(parse_elementwise_config(to_string(config)), config);
-      }
-  for (const char* name : {"", "add", "add_bf16", "add_i32_flat", "add_bf16_flat_", "addbf16flat", "add_bf16_flatt",
-                           "mul_bf16_flat", "_add_bf16_flat"})
-    EXPECT_FALSE(parse_elementwise_config(name).valid) << name;
+  for (const std::string& name : host::shipped_configs("elementwise"))
+    EXPECT_EQ(to_string(parse_elementwise_config(name)), name);
+  for (const char* name : {"", "n2", "n2_f32", "n3_f32_v4_flat", "n2_f64_v4_flat", "n2_f32_v3_flat", "n2_f32_v4_flat_",
+                           "n2_f32_v4_fla", "n2_f32_v1_flat", "n2_f32_v4_strided", "_n2_f32_v4_flat", "n2f32v4flat"})
+    EXPECT_EQ(parse_elementwise_config(name).inputs, 0) << name;
 }
 
-// Whatever the chooser may come to must be shipped, since it serves every problem by one of these.
-TEST(ElementwiseConfigs, AllAreShipped) {
-  std::set<std::string> all;
-  for (const ElementwiseOp op : {ElementwiseOp::add, ElementwiseOp::scale})
-    for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
-      for (const Access access : {Access::flat, Access::rows, Access::strided})
-        all.insert(to_string(ElementwiseConfig{op, dtype, access, true}));
-  const std::vector<std::string> shipped = host::shipped_configs("elementwise");
-  EXPECT_EQ(std::set<std::string>(shipped.begin(), shipped.end()), all);
+// Every op has a kernel for any strides and any mixture of dtypes that it is defined on.
+TEST(ElementwiseConfigs, EveryOpIsServed) {
+  for (int i = 0; i < elementwise_op_count; ++i) {
+    ElementwiseProblem problem;
+    problem.op = ElementwiseOp(i);
+    problem.rank = 1;
+    problem.sizes = {1000};
+    const ElementwiseOpInfo info = describe(problem.op);
+    for (const DType dtype :
+         {DType::f32, DType::f16, DType::bf16, DType::e4m3, DType::e5m2, DType::i64, DType::i32, DType::b8})
+      for (const std::int64_t stride : {1, 2}) {
+        for (TensorOperand& x : problem.in) x = {dtype, {stride}, 16};
+        for (TensorOperand& x : problem.out) x = {dtype, {stride}, 16};
+        const bool integer = dtype == DType::i64 || dtype == DType::i32 || dtype == DType::b8;
+        if (integer && !info.integers) {
+          expect_error(ErrorCode::unsupported, {"op", "integers", info.name},
+                       [&] { elementwise_candidates(problem, h100()); });
+          continue;
+        }
+        const Names names = elementwise_candidates(problem, h100());
+        ASSERT_FALSE(names.empty()) << problem.to_string();
+        EXPECT_EQ(names.front().find("strided") != std::string::npos, stride == 2) << names.front();
+      }
+  }
 }
 
 TEST(ElementwiseChoice, FlatForWhatIsOneRunOfMemory) {
-  const Names all = {"add_f32_flat", "add_f32_rows", "add_f32_strided"};
+  const Names all = {"n2_f32_v4_flat", "n2_f32_v4_rows", "n2_f32_v2_rows", "n2_f32_v1_strided"};
   EXPECT_EQ(configs(dense({5, 7}), dense({5, 7}), dense({5, 7})), all);
   // In any order of the dimensions, as long as it is everybody's.
   const OperandLayout transposed = permuted({5, 7}, {1, 0});
@@ -458,7 +470,7 @@ TEST(ElementwiseChoice, FlatForWhatIsOneRunOfMemory) {
 }
 
 TEST(ElementwiseChoice, RowsForBroadcastsAndPaddedRows) {
-  const Names rows = {"add_f32_rows", "add_f32_strided"};
+  const Names rows = {"n2_f32_v4_rows", "n2_f32_v2_rows", "n2_f32_v1_strided"};
   EXPECT_EQ(configs({{6, 40}, {0, 1}, 0}, dense({6, 40}), dense({6, 40})), rows);
   EXPECT_EQ(configs({{6, 40}, {1, 0}, 0}, dense({6, 40}), dense({6, 40})), rows);
   EXPECT_EQ(configs({{6, 40}, {44, 1}, 0}, dense({6, 40}), {{6, 40}, {48, 1}, 0}), rows);
@@ -466,15 +478,21 @@ TEST(ElementwiseChoice, RowsForBroadcastsAndPaddedRows) {
   EXPECT_EQ(configs({{6, 40}, {0, 0}, 1}, dense({6, 40}), dense({6, 40})), rows);
 }
 
+// What is aligned to a part of 16 bytes has shorter vectors.
+TEST(ElementwiseChoice, VectorsAsLongAsAllOperandsAllow) {
+  EXPECT_EQ(configs(dense({64}), dense({64}), dense({64}, 2)).front(), "n2_f32_v2_rows");
+  EXPECT_EQ(configs({{6, 40}, {44, 1}, 0}, dense({6, 40}), dense({6, 40}), DType::f16).front(), "n2_f32_v4_rows");
+  EXPECT_EQ(configs(dense({64}), dense({64}), dense({64}), DType::bf16).front(), "n2_f32_v8_flat");
+  EXPECT_EQ(configs(dense({64}), dense({64}), dense({64}), DType::e4m3).front(), "n2_f32_v16_flat");
+  EXPECT_EQ(configs(dense({64}), dense({64}), dense({64}), DType::i64).front(), "n2_i64_v2_flat");
+}
+
 TEST(ElementwiseChoice, StridedForTheRest) {
-  const Names strided = {"add_f32_strided"};
+  const Names strided = {"n2_f32_v1_strided"};
   EXPECT_EQ(configs(dense({64}, 1), dense({64}), dense({64})), strided);
-  EXPECT_EQ(configs(dense({64}), dense({64}), dense({64}, 2)), strided);
   EXPECT_EQ(configs(permuted({5, 7}, {1, 0}), dense({5, 7}), dense({5, 7})), strided);
   EXPECT_EQ(configs({{6, 40}, {41, 1}, 0}, dense({6, 40}), dense({6, 40})), strided) << "rows that begin unaligned";
   EXPECT_EQ(configs({{64}, {2}, 0}, dense({64}), dense({64})), strided);
-  // 8 bytes between rows are whole vectors for nobody; 16 bytes are, of 2-byte elements 8 and of f32 4.
-  EXPECT_EQ(configs({{6, 40}, {44, 1}, 0}, dense({6, 40}), dense({6, 40}), DType::f16), Names{"add_f16_strided"});
 }
 
 TEST(ElementwiseChoice, NothingForNoElements) {

@@ -43,8 +43,9 @@ TEST_F(WithoutGpu, GemmIsRefused) {
 TEST_F(WithoutGpu, AddIsRefused) {
   const Tensor x = Tensor::contiguous(a, DType::f32, {16}), y = Tensor::contiguous(b, DType::f32, {16});
   const Tensor sum = Tensor::contiguous(d, DType::f32, {16});
-  expect_error(ErrorCode::cuda, {sentence}, [&] { AddPlan plan(add_problem(x, y, sum)); });
-  expect_error(ErrorCode::cuda, {sentence}, [&] { AddPlan plan(add_problem(x, y, sum), 0); });
+  const ElementwiseProblem problem = elementwise_problem({ElementwiseOp::add, {x, y}, {sum}, {}});
+  expect_error(ErrorCode::cuda, {sentence}, [&] { ElementwisePlan plan(problem); });
+  expect_error(ErrorCode::cuda, {sentence}, [&] { ElementwisePlan plan(problem, 0); });
   expect_error(ErrorCode::cuda, {sentence}, [&] { add(x, y, sum); });
 }
 

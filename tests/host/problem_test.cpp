@@ -160,18 +160,20 @@ TEST_P(BadGemmProblems, AreRefused) {
 
 AddArguments good_addition() { return good_add(address(1), address(2), address(3)); }
 
-AddProblem problem_of(const AddArguments& arguments) { return add_problem(arguments.a, arguments.b, arguments.d); }
+ElementwiseProblem problem_of(const AddArguments& arguments) {
+  return add_problem(arguments.a, arguments.b, arguments.d);
+}
 
 TEST(AddProblems, DescribeTheTensorsBroadcast) {
   AddArguments arguments = good_addition();
   arguments.b.data = moved(arguments.b.data, 4);
-  const AddProblem problem = problem_of(arguments);
+  const ElementwiseProblem problem = problem_of(arguments);
   EXPECT_EQ(problem.rank, 2);
   EXPECT_EQ(problem.sizes, (std::array<std::int64_t, max_rank>{40, 48}));
-  EXPECT_EQ(problem.a, (TensorOperand{DType::f32, {48, 1}, 16}));
-  EXPECT_EQ(problem.b, (TensorOperand{DType::f32, {0, 1}, 4}));
-  EXPECT_EQ(problem.d, (TensorOperand{DType::f32, {48, 1}, 16}));
-  EXPECT_EQ(problem.to_string(), "add (40, 48) f32");
+  EXPECT_EQ(problem.in[0], (TensorOperand{DType::f32, {48, 1}, 16}));
+  EXPECT_EQ(problem.in[1], (TensorOperand{DType::f32, {0, 1}, 4}));
+  EXPECT_EQ(problem.out[0], (TensorOperand{DType::f32, {48, 1}, 16}));
+  EXPECT_EQ(problem.to_string(), "add (40, 48) f32, f32 -> f32");
 }
 
 // A size of 1 repeats the tensor, whatever stride that dimension has.
@@ -179,19 +181,23 @@ TEST(AddProblems, RepeatDimensionsOfSizeOne) {
   AddArguments arguments = good_addition();
   arguments.a = Tensor::strided(address(1), DType::f32, {40, 1}, {3, 7});
   arguments.b = Tensor::strided(address(2), DType::f32, {1, 48}, {100, 2});
-  const AddProblem problem = problem_of(arguments);
-  EXPECT_EQ(problem.a, (TensorOperand{DType::f32, {3, 0}, 16}));
-  EXPECT_EQ(problem.b, (TensorOperand{DType::f32, {0, 2}, 16}));
+  const ElementwiseProblem problem = problem_of(arguments);
+  EXPECT_EQ(problem.in[0], (TensorOperand{DType::f32, {3, 0}, 16}));
+  EXPECT_EQ(problem.in[1], (TensorOperand{DType::f32, {0, 2}, 16}));
 }
 
 TEST(AddProblems, AreEqualWhenEveryFieldIs) {
-  const AddProblem problem = problem_of(good_addition());
+  const ElementwiseProblem problem = problem_of(good_addition());
   EXPECT_TRUE(problem == problem_of(good_addition()));
-  const std::function<void(AddProblem&)> changes[] = {
-      [](auto& p) { p.rank = 1; }, [](auto& p) { ++p.sizes[1]; }, [](auto& p) { ++p.a.strides[0]; },
-      [](auto& p) { p.b.alignment = 1; }, [](auto& p) { p.d.dtype = DType::f16; }};
+  const std::function<void(ElementwiseProblem&)> changes[] = {[](auto& p) { p.rank = 1; },
+                                                              [](auto& p) { ++p.sizes[1]; },
+                                                              [](auto& p) { ++p.in[0].strides[0]; },
+                                                              [](auto& p) { p.in[1].alignment = 1; },
+                                                              [](auto& p) { p.out[0].dtype = DType::f16; },
+                                                              [](auto& p) { p.op = ElementwiseOp::sub; },
+                                                              [](auto& p) { p.scalars[0] = 1; }};
   for (const auto& change : changes) {
-    AddProblem changed = problem;
+    ElementwiseProblem changed = problem;
     change(changed);
     EXPECT_FALSE(changed == problem) << &change - changes;
   }

@@ -13,8 +13,9 @@
 
 namespace {
 
-using ckl::AddProblem;
 using ckl::DType;
+using ckl::ElementwiseOp;
+using ckl::ElementwiseProblem;
 using ckl::GemmProblem;
 using ckl::reference::Comparison;
 using ckl::reference::Numeric;
@@ -187,60 +188,97 @@ TEST(CompareGemmSensitivity, SeesOneLostProduct) {
   EXPECT_FALSE(ckl::reference::compare_gemm(problem, packed(DType::f32, {2047.5}).data(), &d, &scale).passed());
 }
 
-AddProblem add_of(DType dtype, std::int64_t rows, std::int64_t columns) {
-  AddProblem problem;
+ElementwiseProblem add_of(DType dtype, std::int64_t rows, std::int64_t columns) {
+  ElementwiseProblem problem;
+  problem.op = ElementwiseOp::add;
   problem.rank = 2;
   problem.sizes = {rows, columns};
-  problem.a.dtype = problem.b.dtype = problem.d.dtype = dtype;
-  problem.a.strides = {columns, 1};
-  problem.b.strides = {0, 1};  // one row for all
-  problem.d.strides = {1, rows};
+  problem.in[0].dtype = problem.in[1].dtype = problem.out[0].dtype = dtype;
+  problem.in[0].strides = {columns, 1};
+  problem.in[1].strides = {0, 1};  // one row for all
+  problem.out[0].strides = {1, rows};
   return problem;
 }
 
-TEST(ReferenceAdd, BroadcastsAndTransposes) {
-  const AddProblem problem = add_of(DType::f32, 2, 3);
-  const auto a = packed(DType::f32, {1, 2, 3, 4, 5, 6}), b = packed(DType::f32, {10, 20, 30});
-  std::vector<double> d(6);
-  ckl::reference::add(problem, a.data(), b.data(), d.data());
-  EXPECT_EQ(d, (std::vector<double>{11, 22, 33, 14, 25, 36}));
-  EXPECT_TRUE(
-      ckl::reference::compare_add(problem, packed(DType::f32, {11, 14, 22, 25, 33, 36}).data(), d.data()).passed());
-  const Comparison swapped =
-      ckl::reference::compare_add(problem, packed(DType::f32, {11, 22, 33, 14, 25, 36}).data(), d.data());
-  EXPECT_EQ(swapped.wrong, 4);
-  EXPECT_NE(swapped.first_wrong.find("(0, 1) is 33, expected 22"), std::string::npos) << swapped.first_wrong;
+/// Whether `actual` may be what `problem` makes of the inputs.
+Comparison judge(const ElementwiseProblem& problem, const std::vector<std::vector<char>>& in,
+                 const std::vector<char>& actual) {
+  std::vector<const void*> inputs;
+  for (const auto& x : in) inputs.push_back(x.data());
+  const void* out = actual.data();
+  return ckl::reference::compare_elementwise(problem, inputs.data(), &out);
 }
 
-TEST(ReferenceAdd, RankZeroIsOneElementAndAZeroSizeIsNone) {
-  AddProblem scalar;
+TEST(ReferenceElementwise, BroadcastsAndTransposes) {
+  const ElementwiseProblem problem = add_of(DType::f32, 2, 3);
+  const auto a = packed(DType::f32, {1, 2, 3, 4, 5, 6}), b = packed(DType::f32, {10, 20, 30});
+  const void* in[] = {a.data(), b.data()};
+  EXPECT_EQ(ckl::reference::elementwise(problem, in), (std::vector<double>{11, 22, 33, 14, 25, 36}));
+  EXPECT_TRUE(judge(problem, {a, b}, packed(DType::f32, {11, 14, 22, 25, 33, 36})).passed());
+  const Comparison swapped = judge(problem, {a, b}, packed(DType::f32, {11, 22, 33, 14, 25, 36}));
+  EXPECT_EQ(swapped.wrong, 4);
+}
+
+TEST(ReferenceElementwise, RankZeroIsOneElementAndAZeroSizeIsNone) {
+  ElementwiseProblem scalar;
   EXPECT_EQ(ckl::reference::element_count(scalar), 1);
   EXPECT_EQ(ckl::reference::element_count(add_of(DType::f32, 0, 5)), 0);
 }
 
 // 2048 + 1 lies halfway between the f16 numbers 2048 and 2050 and goes to the even 2048; 2^-10 more must be seen.
-TEST(ReferenceAdd, RoundsThroughF32Once) {
-  AddProblem problem = add_of(DType::f16, 1, 2);
-  problem.d.dtype = DType::f16;
+TEST(ReferenceElementwise, RoundsThroughF32Once) {
+  const ElementwiseProblem problem = add_of(DType::f16, 1, 2);
   const auto a = packed(DType::f16, {2048, 2048}), b = packed(DType::f16, {1, 1 + 0x1p-10});
-  std::vector<double> d(2);
-  ckl::reference::add(problem, a.data(), b.data(), d.data());
-  EXPECT_EQ(d, (std::vector<double>{2048, 2050}));
+  const void* in[] = {a.data(), b.data()};
+  EXPECT_EQ(ckl::reference::elementwise(problem, in), (std::vector<double>{2048, 2050}));
 
   // And where f32 is not exact either, the two roundings are the operator's: 65504 + 2^-24 is 65504 in f32.
   const auto c = packed(DType::f16, {65504, -0.0}), e = packed(DType::f16, {0x1p-24, -0.0});
-  ckl::reference::add(problem, c.data(), e.data(), d.data());
-  EXPECT_EQ(d[0], 65504);
-  EXPECT_TRUE(std::signbit(d[1]));
-  EXPECT_FALSE(ckl::reference::compare_add(problem, packed(DType::f16, {65504, 0.0}).data(), d.data()).passed());
+  EXPECT_TRUE(judge(problem, {c, e}, packed(DType::f16, {65504, -0.0})).passed());
+  EXPECT_FALSE(judge(problem, {c, e}, packed(DType::f16, {65504, 0.0})).passed());
 }
 
-TEST(ReferenceAdd, ComparesWhatIsNotFinite) {
-  const AddProblem problem = add_of(DType::bf16, 1, 3);
-  const std::vector<double> expected = {nan, infinity, -infinity};
-  EXPECT_TRUE(ckl::reference::compare_add(problem, packed(DType::bf16, expected).data(), expected.data()).passed());
-  EXPECT_EQ(
-      ckl::reference::compare_add(problem, packed(DType::bf16, {0, -infinity, nan}).data(), expected.data()).wrong, 3);
+TEST(ReferenceElementwise, ComparesWhatIsNotFinite) {
+  const ElementwiseProblem problem = add_of(DType::bf16, 1, 3);
+  const auto a = packed(DType::bf16, {nan, infinity, -infinity}), zero = packed(DType::bf16, {0, 0, 0});
+  EXPECT_TRUE(judge(problem, {a, zero}, packed(DType::bf16, {nan, infinity, -infinity})).passed());
+  EXPECT_EQ(judge(problem, {a, zero}, packed(DType::bf16, {0, -infinity, nan})).wrong, 3);
+}
+
+/// A problem of one dense row for every operand.
+ElementwiseProblem row_of(ElementwiseOp op, DType in, DType out, std::int64_t count) {
+  ElementwiseProblem problem;
+  problem.op = op;
+  problem.rank = 1;
+  problem.sizes = {count};
+  for (auto& x : problem.in) x = {in, {1}, 16};
+  for (auto& x : problem.out) x = {out, {1}, 16};
+  return problem;
+}
+
+TEST(ReferenceElementwise, CastsSaturateTruncateAndWrap) {
+  const auto cast = [](DType in, DType out, std::vector<double> from, std::vector<double> to) {
+    const auto count = std::int64_t(from.size());
+    return judge(row_of(ElementwiseOp::cast, in, out, count), {packed(in, from)}, packed(out, to)).wrong;
+  };
+  EXPECT_EQ(cast(DType::f32, DType::e4m3, {1e6, -infinity, nan, 17, 19, 0x1p-10}, {448, -448, nan, 16, 20, 0}), 0);
+  EXPECT_EQ(cast(DType::f32, DType::e5m2, {1e9, infinity, 9}, {57344, 57344, 8}), 0);
+  EXPECT_EQ(cast(DType::f32, DType::i32, {2.9, -2.9, nan, 1e10}, {2, -2, 0, 2147483647}), 0);
+  EXPECT_EQ(cast(DType::f32, DType::b8, {0.25, -0.0, nan}, {1, 0, 1}), 0);
+  EXPECT_EQ(cast(DType::i32, DType::f32, {16777217}, {16777216}), 0);
+  EXPECT_EQ(cast(DType::i64, DType::i32, {4294967299, -1}, {3, -1}), 0);
+  EXPECT_EQ(cast(DType::b8, DType::i64, {1, 0}, {1, 0}), 0);
+  EXPECT_EQ(cast(DType::f32, DType::e4m3, {17, 19}, {18, 18}), 2);
+  EXPECT_EQ(cast(DType::f32, DType::i32, {2.9}, {3}), 1);
+}
+
+// The bound of an op that is not exact is neither nothing nor everything.
+TEST(ReferenceElementwise, GrantsWhatIsDocumented) {
+  const ElementwiseProblem problem = row_of(ElementwiseOp::exp, DType::f32, DType::f32, 1);
+  const auto x = packed(DType::f32, {1});
+  const double e = 2.718281828459045, unit = 0x1p-22;
+  EXPECT_TRUE(judge(problem, {x}, packed(DType::f32, {e + 3 * unit})).passed());
+  EXPECT_FALSE(judge(problem, {x}, packed(DType::f32, {e + 6 * unit})).passed());
 }
 
 }  // namespace

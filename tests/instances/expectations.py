@@ -2,7 +2,7 @@
 
 # How many entries of each operator are shipped. Change it together with src/ops/<op>/instances.txt.
 SHIPPED = {
-    "elementwise": 18,
+    "elementwise": 37,
     "gemm": 62,
     "pad": 2,
     "norm": 30,
@@ -44,9 +44,10 @@ RULES = [
      ["TMA multicast", "cluster barrier", "distributed shared memory"], [], 168, 3),
     (r"^ckl_gemm_.*_1x1_",
      [], ["TMA multicast", "cluster barrier", "distributed shared memory"], 168, 3),
-    (r"^ckl_elementwise_.*_(flat|rows)$", ["16-byte loads"], ["wgmma"], 64, 0),
-    (r"^ckl_elementwise_.*_flat$", ["16-byte stores"], [], 64, 0),
-    (r"^ckl_elementwise_.*_strided$", [], ["wgmma"], 64, 0),
+    (r"^ckl_elementwise_.*_(flat|rows)$", ["16-byte loads", "16-byte stores"], ["wgmma"], 96, 0),
+    (r"^ckl_elementwise_n1_.*_v[248]_", [], [], 51, 0),  # 5 blocks an SM
+    (r"^ckl_elementwise_n2_.*_v[248]_", [], [], 64, 0),  # 4 blocks an SM
+    (r"^ckl_elementwise_.*_strided$", [], ["wgmma"], 96, 0),
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_norm_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 200, 0),

@@ -133,17 +133,17 @@ DEVICE = [
     mistake("alignment-is-not-checked", "src/ops/gemm/gemm.cpp",
             "int needed = std::max<int>(x.alignment, int(size_of(x.dtype)));", "int needed = int(size_of(x.dtype));",
             "bad_input:*PointersOfAGemmRun", "a pointer less aligned than promised is refused"),
-    mistake("row-vectors-round-down", "src/ops/elementwise/elementwise.cpp", "Divider::of((params_.row + vector - 1) / vector)",
-            "Divider::of(params_.row / vector)", "add:*f32_size*", "a partial vector ends each row"),
-    mistake("last-block-is-missing", "src/ops/elementwise/elementwise.cpp",
-            "std::int64_t blocks = (params_.vectors + block_vectors - 1) / block_vectors;",
-            "std::int64_t blocks = (params_.vectors + block_vectors - 2) / block_vectors;", "add:*f32_size*",
+    mistake("row-vectors-round-down", "src/ops/elementwise/launcher.cpp", "Divider::of((params_.row + config.vector - 1) / config.vector)",
+            "Divider::of(params_.row / config.vector)", "add:*f32_size*", "a partial vector ends each row"),
+    mistake("last-block-is-missing", "src/ops/elementwise/launcher.cpp",
+            "(params_.vectors + config.block_vectors() - 1) / config.block_vectors();",
+            "(params_.vectors + config.block_vectors() - 2) / config.block_vectors();", "add:*f32_size*",
             "the last, partial block is launched"),
 
     # Elementwise kernels.
-    mistake("add-writes-one-more", "src/ops/elementwise/kernel.cuh", "if (column + v < p.row) gD(v) = rD(v);",
-            "if (column + v <= p.row) gD(v) = rD(v);", "add:*size*:*broadcast*", "nothing outside of D is written"),
-    mistake("add-loses-the-carry", "src/ops/elementwise/kernel.cuh", "      rest = outer;\n", "", "add:*rank*:*permuted*",
+    mistake("add-writes-one-more", "src/device/elementwise_engine.cuh", "if (v < count) gD(v) = rD(v);",
+            "if (v <= count) gD(v) = rD(v);", "add:*size*:*broadcast*", "nothing outside of D is written"),
+    mistake("add-loses-the-carry", "src/device/elementwise_engine.cuh", "      rest = outer;\n", "", "add:*rank*:*permuted*",
             "a linear number is taken apart into coordinates"),
 
     # Padded copies.

@@ -1,11 +1,10 @@
 #include "ops/elementwise/elementwise.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <initializer_list>
 
 #include "host/device.hpp"
 #include "host/log.hpp"
-#include "host/module.hpp"
 #include "host/operand.hpp"
 #include "host/overlap.hpp"
 #include "host/plan_cache.hpp"
@@ -13,265 +12,257 @@
 
 namespace ckl {
 
-std::string to_string(const ElementwiseConfig& c) {
-  return std::string(name(c.op)) + "_" + name(c.dtype) + "_" + name(c.access);
-}
-
 namespace {
 
-using Strides = std::array<std::int64_t, max_rank>;
+static_assert(max_elementwise_inputs == std::tuple_size_v<decltype(ElementwiseProblem::in)> &&
+              max_elementwise_outputs == std::tuple_size_v<decltype(ElementwiseProblem::out)> &&
+              max_elementwise_scalars == std::tuple_size_v<decltype(ElementwiseProblem::scalars)>);
 
-/// The operands over the fewest dimensions: those of size 1 are dropped, the rest sorted so that the output's strides fall,
-/// and neighbours that all operands step through as one are merged. Dimension max_rank - 1 is the innermost.
-struct Collapsed {
-  Strides sizes, out;
-  std::array<Strides, max_elementwise_inputs> in;
-  bool empty = false;
+// What errors call the operands.
+constexpr const char* in_names[] = {"in[0]", "in[1]", "in[2]", "in[3]"};
+constexpr const char* out_names[] = {"out[0]", "out[1]"};
+
+/// The arguments of a call, wherever they are kept: a named call needs no memory for them.
+struct Call {
+  ElementwiseOp op;
+  const Tensor* in[max_elementwise_inputs];
+  const Tensor* out[max_elementwise_outputs];
+  double scalars[max_elementwise_scalars];
 };
 
-Collapsed collapse(const ElementwiseProblem& p) {
-  int inputs = input_count(p.op);
-  Collapsed c;
-  c.sizes.fill(1);
-  c.out.fill(0);
-  for (Strides& s : c.in) s.fill(0);
-
-  std::vector<int> order;
-  for (int d = 0; d < p.rank; ++d) {
-    c.empty = c.empty || p.sizes[d] == 0;
-    if (p.sizes[d] != 1) order.push_back(d);
-  }
-  auto magnitude = [](std::int64_t x) { return x < 0 ? -x : x; };
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int x, int y) { return magnitude(p.out.strides[x]) > magnitude(p.out.strides[y]); });
-
-  int at = max_rank;  // the outermost dimension made so far
-  for (auto d = order.rbegin(); d != order.rend(); ++d) {
-    auto continues = [&](const Strides& made, const Strides& original) {
-      return original[*d] == made[at] * c.sizes[at];
-    };
-    bool merges = at < max_rank && continues(c.out, p.out.strides);
-    for (int i = 0; i < inputs && merges; ++i) merges = continues(c.in[i], p.in[i].strides);
-    if (merges) {
-      c.sizes[at] *= p.sizes[*d];
-      continue;
-    }
-    --at;
-    c.sizes[at] = p.sizes[*d];
-    c.out[at] = p.out.strides[*d];
-    for (int i = 0; i < inputs; ++i) c.in[i][at] = p.in[i].strides[*d];
-  }
-  if (order.empty())
-    c.out[max_rank - 1] = c.in[0][max_rank - 1] = c.in[1][max_rank - 1] = 1;  // one element: a dense run of one
-  return c;
+bool is_float(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::e4m3 ||
+         dtype == DType::e5m2;
 }
 
-/// Whether 16-byte vectors along the innermost dimension are aligned in every row of this operand.
-bool vectors_are_aligned(const Collapsed& c, const Strides& strides, int alignment, std::int64_t vector) {
-  if (alignment < ElementwiseConfig::vector_bytes) return false;
-  for (int d = 0; d < max_rank - 1; ++d)
-    if (c.sizes[d] > 1 && strides[d] % vector) return false;
-  return true;
+void require_op(ElementwiseOp op) {
+  host::require(int(op) < elementwise_op_count, "op must be one of the ", elementwise_op_count,
+                " values of ElementwiseOp, but is ", int(op));
 }
 
-bool can_serve(const ElementwiseConfig& config, const ElementwiseProblem& p, const Collapsed& c) {
-  constexpr int inner = max_rank - 1;
-  if (config.access == Access::strided) return true;
-  bool flat = config.access == Access::flat;
-  if (flat && std::any_of(c.sizes.begin(), c.sizes.end() - 1, [](std::int64_t size) { return size > 1; })) return false;
-  if (c.out[inner] != 1 || !vectors_are_aligned(c, c.out, p.out.alignment, config.vector())) return false;
-  for (int i = 0; i < input_count(p.op); ++i) {
-    bool broadcast = c.in[i][inner] == 0;
-    if (broadcast ? flat : c.in[i][inner] != 1) return false;
-    if (!broadcast && !vectors_are_aligned(c, c.in[i], p.in[i].alignment, config.vector())) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
-std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& p) {
-  Collapsed c = collapse(p);
-  std::vector<ElementwiseConfig> configs;
-  if (c.empty) return configs;
-  for (Access access : {Access::flat, Access::rows, Access::strided}) {
-    ElementwiseConfig config{p.op, p.out.dtype, access, true};
-    if (can_serve(config, p, c)) configs.push_back(config);
-  }
-  return configs;
-}
-
-ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device, std::string_view wanted) {
-  std::vector<ElementwiseConfig> configs = rank_configs(p);
-  if (configs.empty()) {
-    host::require(wanted.empty(), "config must be empty for a problem without elements, but is \"", wanted, "\"");
-    return;
-  }
-  ElementwiseConfig config = configs.front();
-  if (!wanted.empty()) {
-    config = parse_elementwise_config(wanted);
-    host::require(std::find(configs.begin(), configs.end(), config) != configs.end(),
-                  "config must be one that can serve the problem (the best is \"", to_string(configs.front()),
-                  "\"), but is \"", wanted, "\"");
-  }
-  config_ = to_string(config);
-
-  Collapsed c = collapse(p);
-  constexpr int inner = max_rank - 1;
-  std::int64_t vector = config.vector();
-  params_.row = c.sizes[inner];
-  params_.row_vectors = Divider::of((params_.row + vector - 1) / vector);
-  params_.vectors = params_.row_vectors.divisor;
-  for (int d = 0; d < inner; ++d) {
-    params_.sizes[d] = Divider::of(c.sizes[d]);
-    params_.vectors *= c.sizes[d];
-  }
-  std::copy(c.out.begin(), c.out.end(), params_.out_strides);
-  for (int i = 0; i < input_count(p.op); ++i) std::copy(c.in[i].begin(), c.in[i].end(), params_.in_strides[i]);
-  params_.scalar = p.scalar;
-
-  host::RelaxedCapture relaxed;
-  host::DeviceGuard guard(device);
-  launch_.kernel = host::find_kernel("elementwise", config_);
-  launch_.threads = ElementwiseConfig::threads;
-  std::int64_t block_vectors = config.block_elements() / vector;
-  std::int64_t blocks = (params_.vectors + block_vectors - 1) / block_vectors;
-  host::require_supported(blocks < std::int64_t(1) << 31,
-                          "an elementwise operator takes fewer than 2^31 blocks, but this problem needs ", blocks);
-  launch_.grid = unsigned(blocks);
-}
-
-void ElementwiseLauncher::run(const void* const* in, void* out, Stream stream) const {
-  if (launch_.grid == 0) return;
-  ElementwiseParams params = params_;
-  std::copy_n(in, max_elementwise_inputs, params.in);
-  params.out = out;
-  host::launch(launch_, &params, stream);
-}
-
-// ---- add ---------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-ElementwiseProblem as_elementwise(const AddProblem& p) {
-  return {ElementwiseOp::add, p.rank, p.sizes, {p.a, p.b}, p.d, 1.0f};
-}
-
-void require_operand(const AddProblem& p, const TensorOperand& operand, const char* argument) {
+void require_operand(const ElementwiseProblem& p, const TensorOperand& operand, const char* argument) {
   host::require_operand(p.rank, p.sizes, operand, argument);
-  host::require_supported(operand.dtype == DType::f32 || operand.dtype == DType::f16 || operand.dtype == DType::bf16,
-                          argument, ".dtype must be f32, f16 or bf16, but is ", name(operand.dtype));
-  host::require_supported(operand.dtype == p.d.dtype, argument, ".dtype must be d's, ", name(p.d.dtype), ", but is ",
-                          name(operand.dtype));
+  host::require_supported(is_float(operand.dtype) || is_integer(operand.dtype), argument,
+                          ".dtype must be f32, f16, bf16, e4m3, e5m2, i64, i32 or b8, but is ", name(operand.dtype));
 }
 
 /// `operand` of `problem` as a tensor at `data`.
-Tensor as_tensor(const AddProblem& p, const TensorOperand& operand, const void* data) {
+Tensor as_tensor(const ElementwiseProblem& p, const TensorOperand& operand, const void* data) {
   return host::tensor_at(p.rank, p.sizes, operand, data);
 }
 
-void require_valid(const AddProblem& p) {
-  for (auto [operand, argument] : {std::pair{&p.a, "a"}, {&p.b, "b"}, {&p.d, "d"}}) {
-    require_operand(p, *operand, argument);
+void require_valid(const ElementwiseProblem& p) {
+  require_op(p.op);
+  const ElementwiseOpInfo info = describe(p.op);
+  bool integers = true;
+  for (int i = 0; i < info.inputs; ++i) {
+    require_operand(p, p.in[i], in_names[i]);
+    integers = integers && is_integer(p.in[i].dtype);
   }
-  host::require_no_self_overlap(as_tensor(p, p.d, nullptr), "d");
+  for (int i = 0; i < info.outputs; ++i) {
+    require_operand(p, p.out[i], out_names[i]);
+    host::require_no_self_overlap(as_tensor(p, p.out[i], nullptr), out_names[i]);
+    integers = integers && is_integer(p.out[i].dtype);
+  }
+  host::require_supported(info.integers || !integers,
+                          "op must be one that is defined on integers where all operands are, but is ", info.name);
 }
 
-bool is_empty(const AddProblem& p) {
+bool is_empty(const ElementwiseProblem& p) {
   return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
 }
 
-/// `input` broadcast to the shape of `d`.
-TensorOperand broadcast(const Tensor& input, const Tensor& d, const char* argument) {
-  host::require(input.rank <= d.rank, argument, ".rank must be at most d's, ", d.rank, ", but is ", input.rank);
+/// Throws unless the pointers are as `p` promised, and no output overlaps what it must not.
+void require_pointers(const ElementwiseProblem& p, const void* const* in, void* const* out) {
+  const ElementwiseOpInfo info = describe(p.op);
+  for (int i = 0; i < info.inputs; ++i) host::require_pointer(in[i], p.in[i], in_names[i]);
+  for (int i = 0; i < info.outputs; ++i) host::require_pointer(out[i], p.out[i], out_names[i]);
+  for (int o = 0; o < info.outputs; ++o) {
+    const Tensor written = as_tensor(p, p.out[o], out[o]);
+    for (int i = 0; i < info.inputs; ++i)
+      host::require_no_partial_overlap(written, out_names[o], as_tensor(p, p.in[i], in[i]), in_names[i]);
+    for (int other = 0; other < o; ++other)
+      host::require_no_overlap(written, out_names[o], as_tensor(p, p.out[other], out[other]), out_names[other]);
+  }
+}
+
+/// `input` broadcast to the shape of `out`.
+TensorOperand broadcast(const Tensor& input, const Tensor& out, const char* argument) {
+  host::require(input.rank <= out.rank, argument, ".rank must be at most out[0]'s, ", out.rank, ", but is ",
+                input.rank);
   TensorOperand operand;
   operand.dtype = input.dtype;
   operand.alignment = host::alignment_of(input.data);
   for (int i = 0; i < input.rank; ++i) {
-    int to = d.rank - input.rank + i;
-    host::require(input.sizes[i] == d.sizes[to] || input.sizes[i] == 1, argument, ".sizes[", i,
-                  "] must be 1 or d.sizes[", to, "], ", d.sizes[to], ", but is ", input.sizes[i]);
+    const int to = out.rank - input.rank + i;
+    host::require(input.sizes[i] == out.sizes[to] || input.sizes[i] == 1, argument, ".sizes[", i,
+                  "] must be 1 or out[0].sizes[", to, "], ", out.sizes[to], ", but is ", input.sizes[i]);
     operand.strides[to] = input.sizes[i] == 1 ? 0 : input.strides[i];
   }
   return operand;
 }
 
-}  // namespace
-
-std::string AddProblem::to_string() const {
-  std::string text = "add (";
-  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
-  return text + ") " + name(d.dtype);
+void require_same_shape(const Tensor& x, const Tensor& first, const char* argument) {
+  host::require(x.rank == first.rank, argument, ".rank must be out[0]'s, ", first.rank, ", but is ", x.rank);
+  for (int i = 0; i < x.rank; ++i)
+    host::require(x.sizes[i] == first.sizes[i], argument, ".sizes[", i, "] must be out[0]'s, ", first.sizes[i],
+                  ", but is ", x.sizes[i]);
 }
 
-bool operator==(const AddProblem& x, const AddProblem& y) noexcept {
-  return x.rank == y.rank && x.sizes == y.sizes && x.a == y.a && x.b == y.b && x.d == y.d;
-}
+/// The data pointers of a call.
+struct Pointers {
+  const void* in[max_elementwise_inputs] = {};
+  void* out[max_elementwise_outputs] = {};
 
-AddProblem add_problem(const Tensor& a, const Tensor& b, const Tensor& d) {
-  for (auto [tensor, argument] : {std::pair{&a, "a"}, {&b, "b"}, {&d, "d"}})
-    host::require_well_formed(*tensor, argument);
-  AddProblem p;
-  p.rank = d.rank;
-  std::copy_n(d.sizes.begin(), d.rank, p.sizes.begin());
-  p.a = broadcast(a, d, "a");
-  p.b = broadcast(b, d, "b");
-  p.d = host::operand_of(d);
+  explicit Pointers(const Call& call) {
+    const ElementwiseOpInfo info = describe(call.op);
+    for (int i = 0; i < info.inputs; ++i) in[i] = call.in[i]->data;
+    for (int i = 0; i < info.outputs; ++i) out[i] = call.out[i]->data;
+  }
+};
+
+ElementwiseProblem problem_of(const Call& call) {
+  const ElementwiseOpInfo info = describe(call.op);
+  for (int i = 0; i < info.inputs; ++i) host::require_well_formed(*call.in[i], in_names[i]);
+  for (int i = 0; i < info.outputs; ++i) host::require_well_formed(*call.out[i], out_names[i]);
+  const Tensor& shape = *call.out[0];
+  ElementwiseProblem p;
+  p.op = call.op;
+  p.rank = shape.rank;
+  std::copy_n(shape.sizes.begin(), shape.rank, p.sizes.begin());
+  for (int i = 0; i < info.inputs; ++i) p.in[i] = broadcast(*call.in[i], shape, in_names[i]);
+  for (int i = 0; i < info.outputs; ++i) {
+    require_same_shape(*call.out[i], shape, out_names[i]);
+    p.out[i] = host::operand_of(*call.out[i]);
+  }
+  std::copy_n(call.scalars, info.scalars, p.scalars.begin());
   require_valid(p);
   if (is_empty(p)) return p;
-  host::require_pointer(a.data, p.a, "a");
-  host::require_pointer(b.data, p.b, "b");
-  host::require_pointer(d.data, p.d, "d");
-  host::require_no_partial_overlap(d, "d", as_tensor(p, p.a, a.data), "a");
-  host::require_no_partial_overlap(d, "d", as_tensor(p, p.b, b.data), "b");
+  const Pointers pointers(call);
+  require_pointers(p, pointers.in, pointers.out);
   return p;
 }
 
-std::vector<std::string> add_candidates(const AddProblem& problem, const DeviceInfo&) {
+Call call_of(const ElementwiseArguments& arguments) {
+  require_op(arguments.op);
+  const ElementwiseOpInfo info = describe(arguments.op);
+  auto require_count = [&](std::size_t is, int must_be, const char* argument) {
+    host::require(is == std::size_t(must_be), argument, " must have ", must_be, " for ", info.name, ", but has ", is);
+  };
+  require_count(arguments.in.size(), info.inputs, "in");
+  require_count(arguments.out.size(), info.outputs, "out");
+  require_count(arguments.scalars.size(), info.scalars, "scalars");
+  Call call{arguments.op, {}, {}, {}};
+  for (int i = 0; i < info.inputs; ++i) call.in[i] = &arguments.in[std::size_t(i)];
+  for (int i = 0; i < info.outputs; ++i) call.out[i] = &arguments.out[std::size_t(i)];
+  std::copy(arguments.scalars.begin(), arguments.scalars.end(), call.scalars);
+  return call;
+}
+
+std::size_t hash_value(const ElementwiseProblem& p) {
+  host::Hash hash;
+  hash.add(std::int64_t(p.op), std::int64_t(p.rank));
+  for (int d = 0; d < p.rank; ++d) hash.add(p.sizes[d], p.in[0].strides[d], p.out[0].strides[d]);
+  hash.add(std::int64_t(p.in[0].dtype), std::int64_t(p.out[0].dtype), std::int64_t(p.in[0].alignment));
+  return std::size_t(hash.value);
+}
+
+/// What the cache knows a problem by.
+struct CachedProblem : ElementwiseProblem {
+  friend std::size_t hash_value(const CachedProblem& p) {
+    return ckl::hash_value(static_cast<const ElementwiseProblem&>(p));
+  }
+};
+
+void run(const Call& call, Stream stream) {
+  static host::PlanCache<ElementwisePlan, CachedProblem> cache;
+  const CachedProblem problem{problem_of(call)};
+  const Pointers pointers(call);
+  cache.get(problem, host::current_device())->run(pointers.in, pointers.out, stream);
+}
+
+}  // namespace
+
+std::string ElementwiseProblem::to_string() const {
+  const ElementwiseOpInfo info = describe(op);
+  std::string text = std::string(info.name) + " (";
+  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
+  text += ")";
+  for (int i = 0; i < info.inputs; ++i) text += std::string(i ? ", " : " ") + name(in[i].dtype);
+  text += " ->";
+  for (int i = 0; i < info.outputs; ++i) text += std::string(i ? ", " : " ") + name(out[i].dtype);
+  return text;
+}
+
+bool operator==(const ElementwiseProblem& x, const ElementwiseProblem& y) noexcept {
+  return x.op == y.op && x.rank == y.rank && x.sizes == y.sizes && x.in == y.in && x.out == y.out &&
+         x.scalars == y.scalars;
+}
+
+ElementwiseProblem elementwise_problem(const ElementwiseArguments& arguments) { return problem_of(call_of(arguments)); }
+
+std::vector<std::string> elementwise_candidates(const ElementwiseProblem& problem, const DeviceInfo&) {
   require_valid(problem);
   std::vector<std::string> names;
-  for (const ElementwiseConfig& config : rank_configs(as_elementwise(problem))) names.push_back(to_string(config));
+  for (const ElementwiseConfig& config : rank_configs(problem)) names.push_back(to_string(config));
   return names;
 }
 
-struct AddPlan::Implementation {
-  AddProblem problem;
+struct ElementwisePlan::Implementation {
+  ElementwiseProblem problem;
   int device;
   ElementwiseLauncher launcher;
 };
 
-AddPlan::AddPlan(const AddProblem& problem, int device, std::string_view config) {
+ElementwisePlan::ElementwisePlan(const ElementwiseProblem& problem, int device, std::string_view config) {
   require_valid(problem);
-  int index = host::require_device(device).index;
-  implementation_ =
-      std::make_shared<const Implementation>(Implementation{problem, index, {as_elementwise(problem), index, config}});
+  const int index = host::require_device(device).index;
+  implementation_ = std::make_shared<const Implementation>(Implementation{problem, index, {problem, index, config}});
   if (host::log_plans())
     host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
 }
 
-void AddPlan::run(const void* a, const void* b, void* d, Stream stream) const {
-  const AddProblem& p = implementation_->problem;
+void ElementwisePlan::run(const void* const* in, void* const* out, Stream stream) const {
+  const ElementwiseProblem& p = implementation_->problem;
   host::require_stream_of(stream, implementation_->device);
   if (is_empty(p)) return;
-  host::require_pointer(a, p.a, "a");
-  host::require_pointer(b, p.b, "b");
-  host::require_pointer(d, p.d, "d");
-  Tensor out = as_tensor(p, p.d, d);
-  host::require_no_partial_overlap(out, "d", as_tensor(p, p.a, a), "a");
-  host::require_no_partial_overlap(out, "d", as_tensor(p, p.b, b), "b");
-  const void* in[] = {a, b};
+  host::require(in != nullptr || describe(p.op).inputs == 0, "in must not be null");
+  host::require(out != nullptr, "out must not be null");
+  require_pointers(p, in, out);
   host::DeviceGuard guard(implementation_->device);
-  implementation_->launcher.run(in, d, stream);
+  implementation_->launcher.run(in, out, stream);
 }
 
-const AddProblem& AddPlan::problem() const noexcept { return implementation_->problem; }
-const std::string& AddPlan::config() const noexcept { return implementation_->launcher.config(); }
-int AddPlan::device() const noexcept { return implementation_->device; }
+const ElementwiseProblem& ElementwisePlan::problem() const noexcept { return implementation_->problem; }
+const std::string& ElementwisePlan::config() const noexcept { return implementation_->launcher.config(); }
+int ElementwisePlan::device() const noexcept { return implementation_->device; }
 
-void add(const Tensor& a, const Tensor& b, const Tensor& d, Stream stream) {
-  static host::PlanCache<AddPlan, AddProblem> cache;
-  AddProblem problem = add_problem(a, b, d);
-  cache.get(problem, host::current_device())->run(a.data, b.data, d.data, stream);
+void elementwise(const ElementwiseArguments& arguments, Stream stream) { run(call_of(arguments), stream); }
+
+void add(const Tensor& x0, const Tensor& x1, const Tensor& y, Stream stream) {
+  run({ElementwiseOp::add, {&x0, &x1}, {&y}, {}}, stream);
+}
+void sub(const Tensor& x0, const Tensor& x1, const Tensor& y, Stream stream) {
+  run({ElementwiseOp::sub, {&x0, &x1}, {&y}, {}}, stream);
+}
+void mul(const Tensor& x0, const Tensor& x1, const Tensor& y, Stream stream) {
+  run({ElementwiseOp::mul, {&x0, &x1}, {&y}, {}}, stream);
+}
+void div(const Tensor& x0, const Tensor& x1, const Tensor& y, Stream stream) {
+  run({ElementwiseOp::div, {&x0, &x1}, {&y}, {}}, stream);
+}
+void fma(const Tensor& x0, const Tensor& x1, const Tensor& x2, const Tensor& y, Stream stream) {
+  run({ElementwiseOp::fma, {&x0, &x1, &x2}, {&y}, {}}, stream);
+}
+void where(const Tensor& x0, const Tensor& x1, const Tensor& x2, const Tensor& y, Stream stream) {
+  run({ElementwiseOp::where, {&x0, &x1, &x2}, {&y}, {}}, stream);
+}
+void cast(const Tensor& x, const Tensor& y, Stream stream) { run({ElementwiseOp::cast, {&x}, {&y}, {}}, stream); }
+void scale(const Tensor& x, double factor, const Tensor& y, Stream stream) {
+  run({ElementwiseOp::scale, {&x}, {&y}, {factor}}, stream);
+}
+void swiglu(const Tensor& x0, const Tensor& x1, const Tensor& y, Stream stream) {
+  run({ElementwiseOp::swiglu, {&x0, &x1}, {&y}, {}}, stream);
 }
 
 }  // namespace ckl

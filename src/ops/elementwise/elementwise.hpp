@@ -1,28 +1,20 @@
 #pragma once
 
-// The engine behind the elementwise operators, for their public calls and for other operators' host side.
+// The elementwise operations, for their public calls and for other operators' host side.
 
-#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ckl/elementwise.hpp"
+#include "device/elementwise_config.hpp"
+#include "device/elementwise_params.hpp"
 #include "host/launch.hpp"
-#include "ops/elementwise/config.hpp"
-#include "ops/elementwise/params.hpp"
 
 namespace ckl {
 
-/// out[i] = op(in[i]...) over a common shape; broadcast dimensions have stride 0. All operands have one dtype.
-struct ElementwiseProblem {
-  ElementwiseOp op = ElementwiseOp::add;
-  int rank = 0;
-  std::array<std::int64_t, max_rank> sizes{};
-  std::array<TensorOperand, max_elementwise_inputs> in;
-  TensorOperand out;
-  float scalar = 1.0f;
-};
+/// Whether `dtype` is one of those that are computed with in integers where all operands are.
+bool is_integer(DType dtype);
 
 /// The configs that can serve `problem`, best first; empty where there are no elements.
 std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& problem);
@@ -33,7 +25,8 @@ class ElementwiseLauncher {
   /// `config` empty: the best. @throws Error (invalid_argument) for a config that cannot serve the problem.
   ElementwiseLauncher(const ElementwiseProblem& problem, int device, std::string_view config);
 
-  void run(const void* const* in, void* out, Stream stream) const;
+  /// As many pointers as the op has inputs and outputs.
+  void run(const void* const* in, void* const* out, Stream stream) const;
 
   const std::string& config() const { return config_; }
 

@@ -225,18 +225,18 @@ void store_tuning(const GemmProblem& problem, const DeviceInfo& device, std::str
 
 namespace {
 
-/// D = beta * C, where there is no product to add.
+/// D = beta * C, where there is no product to add; 0, without a look at C, where beta is 0.
 ElementwiseProblem scaled_c(const GemmProblem& p) {
   auto operand = [](const GemmOperand& x) {
     return TensorOperand{x.dtype, {x.row_stride, x.column_stride}, x.alignment};
   };
   ElementwiseProblem scale;
-  scale.op = ElementwiseOp::scale;
+  scale.op = reads_c(p) ? ElementwiseOp::scale : ElementwiseOp::fill;
   scale.rank = 2;
   scale.sizes = {p.m, p.n};
-  scale.out = operand(p.d);
-  scale.in[0] = reads_c(p) ? operand(p.c) : operand(p.d);
-  scale.scalar = p.beta;
+  if (reads_c(p)) scale.in[0] = operand(p.c);
+  scale.out[0] = operand(p.d);
+  scale.scalars[0] = p.beta;
   return scale;
 }
 
@@ -260,8 +260,7 @@ class GemmPlan::Implementation {
       if (transposed_) std::swap(a, b);
       product_->run(a, b, c, d, workspace, stream);
     } else if (scale_) {
-      const void* in[max_elementwise_inputs] = {c, nullptr};
-      scale_->run(in, d, stream);
+      scale_->run(&c, &d, stream);
     }
   }
 

@@ -1,0 +1,85 @@
+#pragma once
+
+// How an elementwise operator runs: one small value, named by one string such as n2_f32_v8_flat.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ckl {
+
+/// How the operands are addressed.
+enum class Access : std::uint8_t {
+  flat,     ///< All operands are one dense run of elements.
+  rows,     ///< The innermost dimension is dense, or broadcast in an input.
+  strided,  ///< Any strides, any alignment; element by element.
+};
+
+/// The type that the functor sees. Operands of any dtype are converted to it when they are loaded, and from it when stored.
+enum class Compute : std::uint8_t { f32, i64 };
+
+/// The config of one kernel entry. It fixes how many operands there are at most and how many elements a thread takes at a time; which
+/// function, and which dtypes, the kernel learns from its parameters: they are the same for all threads, and a kernel that waits for memory
+/// has the time to branch on them.
+struct ElementwiseConfig {
+  int inputs = 0;  ///< Most inputs: 1, 2 or 4. 0: no config.
+  Compute compute = Compute::f32;
+  int vector = 1;  ///< Elements of a vector: each operand's is 16 bytes at most.
+  Access access = Access::strided;
+
+  friend constexpr bool operator==(const ElementwiseConfig&, const ElementwiseConfig&) = default;
+
+  static constexpr int threads = 256;
+  static constexpr int vector_bytes = 16;
+
+  /// Most outputs.
+  constexpr int outputs() const { return inputs == 4 ? 2 : 1; }
+  /// Vectors of each operand that one thread has in flight.
+  constexpr int unroll() const { return access == Access::strided ? 4 : 2; }
+  /// Vectors of one block.
+  constexpr int block_vectors() const { return threads * unroll(); }
+  /// Bytes of the widest element that has room in a vector.
+  constexpr int widest() const { return vector == 1 ? 8 : vector_bytes / vector; }
+  /// Blocks that an SM has to hold at a time, so that about 32 KB are in flight there even where there is one input.
+  constexpr int min_blocks() const {
+    if (vector == 16) return inputs == 1 ? 4 : 2;
+    return inputs == 1 ? 5 : inputs == 2 ? 4 : 2;
+  }
+};
+
+/// The `inputs` of the configs that serve a function of so many inputs.
+constexpr int elementwise_group(int inputs) { return inputs <= 1 ? 1 : inputs == 2 ? 2 : 4; }
+
+/// Whether an element of `bytes` fits the vectors of `config`.
+constexpr bool fits(const ElementwiseConfig& config, int bytes) { return bytes <= config.widest(); }
+
+constexpr const char* name(Compute compute) { return compute == Compute::f32 ? "f32" : "i64"; }
+constexpr const char* name(Access access) {
+  return access == Access::flat ? "flat" : access == Access::rows ? "rows" : "strided";
+}
+
+/// The config that `text` stands for; `inputs` is 0 if it is no config's name.
+constexpr ElementwiseConfig parse_elementwise_config(std::string_view text) {
+  auto eat = [&text](std::string_view word) {
+    const bool there = text.substr(0, word.size()) == word;
+    if (there) text.remove_prefix(word.size());
+    return there;
+  };
+  ElementwiseConfig config;
+  const int inputs = eat("n1_") ? 1 : eat("n2_") ? 2 : eat("n4_") ? 4 : 0;
+  if (eat("i64_v"))
+    config.compute = Compute::i64;
+  else if (!eat("f32_v"))
+    return {};
+  config.vector = eat("16_") ? 16 : eat("8_") ? 8 : eat("4_") ? 4 : eat("2_") ? 2 : eat("1_") ? 1 : 0;
+  config.access = eat("flat") ? Access::flat : eat("rows") ? Access::rows : Access::strided;
+  if (config.access == Access::strided && !eat("strided")) return {};
+  if (!text.empty() || config.vector == 0 || (config.vector == 1) != (config.access == Access::strided)) return {};
+  config.inputs = inputs;
+  return config;
+}
+
+/// The name of `config`; parse_elementwise_config() reads it back.
+std::string to_string(const ElementwiseConfig& config);
+
+}  // namespace ckl

@@ -1,0 +1,39 @@
+#pragma once
+
+// What the host hands to an elementwise kernel: plain data, laid out alike by both compilers.
+
+#include <cstdint>
+
+#include "ckl/tensor.hpp"
+#include "device/divider.hpp"
+
+namespace ckl {
+
+constexpr int max_elementwise_inputs = 4;
+constexpr int max_elementwise_outputs = 2;
+constexpr int max_elementwise_scalars = 2;
+
+/// One operand, without its shape. Strides in elements.
+struct ElementwiseOperand {
+  void* data;
+  std::int64_t strides[max_rank];
+  DType dtype;
+};
+
+/// The operands in a common shape, outermost dimension first; dimension max_rank - 1 is the innermost one, and dimensions before
+/// `first_dimension` have size 1.
+struct ElementwiseParams {
+  ElementwiseOperand in[max_elementwise_inputs];
+  ElementwiseOperand out[max_elementwise_outputs];
+  std::int64_t row;      ///< Elements of the innermost dimension.
+  std::int64_t vectors;  ///< Vectors in all: those of a row, ceil(row / vector), times the rows.
+  Divider row_vectors;   ///< Vectors of a row.
+  Divider sizes[max_rank - 1];
+  int first_dimension;
+  int inputs, outputs;  ///< How many of the operands there are.
+  int function;         ///< Which one; its meaning is the functions'.
+  float f32_scalars[max_elementwise_scalars];
+  std::int64_t i64_scalars[max_elementwise_scalars];
+};
+
+}  // namespace ckl

@@ -1,0 +1,175 @@
+#include <algorithm>
+
+#include "host/device.hpp"
+#include "host/module.hpp"
+#include "host/require.hpp"
+#include "ops/elementwise/elementwise.hpp"
+
+namespace ckl {
+
+std::string to_string(const ElementwiseConfig& c) {
+  return host::sentence("n", c.inputs, "_", name(c.compute), "_v", c.vector, "_", name(c.access));
+}
+
+bool is_integer(DType dtype) { return dtype == DType::i64 || dtype == DType::i32 || dtype == DType::b8; }
+
+namespace {
+
+using Strides = std::array<std::int64_t, max_rank>;
+constexpr int inner = max_rank - 1;
+
+/// One operand over the collapsed dimensions.
+struct CollapsedOperand {
+  DType dtype;
+  int alignment;  ///< Bytes.
+  bool is_input;
+  Strides original, strides{};
+};
+
+/// The operands over the fewest dimensions: those of size 1 are dropped, the rest sorted so that the output's strides fall,
+/// and neighbours that all operands step through as one are merged. Dimension max_rank - 1 is the innermost.
+struct Collapsed {
+  Strides sizes;
+  std::vector<CollapsedOperand> operands;  ///< Inputs, then outputs.
+  int first_dimension = max_rank;          ///< Those before have size 1.
+  bool empty = false;
+
+  bool flat() const {
+    auto dense = [](const CollapsedOperand& x) { return x.strides[inner] == 1; };
+    return first_dimension >= inner && std::all_of(operands.begin(), operands.end(), dense);
+  }
+};
+
+/// Whether dimension `d` of the problem continues the collapsed dimension `at` in every operand.
+bool continues(const Collapsed& c, int d, int at) {
+  return std::all_of(c.operands.begin(), c.operands.end(),
+                     [&](const CollapsedOperand& x) { return x.original[d] == x.strides[at] * c.sizes[at]; });
+}
+
+Collapsed collapse(const ElementwiseProblem& p) {
+  const ElementwiseOpInfo info = describe(p.op);
+  Collapsed c;
+  c.sizes.fill(1);
+  for (int i = 0; i < info.inputs; ++i) c.operands.push_back({p.in[i].dtype, p.in[i].alignment, true, p.in[i].strides});
+  for (int i = 0; i < info.outputs; ++i)
+    c.operands.push_back({p.out[i].dtype, p.out[i].alignment, false, p.out[i].strides});
+
+  std::vector<int> order;
+  for (int d = 0; d < p.rank; ++d) {
+    c.empty = c.empty || p.sizes[d] == 0;
+    if (p.sizes[d] != 1) order.push_back(d);
+  }
+  auto magnitude = [](std::int64_t x) { return x < 0 ? -x : x; };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int x, int y) { return magnitude(p.out[0].strides[x]) > magnitude(p.out[0].strides[y]); });
+
+  int& at = c.first_dimension;
+  for (auto d = order.rbegin(); d != order.rend(); ++d) {
+    if (at < max_rank && continues(c, *d, at)) {
+      c.sizes[at] *= p.sizes[*d];
+      continue;
+    }
+    --at;
+    c.sizes[at] = p.sizes[*d];
+    for (CollapsedOperand& x : c.operands) x.strides[at] = x.original[*d];
+  }
+  if (order.empty())
+    for (CollapsedOperand& x : c.operands) x.strides[inner] = 1;  // one element: a dense run of one
+  return c;
+}
+
+/// Whether vectors of `vector` elements along the innermost dimension are aligned in every row of this operand.
+bool vectors_are_aligned(const Collapsed& c, const CollapsedOperand& x, int vector) {
+  if (x.alignment < vector * int(size_of(x.dtype))) return false;
+  for (int d = 0; d < inner; ++d)
+    if (c.sizes[d] > 1 && x.strides[d] % vector) return false;
+  return true;
+}
+
+bool can_serve(const ElementwiseConfig& config, const Collapsed& c) {
+  if (config.access == Access::strided) return true;
+  if (config.access == Access::flat && !c.flat()) return false;
+  return std::all_of(c.operands.begin(), c.operands.end(), [&](const CollapsedOperand& x) {
+    if (x.is_input && x.strides[inner] == 0) return fits(config, int(size_of(x.dtype)));
+    return x.strides[inner] == 1 && fits(config, int(size_of(x.dtype))) && vectors_are_aligned(c, x, config.vector);
+  });
+}
+
+/// What integers can be made of a scalar: truncated, within the range.
+std::int64_t as_i64(double x) {
+  constexpr double limit = 0x1p63;
+  if (!(x >= -limit)) return x < 0 ? INT64_MIN : 0;
+  return x >= limit ? INT64_MAX : std::int64_t(x);
+}
+
+}  // namespace
+
+std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& p) {
+  const Collapsed c = collapse(p);
+  std::vector<ElementwiseConfig> configs;
+  if (c.empty) return configs;
+  const bool integers =
+      std::all_of(c.operands.begin(), c.operands.end(), [](const CollapsedOperand& x) { return is_integer(x.dtype); });
+  for (const std::string& name : host::shipped_configs("elementwise")) {
+    const ElementwiseConfig config = parse_elementwise_config(name);
+    if (config.inputs == elementwise_group(describe(p.op).inputs) &&
+        config.compute == (integers ? Compute::i64 : Compute::f32) && can_serve(config, c))
+      configs.push_back(config);
+  }
+  // The widest vectors first; where they are equal, the flat kernel has less to compute.
+  std::stable_sort(configs.begin(), configs.end(), [](const ElementwiseConfig& x, const ElementwiseConfig& y) {
+    return x.vector != y.vector ? x.vector > y.vector : x.access < y.access;
+  });
+  return configs;
+}
+
+ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device, std::string_view wanted) {
+  std::vector<std::string> names;
+  for (const ElementwiseConfig& able : rank_configs(p)) names.push_back(to_string(able));
+  config_ = host::chosen(names, wanted);
+  if (config_.empty()) return;
+  const ElementwiseConfig config = parse_elementwise_config(config_);
+  const ElementwiseOpInfo info = describe(p.op);
+
+  const Collapsed c = collapse(p);
+  params_.row = c.sizes[inner];
+  params_.row_vectors = Divider::of((params_.row + config.vector - 1) / config.vector);
+  params_.vectors = params_.row_vectors.divisor;
+  params_.first_dimension = c.first_dimension;
+  for (int d = 0; d < inner; ++d) {
+    params_.sizes[d] = Divider::of(c.sizes[d]);
+    params_.vectors *= c.sizes[d];
+  }
+  params_.inputs = info.inputs;
+  params_.outputs = info.outputs;
+  params_.function = int(p.op);
+  for (std::size_t i = 0; i < c.operands.size(); ++i) {
+    const CollapsedOperand& from = c.operands[i];
+    ElementwiseOperand& to = from.is_input ? params_.in[i] : params_.out[i - std::size_t(info.inputs)];
+    std::copy(from.strides.begin(), from.strides.end(), to.strides);
+    to.dtype = from.dtype;
+  }
+  for (int i = 0; i < max_elementwise_scalars; ++i) {
+    params_.f32_scalars[i] = float(p.scalars[i]);
+    params_.i64_scalars[i] = as_i64(p.scalars[i]);
+  }
+
+  host::RelaxedCapture relaxed;
+  host::DeviceGuard guard(device);
+  launch_.kernel = host::find_kernel("elementwise", config_);
+  launch_.threads = ElementwiseConfig::threads;
+  const std::int64_t blocks = (params_.vectors + config.block_vectors() - 1) / config.block_vectors();
+  host::require_supported(blocks < std::int64_t(1) << 31,
+                          "an elementwise operator takes fewer than 2^31 blocks, but this problem needs ", blocks);
+  launch_.grid = unsigned(blocks);
+}
+
+void ElementwiseLauncher::run(const void* const* in, void* const* out, Stream stream) const {
+  if (launch_.grid == 0) return;
+  ElementwiseParams params = params_;
+  for (int i = 0; i < params.inputs; ++i) params.in[i].data = const_cast<void*>(in[i]);
+  for (int i = 0; i < params.outputs; ++i) params.out[i].data = out[i];
+  host::launch(launch_, &params, stream);
+}
+
+}  // namespace ckl
