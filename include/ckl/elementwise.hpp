@@ -183,6 +183,12 @@ CKL_API void fma(const Tensor& x0, const Tensor& x1, const Tensor& x2, const Ten
 CKL_API void where(const Tensor& x0, const Tensor& x1, const Tensor& x2, const Tensor& y, Stream stream = nullptr);
 /// y = x, in y's type.
 CKL_API void cast(const Tensor& x, const Tensor& y, Stream stream = nullptr);
+/// y = x, which have one dtype; their strides may differ in any way.
+/// @throws Error (invalid_argument) for dtypes that differ, and as elementwise() does.
+CKL_API void copy(const Tensor& x, const Tensor& y, Stream stream = nullptr);
+/// y = x with its dimensions in another order, in y's type: dimension i of y is dimension order[i] of x. {1, 0} transposes a matrix.
+/// @throws Error (invalid_argument) unless order names each dimension of x once, and as elementwise() does.
+CKL_API void permute(const Tensor& x, const std::vector<int>& order, const Tensor& y, Stream stream = nullptr);
 /// y = factor x, in y's type: the quantization of a tensor, for one.
 CKL_API void scale(const Tensor& x, double factor, const Tensor& y, Stream stream = nullptr);
 /// y = silu(x0) x1.

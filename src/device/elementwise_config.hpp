@@ -12,6 +12,7 @@ namespace ckl {
 enum class Access : std::uint8_t {
   flat,     ///< All operands are one dense run of elements.
   rows,     ///< The innermost dimension is dense, or broadcast in an input.
+  tiles,    ///< The one input is dense along another dimension than the output: it is turned in shared memory.
   strided,  ///< Any strides, any alignment; element by element.
 };
 
@@ -35,9 +36,13 @@ struct ElementwiseConfig {
   /// Most outputs.
   constexpr int outputs() const { return inputs == 4 ? 2 : 1; }
   /// Vectors of each operand that one thread has in flight.
-  constexpr int unroll() const { return access == Access::strided ? 4 : 2; }
+  constexpr int unroll() const { return access == Access::strided || access == Access::tiles ? 4 : 2; }
   /// Vectors of one block.
   constexpr int block_vectors() const { return threads * unroll(); }
+  /// Elements of a tile along the dimension in which the input is dense, and along that of the output: 128 bytes of the widest
+  /// element, and as many as give each thread its vectors.
+  constexpr int tile_m() const { return 8 * vector; }
+  constexpr int tile_n() const { return block_vectors() / 8; }
   /// Bytes of the widest element that has room in a vector.
   constexpr int widest() const { return vector == 1 ? 8 : vector_bytes / vector; }
   /// Blocks that an SM has to hold at a time, so that about 32 KB are in flight there even where there is one input.
@@ -55,7 +60,13 @@ constexpr bool fits(const ElementwiseConfig& config, int bytes) { return bytes <
 
 constexpr const char* name(Compute compute) { return compute == Compute::f32 ? "f32" : "i64"; }
 constexpr const char* name(Access access) {
-  return access == Access::flat ? "flat" : access == Access::rows ? "rows" : "strided";
+  switch (access) {
+    case Access::flat: return "flat";
+    case Access::rows: return "rows";
+    case Access::tiles: return "tiles";
+    case Access::strided: return "strided";
+  }
+  return "invalid";
 }
 
 /// The config that `text` stands for; `inputs` is 0 if it is no config's name.
@@ -72,9 +83,13 @@ constexpr ElementwiseConfig parse_elementwise_config(std::string_view text) {
   else if (!eat("f32_v"))
     return {};
   config.vector = eat("16_") ? 16 : eat("8_") ? 8 : eat("4_") ? 4 : eat("2_") ? 2 : eat("1_") ? 1 : 0;
-  config.access = eat("flat") ? Access::flat : eat("rows") ? Access::rows : Access::strided;
+  config.access = eat("flat")    ? Access::flat
+                  : eat("rows")  ? Access::rows
+                  : eat("tiles") ? Access::tiles
+                                 : Access::strided;
   if (config.access == Access::strided && !eat("strided")) return {};
   if (!text.empty() || config.vector == 0 || (config.vector == 1) != (config.access == Access::strided)) return {};
+  if (config.access == Access::tiles && inputs != 1) return {};
   config.inputs = inputs;
   return config;
 }

@@ -43,7 +43,6 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
       run<int32_t>(p);
   }
 
- private:
   /// Where a vector lies: in elements from each operand's begin, and how many of its elements there are.
   struct Place {
     int64_t in[INPUTS], out[OUTPUTS];
@@ -101,6 +100,11 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     return place;
   }
 
+  /// Only tiles are used where vectors are not aligned.
+  CUTE_DEVICE static bool may_use_vectors(ElementwiseOperand const& operand) {
+    return Config.access != Access::tiles || operand.aligned;
+  }
+
   /// Loads a vector of elements of the size of `Bits`, as they are.
   template <class Bits, class Words>
   CUTE_DEVICE static void load(Bits, ElementwiseOperand const& operand, int64_t offset, int count, Words&& words) {
@@ -109,7 +113,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     Tensor rX = make_tensor(recast_ptr<Bits>(words.data()), Int<VEC>{});  // (VEC)
     if (Config.access == Access::rows && operand.strides[max_rank - 1] == 0) {
       if (count > 0) fill(rX, *from);
-    } else if (count == VEC) {
+    } else if (count == VEC && may_use_vectors(operand)) {
       copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, gX, rX);
     } else {
       CUTLASS_PRAGMA_UNROLL
@@ -147,15 +151,17 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
       if (i < p.outputs)
         with_element<C, WIDEST>(p.out[i].dtype, [&](auto element) {
           using T = decltype(element);
-          store(convert<T>(y[i]), static_cast<T*>(p.out[i].data) + place.out[i], place.count);
+          store(convert<T>(y[i]), static_cast<T*>(p.out[i].data) + place.out[i], place.count,
+                may_use_vectors(p.out[i]));
         });
   }
 
-  template <class T> CUTE_DEVICE static void store(cutlass::Array<T, VEC> const& values, T* to, int count) {
+  template <class T>
+  CUTE_DEVICE static void store(cutlass::Array<T, VEC> const& values, T* to, int count, bool vectors) {
     using Bits = uint_bit_t<sizeof_bits_v<T>>;
     Tensor rD = make_tensor(reinterpret_cast<Bits const*>(&values), Int<VEC>{});      // (VEC)
     Tensor gD = make_tensor(make_gmem_ptr(reinterpret_cast<Bits*>(to)), Int<VEC>{});  // (VEC)
-    if (count == VEC) {
+    if (count == VEC && vectors) {
       copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, rD, gD);
     } else {
       CUTLASS_PRAGMA_UNROLL

@@ -18,6 +18,7 @@ struct ElementwiseOperand {
   void* data;
   std::int64_t strides[max_rank];
   DType dtype;
+  bool aligned;  ///< Whether every vector of a tile is.
 };
 
 /// The operands in a common shape, outermost dimension first; dimension max_rank - 1 is the innermost one, and dimensions before
@@ -30,8 +31,10 @@ struct ElementwiseParams {
   Divider row_vectors;   ///< Vectors of a row.
   Divider sizes[max_rank - 1];
   int first_dimension;
-  int inputs, outputs;  ///< How many of the operands there are.
-  int function;         ///< Which one; its meaning is the functions'.
+  int tile_dimension;  ///< The one in which the input of tiles is dense. `sizes` and `row_vectors` count tiles then.
+  std::int64_t tile_rows;  ///< Elements of that dimension.
+  int inputs, outputs;     ///< How many of the operands there are.
+  int function;            ///< Which one; its meaning is the functions'.
   float f32_scalars[max_elementwise_scalars];
   std::int64_t i64_scalars[max_elementwise_scalars];
 };

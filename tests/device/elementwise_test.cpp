@@ -4,12 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <numeric>
 #include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "ckl/elementwise.hpp"
 #include "device_test.hpp"
 #include "elementwise_data.hpp"
+#include "expect_error.hpp"
 #include "reference/numeric.hpp"
 
 namespace ckl::test {
@@ -127,6 +131,61 @@ TEST_F(Elementwise, TwoOutputsMayLieInOtherOrders) {
   check_every_config(data, used);
 }
 
+/// A function of an input that lies in another order of dimensions than the output. `order` names the input's dimensions as they lie in memory,
+/// outermost first, with `pad` elements between its rows; offsets spoil the alignment.
+struct Turned {
+  std::string why;
+  Dimensions sizes;
+  std::vector<int> order;
+  std::int64_t in_pad = 0, out_pad = 0, in_offset = 0, out_offset = 0;
+};
+
+Operand laid_out(DType dtype, const Dimensions& sizes, const std::vector<int>& order, std::int64_t pad,
+                 std::int64_t offset) {
+  Operand x{dtype, sizes, Dimensions(sizes.size()), offset};
+  std::int64_t step = 1;
+  for (std::size_t i = order.size(); i-- > 0;) {
+    x.strides[std::size_t(order[i])] = step;
+    step *= sizes[std::size_t(order[i])] + (i + 1 == order.size() ? pad : 0);
+  }
+  return x;
+}
+
+TEST_F(Elementwise, TurnedInputs) {
+  const std::vector<Turned> cases = {
+      {"whole tiles of every element size", {128, 128}, {1, 0}},
+      {"partial tiles and partial vectors in both dimensions", {131, 77}, {1, 0}},
+      {"rows with gaps that keep the alignment", {48, 144}, {1, 0}, 16, 32},
+      {"rows with gaps that do not", {48, 144}, {1, 0}, 3, 5},
+      {"pointers between vectors", {64, 144}, {1, 0}, 0, 0, 1, 3},
+      {"channels last to channels first", {3, 40, 6, 5}, {0, 2, 3, 1}},
+      {"five dimensions, of which none continues its neighbour", {3, 20, 2, 17, 4}, {4, 2, 0, 3, 1}},
+      {"a dimension too short to fill tiles", {300, 3}, {1, 0}},
+      {"a batch of matrices", {5, 40, 33}, {0, 2, 1}},
+  };
+  std::set<std::string> used;
+  for (const Turned& turned : cases)
+    for (const auto& [in, out] : {std::pair(DType::f32, DType::f32),
+                                  {DType::bf16, DType::bf16},
+                                  {DType::e4m3, DType::e4m3},
+                                  {DType::i64, DType::i64},
+                                  {DType::i32, DType::i32},
+                                  {DType::bf16, DType::f32},
+                                  {DType::f32, DType::e5m2},
+                                  {DType::f16, DType::i64}}) {
+      SCOPED_TRACE(turned.why);
+      std::vector<int> straight(turned.sizes.size());
+      std::iota(straight.begin(), straight.end(), 0);
+      ElementwiseData data(ElementwiseOp::neg,
+                           {laid_out(in, turned.sizes, turned.order, turned.in_pad, turned.in_offset)},
+                           {laid_out(out, turned.sizes, straight, turned.out_pad, turned.out_offset)});
+      check_every_config(data, used);
+    }
+  for (const char* config : {"n1_f32_v16_tiles", "n1_f32_v8_tiles", "n1_f32_v4_tiles", "n1_f32_v2_tiles",
+                             "n1_i64_v4_tiles", "n1_i64_v2_tiles"})
+    EXPECT_TRUE(used.count(config)) << config;
+}
+
 // Integers wrap in 64 bits; an i32 keeps the low half, and values beyond 2^53, which double could not tell apart, are exact.
 TEST_F(Elementwise, IntegersWrap) {
   const std::vector<std::int64_t> values = {0,
@@ -175,8 +234,31 @@ TEST_F(Elementwise, NamedCalls) {
   check(ElementwiseOp::where,
         [](auto& x) { where(x.in(0).tensor(), x.in(1).tensor(), x.in(2).tensor(), x.out().tensor()); });
   check(ElementwiseOp::cast, [](auto& x) { cast(x.in(0).tensor(), x.out().tensor()); });
+  check(ElementwiseOp::cast, [](auto& x) { copy(x.in(0).tensor(), x.out().tensor()); });
   check(ElementwiseOp::scale, [](auto& x) { scale(x.in(0).tensor(), -1.25, x.out().tensor()); });
   check(ElementwiseOp::swiglu, [](auto& x) { swiglu(x.in(0).tensor(), x.in(1).tensor(), x.out().tensor()); });
+}
+
+// Dimension i of the result is dimension order[i] of x.
+TEST_F(Elementwise, Permute) {
+  OperandBuffer x(DType::f16, {3, 20, 40}, {800, 40, 1}), y(DType::f16, {40, 3, 20}, {60, 20, 1});
+  x.fill(1);
+  permute(x.tensor(), {2, 0, 1}, y.tensor());
+  y.receive("y");
+  const reference::Numeric f16(DType::f16);
+  for (std::int64_t i = 0; i < 40; ++i)
+    for (std::int64_t j = 0; j < 3; ++j)
+      for (std::int64_t k = 0; k < 20; ++k)
+        ASSERT_EQ(f16.read(y.host(), i * 60 + j * 20 + k), f16.read(x.host(), j * 800 + k * 40 + i))
+            << i << ' ' << j << ' ' << k;
+
+  constexpr ErrorCode invalid = ErrorCode::invalid_argument;
+  expect_error(invalid, {"order", "3", "2"}, [&] { permute(x.tensor(), {0, 1}, y.tensor()); });
+  expect_error(invalid, {"order[0]", "0"}, [&] { permute(x.tensor(), {0, 0, 1}, y.tensor()); });
+  expect_error(invalid, {"order[2]", "3"}, [&] { permute(x.tensor(), {0, 1, 3}, y.tensor()); });
+  expect_error(invalid, {"in[0].sizes[0]", "40", "3"}, [&] { permute(x.tensor(), {0, 1, 2}, y.tensor()); });
+  OperandBuffer z(DType::f32, {3, 20, 40}, {800, 40, 1});
+  expect_error(invalid, {"y.dtype", "f16", "f32"}, [&] { copy(x.tensor(), z.tensor()); });
 }
 
 }  // namespace

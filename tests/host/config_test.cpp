@@ -487,6 +487,26 @@ TEST(ElementwiseChoice, VectorsAsLongAsAllOperandsAllow) {
   EXPECT_EQ(configs(dense({64}), dense({64}), dense({64}), DType::i64).front(), "n2_i64_v2_flat");
 }
 
+/// The config chosen for an input of these strides, of D's shape.
+std::string turned(const OperandLayout& in, const OperandLayout& out, DType dtype) {
+  ElementwiseProblem problem;
+  problem.rank = int(out.sizes.size());
+  std::copy(out.sizes.begin(), out.sizes.end(), problem.sizes.begin());
+  problem.in[0] = operand(in, dtype), problem.out[0] = operand(out, dtype);
+  return elementwise_candidates(problem, h100()).front();
+}
+
+TEST(ElementwiseChoice, TilesForAnInputThatIsDenseAlongAnotherDimension) {
+  EXPECT_EQ(turned(permuted({100, 200}, {1, 0}), dense({100, 200}), DType::bf16), "n1_f32_v8_tiles");
+  EXPECT_EQ(turned(permuted({100, 200}, {1, 0}), dense({100, 200}), DType::i64), "n1_i64_v2_tiles");
+  EXPECT_EQ(turned(permuted({10, 30, 20, 40}, {0, 2, 3, 1}), dense({10, 30, 20, 40}), DType::f32), "n1_f32_v4_tiles");
+  EXPECT_EQ(turned(permuted({100, 200}, {1, 0}), dense({100, 200}, 1), DType::f32), "n1_f32_v4_tiles")
+      << "at any alignment";
+  EXPECT_EQ(turned(permuted({100, 3}, {1, 0}), dense({100, 3}), DType::f32), "n1_f32_v1_strided")
+      << "tiles would be empty";
+  EXPECT_EQ(turned({{100, 200}, {2, 200}, 0}, dense({100, 200}), DType::f32), "n1_f32_v1_strided") << "dense nowhere";
+}
+
 TEST(ElementwiseChoice, StridedForTheRest) {
   const Names strided = {"n2_f32_v1_strided"};
   EXPECT_EQ(configs(dense({64}, 1), dense({64}), dense({64})), strided);

@@ -2,7 +2,7 @@
 
 # How many entries of each operator are shipped. Change it together with src/ops/<op>/instances.txt.
 SHIPPED = {
-    "elementwise": 37,
+    "elementwise": 43,
     "gemm": 62,
     "pad": 2,
     "norm": 30,
@@ -44,7 +44,7 @@ RULES = [
      ["TMA multicast", "cluster barrier", "distributed shared memory"], [], 168, 3),
     (r"^ckl_gemm_.*_1x1_",
      [], ["TMA multicast", "cluster barrier", "distributed shared memory"], 168, 3),
-    (r"^ckl_elementwise_.*_(flat|rows)$", ["16-byte loads", "16-byte stores"], ["wgmma"], 96, 0),
+    (r"^ckl_elementwise_.*_(flat|rows|tiles)$", ["16-byte loads", "16-byte stores"], ["wgmma"], 96, 0),
     (r"^ckl_elementwise_n1_.*_v[248]_", [], [], 51, 0),  # 5 blocks an SM
     (r"^ckl_elementwise_n2_.*_v[248]_", [], [], 64, 0),  # 4 blocks an SM
     (r"^ckl_elementwise_.*_strided$", [], ["wgmma"], 96, 0),

@@ -133,11 +133,11 @@ DEVICE = [
     mistake("alignment-is-not-checked", "src/ops/gemm/gemm.cpp",
             "int needed = std::max<int>(x.alignment, int(size_of(x.dtype)));", "int needed = int(size_of(x.dtype));",
             "bad_input:*PointersOfAGemmRun", "a pointer less aligned than promised is refused"),
-    mistake("row-vectors-round-down", "src/ops/elementwise/launcher.cpp", "Divider::of((params_.row + config.vector - 1) / config.vector)",
-            "Divider::of(params_.row / config.vector)", "add:*f32_size*", "a partial vector ends each row"),
+    mistake("row-vectors-round-down", "src/ops/elementwise/launcher.cpp", "Divider::of(ceil_div(params.row, config.vector))",
+            "Divider::of(params.row / config.vector)", "add:*f32_size*", "a partial vector ends each row"),
     mistake("last-block-is-missing", "src/ops/elementwise/launcher.cpp",
-            "(params_.vectors + config.block_vectors() - 1) / config.block_vectors();",
-            "(params_.vectors + config.block_vectors() - 2) / config.block_vectors();", "add:*f32_size*",
+            "return ceil_div(params.vectors, config.block_vectors());",
+            "return ceil_div(params.vectors - 1, config.block_vectors());", "add:*f32_size*",
             "the last, partial block is launched"),
 
     # Elementwise kernels.
@@ -145,6 +145,11 @@ DEVICE = [
             "if (v <= count) gD(v) = rD(v);", "add:*size*:*broadcast*", "nothing outside of D is written"),
     mistake("add-loses-the-carry", "src/device/elementwise_engine.cuh", "      rest = outer;\n", "", "add:*rank*:*permuted*",
             "a linear number is taken apart into coordinates"),
+
+    mistake("tile-loses-its-last-rows", "src/device/elementwise_tiles.cuh", "int count = n < tile.n ?", "int count = n + 1 < tile.n ?",
+            "elementwise:*Turned*", "a tile at the edge is loaded to its last row"),
+    mistake("tiles-are-not-waited-for", "src/device/elementwise_tiles.cuh", "    block_sync();\n", "", "elementwise:*Turned*",
+            "a block reads its tile when all threads have brought their part"),
 
     # Padded copies.
     mistake("pad-loses-the-last-column", "src/ops/pad/kernel.cuh", "int(cute::min(x.columns - column, int64_t(BLK_N)))",

@@ -258,6 +258,24 @@ void where(const Tensor& x0, const Tensor& x1, const Tensor& x2, const Tensor& y
   run({ElementwiseOp::where, {&x0, &x1, &x2}, {&y}, {}}, stream);
 }
 void cast(const Tensor& x, const Tensor& y, Stream stream) { run({ElementwiseOp::cast, {&x}, {&y}, {}}, stream); }
+void copy(const Tensor& x, const Tensor& y, Stream stream) {
+  host::require(x.dtype == y.dtype, "y.dtype must be x's, ", name(x.dtype), ", but is ", name(y.dtype));
+  cast(x, y, stream);
+}
+void permute(const Tensor& x, const std::vector<int>& order, const Tensor& y, Stream stream) {
+  host::require_well_formed(x, "x");
+  host::require(order.size() == std::size_t(x.rank), "order must have as many values as x has dimensions, ", x.rank,
+                ", but has ", order.size());
+  Tensor view = x;
+  for (int i = 0; i < x.rank; ++i) {
+    const int from = order[std::size_t(i)];
+    host::require(from >= 0 && from < x.rank && std::count(order.begin(), order.end(), from) == 1, "order[", i,
+                  "] must be another dimension of x, 0 to ", x.rank - 1, ", than all others, but is ", from);
+    view.sizes[std::size_t(i)] = x.sizes[std::size_t(from)];
+    view.strides[std::size_t(i)] = x.strides[std::size_t(from)];
+  }
+  cast(view, y, stream);
+}
 void scale(const Tensor& x, double factor, const Tensor& y, Stream stream) {
   run({ElementwiseOp::scale, {&x}, {&y}, {factor}}, stream);
 }

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <optional>
+#include <tuple>
 
 #include "host/device.hpp"
 #include "host/module.hpp"
@@ -78,21 +80,69 @@ Collapsed collapse(const ElementwiseProblem& p) {
   return c;
 }
 
-/// Whether vectors of `vector` elements along the innermost dimension are aligned in every row of this operand.
-bool vectors_are_aligned(const Collapsed& c, const CollapsedOperand& x, int vector) {
+/// Whether vectors of `vector` elements along dimension `dense` are aligned in every row of this operand.
+bool vectors_are_aligned(const Collapsed& c, const CollapsedOperand& x, int dense, int vector) {
   if (x.alignment < vector * int(size_of(x.dtype))) return false;
-  for (int d = 0; d < inner; ++d)
-    if (c.sizes[d] > 1 && x.strides[d] % vector) return false;
+  for (int d = 0; d < max_rank; ++d)
+    if (d != dense && c.sizes[d] > 1 && x.strides[d] % vector) return false;
   return true;
+}
+
+/// The dimension, other than the innermost, in which the input is dense, if there is one; none with several operands that would have to be
+/// turned.
+std::optional<std::size_t> tile_dimension(const Collapsed& c) {
+  if (c.operands.size() != 2 || !c.operands[0].is_input || c.operands[1].strides[inner] != 1) return std::nullopt;
+  for (int d = c.first_dimension; d < inner; ++d)
+    if (c.operands[0].strides[d] == 1) return std::size_t(d);
+  return std::nullopt;
+}
+
+/// Whether a tile along the dimension is at least an eighth full: else a whole tile's work is done for too few elements.
+bool fills_tiles(const ElementwiseConfig& config, const Collapsed& c) {
+  const auto d = tile_dimension(c);
+  return d && 8 * c.sizes[*d] >= config.tile_m() && 8 * c.sizes[inner] >= config.tile_n();
 }
 
 bool can_serve(const ElementwiseConfig& config, const Collapsed& c) {
   if (config.access == Access::strided) return true;
+  if (config.access == Access::tiles)
+    return tile_dimension(c) && std::all_of(c.operands.begin(), c.operands.end(), [&](const CollapsedOperand& x) {
+             return fits(config, int(size_of(x.dtype)));
+           });
   if (config.access == Access::flat && !c.flat()) return false;
   return std::all_of(c.operands.begin(), c.operands.end(), [&](const CollapsedOperand& x) {
     if (x.is_input && x.strides[inner] == 0) return fits(config, int(size_of(x.dtype)));
-    return x.strides[inner] == 1 && fits(config, int(size_of(x.dtype))) && vectors_are_aligned(c, x, config.vector);
+    return x.strides[inner] == 1 && fits(config, int(size_of(x.dtype))) &&
+           vectors_are_aligned(c, x, inner, config.vector);
   });
+}
+
+std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
+
+/// The part of the parameters that numbers vectors. Returns how many blocks they take.
+std::int64_t cut_into_vectors(const Collapsed& c, const ElementwiseConfig& config, ElementwiseParams& params) {
+  params.tile_dimension = inner;
+  params.row_vectors = Divider::of(ceil_div(params.row, config.vector));
+  params.vectors = params.row_vectors.divisor;
+  for (int d = 0; d < inner; ++d) {
+    params.sizes[d] = Divider::of(c.sizes[d]);
+    params.vectors *= c.sizes[d];
+  }
+  return ceil_div(params.vectors, config.block_vectors());
+}
+
+/// The same for tiles, one a block.
+std::int64_t cut_into_tiles(const Collapsed& c, const ElementwiseConfig& config, ElementwiseParams& params) {
+  params.tile_dimension = int(tile_dimension(c).value());
+  params.tile_rows = c.sizes[params.tile_dimension];
+  params.row_vectors = Divider::of(ceil_div(params.row, config.tile_n()));
+  std::int64_t tiles = params.row_vectors.divisor;
+  for (int d = 0; d < inner; ++d) {
+    params.sizes[d] =
+        Divider::of(d == params.tile_dimension ? ceil_div(params.tile_rows, config.tile_m()) : c.sizes[d]);
+    tiles *= params.sizes[d].divisor;
+  }
+  return tiles;
 }
 
 /// What integers can be made of a scalar: truncated, within the range.
@@ -116,10 +166,13 @@ std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& p) {
         config.compute == (integers ? Compute::i64 : Compute::f32) && can_serve(config, c))
       configs.push_back(config);
   }
-  // The widest vectors first; where they are equal, the flat kernel has less to compute.
-  std::stable_sort(configs.begin(), configs.end(), [](const ElementwiseConfig& x, const ElementwiseConfig& y) {
-    return x.vector != y.vector ? x.vector > y.vector : x.access < y.access;
-  });
+  // The widest vectors first; where they are equal, the flat kernel has less to compute. Last, tiles that would be mostly empty.
+  auto order = [&](const ElementwiseConfig& config) {
+    const bool empty = config.access == Access::tiles && !fills_tiles(config, c);
+    return std::tuple(empty, -config.vector, config.access);
+  };
+  std::stable_sort(configs.begin(), configs.end(),
+                   [&](const ElementwiseConfig& x, const ElementwiseConfig& y) { return order(x) < order(y); });
   return configs;
 }
 
@@ -133,13 +186,11 @@ ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device
 
   const Collapsed c = collapse(p);
   params_.row = c.sizes[inner];
-  params_.row_vectors = Divider::of((params_.row + config.vector - 1) / config.vector);
-  params_.vectors = params_.row_vectors.divisor;
   params_.first_dimension = c.first_dimension;
-  for (int d = 0; d < inner; ++d) {
-    params_.sizes[d] = Divider::of(c.sizes[d]);
-    params_.vectors *= c.sizes[d];
-  }
+  const std::int64_t blocks =
+      config.access == Access::tiles ? cut_into_tiles(c, config, params_) : cut_into_vectors(c, config, params_);
+  host::require_supported(blocks < std::int64_t(1) << 31,
+                          "an elementwise operator takes fewer than 2^31 blocks, but this problem needs ", blocks);
   params_.inputs = info.inputs;
   params_.outputs = info.outputs;
   params_.function = int(p.op);
@@ -148,6 +199,7 @@ ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device
     ElementwiseOperand& to = from.is_input ? params_.in[i] : params_.out[i - std::size_t(info.inputs)];
     std::copy(from.strides.begin(), from.strides.end(), to.strides);
     to.dtype = from.dtype;
+    to.aligned = vectors_are_aligned(c, from, from.is_input ? params_.tile_dimension : inner, config.vector);
   }
   for (int i = 0; i < max_elementwise_scalars; ++i) {
     params_.f32_scalars[i] = float(p.scalars[i]);
@@ -158,9 +210,6 @@ ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device
   host::DeviceGuard guard(device);
   launch_.kernel = host::find_kernel("elementwise", config_);
   launch_.threads = ElementwiseConfig::threads;
-  const std::int64_t blocks = (params_.vectors + config.block_vectors() - 1) / config.block_vectors();
-  host::require_supported(blocks < std::int64_t(1) << 31,
-                          "an elementwise operator takes fewer than 2^31 blocks, but this problem needs ", blocks);
   launch_.grid = unsigned(blocks);
 }
 
