@@ -1,11 +1,7 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <numeric>
-
-#include "bench/guarded/guarded_tensor.hpp"
 #include "ckl/elementwise.hpp"
-#include "fuzz/fuzz_case.hpp"
+#include "fuzz/operand_fields.hpp"
 #include "reference/reference.hpp"
 
 namespace ckl::bench {
@@ -13,8 +9,7 @@ namespace {
 
 using reference::Draw;
 
-const std::vector<std::string> dtype_words = {"f32", "f16", "bf16"}, order_words = {"c", "reversed", "rotated"},
-                               where_words = {"separate", "into_a", "into_b"};
+const std::vector<std::string> dtype_words = {"f32", "f16", "bf16"}, where_words = {"separate", "into_a", "into_b"};
 const std::vector<std::string> fault_words = {
     "none",      "a_is_null", "b_is_null", "d_is_null", "a_differs",  "b_differs",  "d_is_negative",
     "a_is_huge", "a_is_i8",   "d_is_f64",  "d_repeats", "d_within_a", "b_within_d", "a_between_elements"};
@@ -23,41 +18,8 @@ DType dtype_named(const std::string& word) {
   return word == "f32" ? DType::f32 : word == "f16" ? DType::f16 : DType::bf16;
 }
 
-/// D's shape.
-Dimensions sizes_of(const FuzzCase& one) {
-  Dimensions sizes;
-  for (std::int64_t i = max_rank - one["rank"]; i < max_rank; ++i) sizes.push_back(one[fmt::format("s{}", i)]);
-  return sizes;
-}
-
-/// The shape of input `x`: D's, with 1 where its mask says that it is broadcast, and without the first dimensions that it lacks.
-Dimensions input_sizes(const FuzzCase& one, const std::string& x) {
-  Dimensions sizes = sizes_of(one);
-  for (std::size_t i = 0; i < sizes.size(); ++i)
-    if (one[x + "_broadcast"] >> i & 1) sizes[i] = 1;
-  sizes.erase(sizes.begin(), sizes.begin() + std::min<std::int64_t>(one[x + "_lacks"], std::int64_t(sizes.size())));
-  return sizes;
-}
-
-/// Strides for `sizes` in the memory order that the fields of `x` say: the innermost dimension has its gap and its padding.
-Dimensions strides_of(const FuzzCase& one, const std::string& x, const Dimensions& sizes) {
-  std::vector<std::size_t> order(sizes.size());  // outermost first
-  std::iota(order.begin(), order.end(), 0);
-  if (one.word(x + "_order") == "reversed") std::reverse(order.begin(), order.end());
-  if (one.word(x + "_order") == "rotated" && !order.empty()) std::rotate(order.begin(), order.begin() + 1, order.end());
-  Dimensions strides(sizes.size());
-  std::int64_t step = 1 + one[x + "_gap"];
-  for (std::size_t i = order.size(); i-- > 0;) {
-    strides[order[i]] = step;
-    step *= sizes[order[i]] + (i + 1 == order.size() ? one[x + "_pad"] : 0);
-  }
-  for (std::size_t i = 0; i < strides.size(); ++i)
-    if (one[x + "_backward"] >> i & 1) strides[i] = -strides[i];
-  return strides;
-}
-
 GuardedTensor make(const FuzzCase& one, const std::string& x, const Dimensions& sizes) {
-  return {dtype_named(one.word("dtype")), sizes, strides_of(one, x, sizes), one[x + "_offset"]};
+  return make_operand(one, x, dtype_named(one.word("dtype")), sizes);
 }
 
 void* moved(void* data, std::int64_t bytes) { return static_cast<char*>(data) + bytes; }
@@ -88,24 +50,8 @@ class AddFuzzTarget final : public FuzzTarget {
   FuzzCase draw(Draw& draw, bool small) const override {
     FuzzCase one;
     one.add("dtype", draw.below(3), dtype_words);
-    const std::int64_t rank = draw.below(max_rank + 1);
-    one.add("rank", rank, 1, max_rank);
-    // Together at most some 2^15 (2^21) elements, one dimension longer than the others.
-    const std::int64_t longest = draw.below(max_rank);
-    for (int i = 0; i < max_rank; ++i) {
-      const std::int64_t most = i == longest ? (small ? 2000 : 100000) : rank > 3 ? 4 : 12;
-      one.add(fmt::format("s{}", i), draw.one_in(20) ? 0 : 1 + draw.below(most), 1);
-    }
-    for (const std::string x : {"a", "b", "d"}) {
-      const std::int64_t all = (1 << max_rank) - 1;  // bit i: dimension i
-      if (x != "d") one.add(x + "_broadcast", draw.one_in(2) ? 0 : draw.below(all + 1), 0, all);
-      if (x != "d") one.add(x + "_lacks", draw.one_in(6) ? draw.below(max_rank + 1) : 0, 0, max_rank);
-      one.add(x + "_backward", draw.one_in(6) ? draw.below(all + 1) : 0, 0, all);
-      one.add(x + "_order", draw.one_in(2) ? 0 : draw.below(3), order_words);
-      one.add(x + "_pad", draw.of<std::int64_t>({0, 0, 0, 8, 1, draw.below(20)}), 0);
-      one.add(x + "_gap", draw.one_in(8) ? 1 + draw.below(2) : 0, 0);
-      one.add(x + "_offset", draw.of<std::int64_t>({0, 0, 8, 4, 1, draw.below(16)}), 0);
-    }
+    draw_shape(one, draw, small);
+    for (const std::string x : {"a", "b", "d"}) draw_operand(one, draw, x, x != "d");
     one.add("where", draw.one_in(3) ? draw.below(3) : 0, where_words);
     one.add("config", draw.one_in(2) ? 0 : 1 + draw.below(3), 0);
     one.add("fault", draw.one_in(5) ? 1 + draw.below(std::int64_t(fault_words.size()) - 1) : 0, fault_words);
@@ -149,23 +95,13 @@ class AddFuzzTarget final : public FuzzTarget {
   }
 
   static std::string unchanged(const GuardedTensor& a, const GuardedTensor& b, const GuardedTensor& d) {
-    const auto of = [](const char* name, const GuardedTensor& x) {
-      const std::string complaint = x.difference();
-      return complaint.empty() ? "" : fmt::format("of {}, {}", name, complaint);
-    };
-    return of("D", d) + of("A", a) + of("B", b);
+    return complaint_about("D", d) + complaint_about("A", a) + complaint_about("B", b);
   }
 
   static std::string run_malformed(FuzzCase one) {
-    for (std::size_t i = 0; i < one.fields().size(); ++i) {
-      const Field& field = one.fields()[i];
-      if (field.name == "rank") one.set(i, 2);
-      if (field.name == "s3" || field.name == "s4") one.set(i, std::max<std::int64_t>(field.value, 2));
-      if (field.name == "where") one.set(i, 0);
-      // A tensor may lie in the gaps of another, or begin where it ends.
-      for (const char* way : {"_broadcast", "_lacks", "_backward", "_gap", "_pad"})
-        if (field.name.ends_with(way)) one.set(i, 0);
-    }
+    keep_operands_plain(one);
+    for (std::size_t i = 0; i < one.fields().size(); ++i)
+      if (one.fields()[i].name == "where") one.set(i, 0);
     const Dimensions sizes = sizes_of(one);
     GuardedTensor d = make(one, "d", sizes), a = make(one, "a", sizes), b = make(one, "b", sizes);
     a.fill(1);

@@ -64,6 +64,7 @@ class FuzzTarget {
 
 const FuzzTarget& gemm_fuzz_target();
 const FuzzTarget& add_fuzz_target();
+const FuzzTarget& elementwise_fuzz_target();
 
 /// The target of that name, or every one for "all". Throws UsageError for another name.
 std::vector<const FuzzTarget*> find_fuzz_targets(const std::string& op);
