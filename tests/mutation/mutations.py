@@ -27,7 +27,7 @@ HOST = [
          "the oracle sums all of k"),
     mistake("oracle-takes-anything", "reference/gemm.cpp", "const double slack = tolerance * scale[at];",
          "const double slack = 1e6 * tolerance * scale[at];", "reference", "the bound is as tight as the design says"),
-    mistake("oracle-ignores-nan", "reference/gemm.cpp", "if (std::isnan(expected)) return std::isnan(actual);",
+    mistake("oracle-ignores-nan", "reference/compare.cpp", "if (std::isnan(expected)) return std::isnan(actual);",
          "if (std::isnan(expected)) return true;", "reference", "a NaN needs a NaN"),
 
     # Overlap and well-formedness.
@@ -78,10 +78,11 @@ HOST = [
     mistake("extent-one-decides", "src/ops/gemm/problem.cpp",
          "if (rows == 1 && x.column_stride == 1) x.row_stride = round_up_to_16_bytes(columns, x.dtype);", "", "config",
          "the stride of a dimension of extent 1 means nothing"),
-    mistake("vectors-at-any-alignment", "src/ops/elementwise/elementwise.cpp",
-         "if (alignment < ElementwiseConfig::vector_bytes) return false;", "", "config", "16-byte vectors need 16-byte pointers"),
-    mistake("merges-by-output-alone", "src/ops/elementwise/elementwise.cpp",
-         "for (int i = 0; i < inputs && merges; ++i) merges = continues(c.in[i], p.in[i].strides);", "", "config",
+    mistake("vectors-at-any-alignment", "src/ops/elementwise/launcher.cpp",
+         "if (x.alignment < vector * int(size_of(x.dtype))) return false;", "", "config", "vectors need pointers as aligned as they are long"),
+    mistake("merges-by-output-alone", "src/ops/elementwise/launcher.cpp",
+         "{ return x.original[d] == x.strides[at] * c.sizes[at]; }",
+         "{ return x.is_input || x.original[d] == x.strides[at] * c.sizes[at]; }", "config",
          "dimensions are merged only where all operands step through them as one"),
 
     mistake("batch-invariance-cuts-k", "src/ops/gemm/choice.cpp",
