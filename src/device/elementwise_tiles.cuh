@@ -88,7 +88,8 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   template <class Bits> CUTE_DEVICE static void store(Bits, ElementwiseParams const& p, Tile const& tile, Smem& smem) {
     Tensor sX = smem_tensor<Bits>(smem);  // (BLK_M, BLK_N)
     auto vectors = Layout<Shape<_8, Int<BLK_M>, Int<BLK_N / (8 * VEC)>>>{};
-    CUTLASS_PRAGMA_UNROLL
+    // Not unrolled: nothing waits for global memory here, and the loop has the code of all functions.
+    CUTLASS_PRAGMA_NO_UNROLL
     for (int u = 0; u < UNROLL; ++u) {
       auto [lane, m, part] = idx2crd(int(threadIdx.x) + u * THREADS, vectors.shape());
       int n = (part * 8 + lane) * VEC;
