@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "host/dimensions.hpp"
 #include "host/module.hpp"
 #include "host/require.hpp"
 
@@ -10,32 +11,13 @@ namespace ckl::host {
 
 namespace {
 
-/// The dimensions that count rows, outermost first, without those of size 1; merged where all operands step through two as one.
-struct Outer {
-  std::vector<std::int64_t> sizes;
-  std::vector<std::vector<std::int64_t>> strides;  // of each dimension, by operand
-
-  void add(std::int64_t size, std::vector<std::int64_t> steps) {
-    if (size == 1) return;
-    bool continues = !sizes.empty();
-    for (std::size_t i = 0; i < steps.size() && continues; ++i) continues = strides.back()[i] == steps[i] * size;
-    if (continues) {
-      sizes.back() *= size;
-      strides.back() = std::move(steps);
-    } else {
-      sizes.push_back(size);
-      strides.push_back(std::move(steps));
-    }
-  }
-};
-
 std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
 
 }  // namespace
 
 RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes, int axis,
                       const std::vector<TensorOperand>& operands) {
-  Outer outer;
+  MergedDimensions outer;  // those that count rows
   for (int d = 0; d < rank; ++d) {
     if (d == axis) continue;
     std::vector<std::int64_t> steps;

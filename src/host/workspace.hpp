@@ -6,6 +6,10 @@
 
 namespace ckl::host {
 
+/// Throws invalid_argument unless `workspace` can be one of `bytes` bytes: any pointer if that is 0, else one that is not null and a
+/// multiple of 256.
+void require_workspace(const void* workspace, std::size_t bytes);
+
 /// Device memory from the stream's pool, for one launch: taken and given back in stream order.
 class StreamWorkspace {
  public:

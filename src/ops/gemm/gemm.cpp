@@ -326,11 +326,7 @@ void GemmPlan::run(const void* a, const void* b, const void* c, void* d, void* w
   const Implementation& plan = *implementation_;
   host::require_stream_of(stream, plan.device());
   require_pointers(plan.problem(), plan.spans(), a, b, c, d);
-  if (plan.workspace_bytes() > 0) {
-    host::require(workspace != nullptr, "workspace must not be null, but of ", plan.workspace_bytes(), " bytes");
-    host::require(reinterpret_cast<std::uintptr_t>(workspace) % 256 == 0,
-                  "workspace must be a multiple of 256 bytes, but is ", workspace);
-  }
+  host::require_workspace(workspace, plan.workspace_bytes());
   host::DeviceGuard guard(plan.device());
   plan.launch(a, b, c, d, workspace, stream);
 }
