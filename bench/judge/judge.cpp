@@ -23,8 +23,6 @@ struct Judge::Contestant {
 
 namespace {
 
-constexpr const char* ceiling_name = "memcpy";
-
 Row row_of(const Case& one, const std::string& implementation) {
   Row row;
   row.op = one.op;
@@ -131,21 +129,21 @@ void Judge::time(const Operator& op, const Case& one, Workload& workload, Regime
   const Launch ceiling = workload.ceiling();
   if (ceiling) {
     ceiling(0, nullptr);
-    check(cudaDeviceSynchronize(), "the copy");
+    check(cudaDeviceSynchronize(), "the ceiling");
     launches.push_back(ceiling);
   }
 
   const std::vector<Samples> samples =
       time_interleaved(launches, workload.sets, regime, request_.effort, session_.kernels);
 
-  if (ceiling) {  // a copy is measured like everybody, and is everybody's yardstick
-    Contestant copy{{ceiling_name, "cudaMemcpyAsync, device to device, as many bytes", ceiling},
-                    row_of(one, ceiling_name)};
-    copy.row.config = copy.implementation.config;
-    copy.row.verified = true;  // it has no result to check
-    copy.timed = true;
-    copy.samples = samples.size() - 1;
-    contestants.push_back(copy);
+  if (ceiling) {  // measured like everybody, and everybody's yardstick
+    const CeilingName called = workload.ceiling_name();
+    Contestant yardstick{{called.name, called.what, ceiling}, row_of(one, called.name)};
+    yardstick.row.config = yardstick.implementation.config;
+    yardstick.row.verified = true;  // it has no result to check
+    yardstick.timed = true;
+    yardstick.samples = samples.size() - 1;
+    contestants.push_back(yardstick);
   }
   for (Contestant& contestant : contestants) {
     if (!contestant.timed) continue;
@@ -159,13 +157,15 @@ void Judge::time(const Operator& op, const Case& one, Workload& workload, Regime
       if (other.timed && !other.implementation.ours)
         contestant.row.ratio[other.implementation.name] = paired_ratio(samples[other.samples].round_us, mine.round_us);
   }
-  rate(op, one, workload.work(), regime, contestants);
+  rate(op, one, workload, regime, contestants);
 }
 
-void Judge::rate(const Operator& op, const Case& one, const Work& work, Regime regime,
+void Judge::rate(const Operator& op, const Case& one, const Workload& workload, Regime regime,
                  std::vector<Contestant>& contestants) {
   const Datasheet sheet = datasheet(session_.gpu.name);
+  const Work work = workload.work();
   const bool arithmetic = work.flops > 0;
+  const std::string ceiling_name = workload.ceiling_name().name;
   double ceiling_us = 0;
   if (arithmetic) {
     const double peak = peak_tflops(op, one, regime);
@@ -174,7 +174,7 @@ void Judge::rate(const Operator& op, const Case& one, const Work& work, Regime r
     for (const Contestant& contestant : contestants)
       if (contestant.implementation.name == ceiling_name) ceiling_us = contestant.row.time_us->median;
     if (ceiling_us > 0) {
-      Json& best = ceilings_[fmt::format("copy_gbps_{}", name(regime))];
+      Json& best = ceilings_[fmt::format("{}_gbps_{}", ceiling_name == "memcpy" ? "copy" : ceiling_name, name(regime))];
       best = std::max(best.is_number() ? best.get<double>() : 0.0, work.bytes / ceiling_us * 1e-3);
     }
   }

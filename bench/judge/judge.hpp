@@ -35,7 +35,8 @@ class Judge {
   std::vector<Contestant> verify(const Case& one, Workload& workload) const;
   void time(const Operator& op, const Case& one, Workload& workload, Regime regime,
             std::vector<Contestant>& contestants);
-  void rate(const Operator& op, const Case& one, const Work& work, Regime regime, std::vector<Contestant>& contestants);
+  void rate(const Operator& op, const Case& one, const Workload& workload, Regime regime,
+            std::vector<Contestant>& contestants);
   double peak_tflops(const Operator& op, const Case& one, Regime regime);
 
   const Session& session_;

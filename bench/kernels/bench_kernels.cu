@@ -62,6 +62,27 @@ template <class T> __device__ void fill(const FillParams& p) {
   }
 }
 
+// ---- The ceiling of reductions -----------------------------------------------------------------------------
+
+/// Reads everything, eight 16-byte loads in flight a thread, and does as little as possible with it.
+__device__ void read(const ReadParams& p) {
+  constexpr int loads = 8;
+  const uint4* data = static_cast<const uint4*>(p.data);
+  const std::int64_t step = grid_threads();
+  unsigned mixed = 0;
+  std::int64_t i = first_index();
+  for (; i + (loads - 1) * step < p.count; i += loads * step) {
+    uint4 x[loads];
+#pragma unroll
+    for (int k = 0; k < loads; ++k) x[k] = data[i + k * step];
+#pragma unroll
+    for (int k = 0; k < loads; ++k) mixed |= x[k].x & x[k].y & x[k].z & x[k].w;
+  }
+  for (; i < p.count; i += step) mixed |= data[i].x & data[i].y & data[i].z & data[i].w;
+  if (mixed == 0xffffffffu && p.out == nullptr)
+    *static_cast<volatile unsigned*>(p.out) = mixed;  // never: out is not null
+}
+
 // ---- The GEMM oracle -------------------------------------------------------------------------------------
 
 /// One tile of an operand in shared memory: as double for the product, and its absolute values as float, since the
@@ -200,6 +221,8 @@ ENTRY(bench_oracle_bf16_f32, OracleParams) { oracle<__nv_bfloat16, float>(p); }
 ENTRY(bench_compare_f32, CompareParams) { compare<float>(p); }
 ENTRY(bench_compare_f16, CompareParams) { compare<__half>(p); }
 ENTRY(bench_compare_bf16, CompareParams) { compare<__nv_bfloat16>(p); }
+
+ENTRY(bench_read, ReadParams) { read(p); }
 
 ENTRY(bench_spin, SpinParams) {
   const long long start = clock64();

@@ -79,6 +79,12 @@ void Kernels::fill_normal(void* out, DType dtype, std::int64_t count, std::uint6
   launch(std::string("bench_fill_") + name(dtype), FillParams{out, count, seed}, blocks, kBenchThreads, nullptr);
 }
 
+void Kernels::read(const void* data, std::size_t bytes, cudaStream_t stream) const {
+  const std::int64_t count = std::int64_t(bytes / 16);
+  const std::int64_t blocks = std::clamp<std::int64_t>(ceil_div(count, kBenchThreads), 1, gpu_.sm_count * 8);
+  launch("bench_read", ReadParams{data, count, findings_.data()}, blocks, kBenchThreads, stream);
+}
+
 void Kernels::spin(double us, cudaStream_t stream) const {
   const SpinParams params{std::int64_t(std::min(us, 5000.0) * double(gpu_.clock_khz) * 1e-3)};
   launch("bench_spin", params, 1, 1, stream);

@@ -25,6 +25,9 @@ class Kernels {
   /// Fills `count` elements with standard normal numbers, the same for the same seed.
   void fill_normal(void* out, DType dtype, std::int64_t count, std::uint64_t seed) const;
 
+  /// Reads `bytes` at `data`, all but a rest below 16, and writes nothing.
+  void read(const void* data, std::size_t bytes, cudaStream_t stream) const;
+
   /// Keeps the GPU busy for about `us` microseconds with one thread.
   void spin(double us, cudaStream_t stream) const;
 

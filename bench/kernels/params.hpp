@@ -28,6 +28,13 @@ struct MatrixView {
   std::int64_t column_stride;
 };
 
+/// Reads `count` 16-byte words, and writes to `out` only what no data gives.
+struct ReadParams {
+  const void* data;
+  std::int64_t count;
+  void* out;
+};
+
 constexpr int kOracleTileM = 128;
 constexpr int kOracleTileN = 64;
 constexpr int kOracleTileK = 16;

@@ -67,6 +67,12 @@ struct Verdict {
   std::string what;  ///< Says what is wrong, if anything is.
 };
 
+/// What a workload's ceiling is called in its rows, and what it does.
+struct CeilingName {
+  const char* name = "memcpy";
+  const char* what = "cudaMemcpyAsync, device to device, as many bytes";
+};
+
 /// A case in device memory: operands, `sets` times over, and everybody who computes it.
 class Workload {
  public:
@@ -77,8 +83,10 @@ class Workload {
   /// Poisons the output, runs `implementation` on one set of operands and compares the output with the oracle.
   virtual Verdict verify(const Implementation& implementation) = 0;
 
-  /// The fastest anybody can move these bytes: a copy of as many. Empty where arithmetic is the ceiling.
+  /// The fastest anybody can move these bytes: a copy of as many, or a read where next to nothing is written. Empty where arithmetic is
+  /// the ceiling.
   virtual Launch ceiling() { return {}; }
+  virtual CeilingName ceiling_name() const { return {}; }
 
   std::size_t sets = 1;  ///< Of operands; together at least four times the L2.
   std::vector<Implementation> implementations;

@@ -15,4 +15,10 @@ Launch copy_of(double bytes, std::size_t sets, const Session& session) {
   };
 }
 
+Launch read_of(const std::vector<const void*>& sources, std::size_t bytes, const Session& session) {
+  return [sources, bytes, &session](std::size_t set, cudaStream_t stream) {
+    session.kernels.read(sources[set], bytes, stream);
+  };
+}
+
 }  // namespace ckl::bench
