@@ -11,6 +11,7 @@
 #include "ckl/elementwise.hpp"
 #include "ckl/gemm.hpp"
 #include "ckl/norm.hpp"
+#include "ckl/reduce.hpp"
 #include "ckl/softmax.hpp"
 #include "ckl/softmax_backward.hpp"
 
@@ -131,5 +132,20 @@ Comparison compare_norm_sum(const NormProblem& problem, const void* sum, const N
 /// for the mean (`of_mean`), to the deviation 1 / rstd.
 Comparison compare_norm_statistic(const NormProblem& problem, const float* actual, const NormResult& expected,
                                   bool of_mean);
+
+// ---- Reductions ----------------------------------------------------------------------------------------
+
+/// Elements of the problem's output.
+std::int64_t output_count(const ReduceProblem& problem);
+
+/// The reduction in long double, which holds all 64-bit integers.
+/// @param y      Receives the values, in C order of y's indices and dense.
+/// @param slack  Receives how far each may be off before it is rounded, as ReduceProblem states it.
+void reduce(const ReduceProblem& problem, const void* x, long double* y, long double* slack);
+
+/// Judges `actual`, y in host memory as the problem lays it out, against what reduce() gave. Comparison::error is relative to the
+/// slack and half a unit in the last place.
+Comparison compare_reduce(const ReduceProblem& problem, const void* actual, const long double* y,
+                          const long double* slack);
 
 }  // namespace ckl::reference

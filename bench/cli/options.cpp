@@ -20,8 +20,9 @@ namespace ckl::bench {
 namespace fs = std::filesystem;
 
 void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
-  verb.add_option("op", op,
-                  "The operator: gemm, add and the other elementwise functions, norm, softmax, softmax_backward")
+  verb.add_option(
+          "op", op,
+          "The operator: gemm, add and the other elementwise functions, norm, reduce, softmax, softmax_backward")
       ->required();
   const auto list = [&](const char* name, std::vector<std::string>& values, const char* help) {
     verb.add_option(name, values, help)->delimiter(',');
@@ -31,13 +32,14 @@ void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
   list("--dtype-out", dtype_out, "Type of the output, of gemm and elementwise functions [that of the inputs]");
   list("--layout", layout,
        "gemm: tn, nn, nt, tt; elementwise: contiguous, broadcast, strided, transposed; softmax: plain, log; norm: "
-       "layer, rms, "
-       "rms_add");
-  list("--axis", axis, "The dimension that softmax sums over [the last]");
+       "layer, rms, rms_add; reduce: sum, max, argmax and the other reductions (its error lists them)");
+  list("--axis", axis,
+       "The dimension that softmax sums over [the last]; of reduce: all, or dimensions such as 0+2 [all]");
   list("--alpha", alpha, "Scale of a gemm's product, or of what softmax is taken of [1]");
   list("--beta", beta, "Scale of a gemm's addend [0]");
-  verb.add_option("--config", config,
-                  "Config of the library to force; `ckl candidates` lists them; all (gemm): each of them in turn");
+  verb.add_option(
+      "--config", config,
+      "Config of the library to force; `ckl candidates` lists them; all (gemm, reduce): each of them in turn");
   if (with_device)
     verb.add_option("--device", device, "CUDA index, emulator, or reference (run only)")->capture_default_str();
 }

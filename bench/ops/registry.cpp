@@ -8,6 +8,7 @@
 #include "ops/norm.hpp"
 #include "ops/operator.hpp"
 #include "ops/parse.hpp"
+#include "ops/reduce.hpp"
 #include "ops/softmax.hpp"
 #include "ops/softmax_backward.hpp"
 
@@ -15,7 +16,7 @@ namespace ckl::bench {
 
 const std::vector<const Operator*>& operators() {
   static const std::vector<const Operator*> all = [] {
-    std::vector<const Operator*> list = {&gemm_operator(), &norm_operator(), &softmax_operator(),
+    std::vector<const Operator*> list = {&gemm_operator(), &norm_operator(), &reduce_operator(), &softmax_operator(),
                                          &softmax_backward_operator()};
     const std::vector<const Operator*> elementwise = elementwise_operators();
     list.insert(list.begin() + 1, elementwise.begin(), elementwise.end());

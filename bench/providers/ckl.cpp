@@ -7,6 +7,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/gemm.hpp"
 #include "ops/norm.hpp"
+#include "ops/reduce.hpp"
 #include "ops/softmax.hpp"
 #include "ops/softmax_backward.hpp"
 #include "providers/providers.hpp"
@@ -63,6 +64,29 @@ void provide_ckl(NormWorkload& workload) {
     plan->run(operands[set], stream);
   };
   workload.implementations.push_back({"ckl", plan->config(), launch, true});
+}
+
+void provide_ckl(ReduceWorkload& workload) {
+  const Session& session = workload.session;
+  const auto add = [&](const ReduceProblem& problem, const std::string& config, const char* name, bool ours) {
+    const auto plan = std::make_shared<const ReducePlan>(problem, session.gpu.index, config);
+    const auto workspace = std::make_shared<const Buffer>(plan->workspace_bytes());
+    if (workspace->bytes() > 0) check(cudaMemset(workspace->data(), 0, workspace->bytes()), "cudaMemset");
+    const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
+      plan->run(operands[set].x, operands[set].y, workspace->data(), stream);
+    };
+    workload.implementations.push_back({name, plan->config(), launch, ours});
+  };
+  if (session.wants("ckl")) {
+    std::vector<std::string> configs = {session.config};
+    if (session.config == "all") configs = reduce_candidates(workload.problem, device_info(session.gpu.index));
+    for (const std::string& config : configs) add(workload.problem, config, "ckl", true);
+  }
+  if (session.asks_for("ckl_batch_invariant")) {  // its time over ours is what invariance costs
+    ReduceProblem problem = workload.problem;
+    problem.batch_invariant = true;
+    add(problem, "", "ckl_batch_invariant", false);
+  }
 }
 
 void provide_ckl(SoftmaxWorkload& workload) {

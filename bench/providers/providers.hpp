@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "ops/operator.hpp"
 
@@ -13,6 +14,7 @@ namespace ckl::bench {
 class ElementwiseWorkload;
 class GemmWorkload;
 class NormWorkload;
+class ReduceWorkload;
 class SoftmaxBackwardWorkload;
 class SoftmaxWorkload;
 
@@ -20,11 +22,15 @@ class SoftmaxWorkload;
 void provide_ckl(GemmWorkload& workload);
 void provide_ckl(ElementwiseWorkload& workload);
 void provide_ckl(NormWorkload& workload);
+void provide_ckl(ReduceWorkload& workload);
 void provide_ckl(SoftmaxWorkload& workload);
 void provide_ckl(SoftmaxBackwardWorkload& workload);
 
 /// cuBLASLt: the first of its heuristics, and the fastest of eight.
 void provide_cublaslt(GemmWorkload& workload);
+
+/// CUB's device-wide reduction, or its segmented one for rows; a note for what it does not have.
+void provide_cub(ReduceWorkload& workload);
 
 /// The best of a list of kernels by CUTLASS's collective builders; nothing where they were not compiled.
 void provide_cutlass(GemmWorkload& workload);
@@ -34,6 +40,9 @@ void provide_ladder(GemmWorkload& workload);
 
 /// Copies on the device that read and write `bytes` in all, over `sets` pairs of buffers. It keeps the memory.
 Launch copy_of(double bytes, std::size_t sets, const Session& session);
+
+/// A kernel that reads `bytes` of each of `sources` and writes nothing.
+Launch read_of(const std::vector<const void*>& sources, std::size_t bytes, const Session& session);
 
 /// What `name` is told with in the rows of an emulated GPU.
 inline constexpr const char* not_emulated = "not available under the emulator";

@@ -8,6 +8,7 @@
 #include "ckl/error.hpp"
 #include "ckl/gemm.hpp"
 #include "ckl/norm.hpp"
+#include "ckl/reduce.hpp"
 #include "ckl/operand.hpp"
 #include "ckl/softmax.hpp"
 #include "ckl/softmax_backward.hpp"

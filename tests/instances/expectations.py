@@ -6,6 +6,7 @@ SHIPPED = {
     "gemm": 62,
     "pad": 2,
     "norm": 30,
+    "reduce": 192,
     "softmax": 30,
     "softmax_backward": 30,
 }
@@ -52,6 +53,9 @@ RULES = [
     (r"^ckl_norm_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 200, 0),
     (r"^ckl_norm_.*_cluster_", ["cluster barrier", "store to another block"], [], 128, 0),
+    (r"^ckl_reduce_.*_vec$", ["16-byte loads", "programmatic launch"], ["wgmma"], 128, 0),
+    (r"^ckl_reduce_.*_(warp|columns)_any$", ["programmatic launch"], ["wgmma"], 128, 0),
+    (r"^ckl_reduce_.*_block_", ["cluster barrier", "store to another block"], [], 128, 0),
     (r"^ckl_softmax_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
     (r"^ckl_softmax_.*_any$", [], ["wgmma"], 208, 0),
     (r"^ckl_softmax_.*_cluster_", ["cluster barrier", "store to another block"], [], 128, 0),

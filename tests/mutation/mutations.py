@@ -126,6 +126,13 @@ DEVICE = [
             "norm:*sum_is_x*", "a sum that replaces x is not added to the residual again"),
     mistake("cluster-forgets-the-last-block", "src/device/row_reduction.cuh", "for (int block = 1; block < blocks; ++block)",
             "for (int block = 2; block < blocks; ++block)", "softmax_backward:*cluster*", "every block of a cluster counts"),
+    # Reductions.
+    mistake("tickets-are-not-put-back", "src/ops/reduce/kernel.cuh", "if (last) *tickets = 0;", "", "reduce:*WorkspaceIsReadyAgain*",
+            "the workspace is ready for the next launch"),
+    mistake("tail-of-a-row-is-forgotten", "src/ops/reduce/kernel.cuh", "if (split == splits - 1) absorb_tail(", "if (false) absorb_tail(",
+            "reduce:*sum_f32_all8191*:*sum_f32_all16389*", "a ragged row has elements behind its last vector"),
+    mistake("last-of-equals-wins", "src/ops/reduce/monoid.cuh", "y.key == x.key && y.place < x.place", "y.key == x.key && y.place > x.place",
+            "reduce:*argmax_bf16*", "the first of equals is meant"),
     # Host code that launches.
     mistake("gather-swaps-b", "src/ops/gemm/product.cpp", "params_.b = {nullptr, p.b.column_stride, p.b.row_stride,",
             "params_.b = {nullptr, p.b.row_stride, p.b.column_stride,", GATHER, "the kernel's B is (n, k)"),

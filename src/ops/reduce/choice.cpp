@@ -1,0 +1,259 @@
+#include "ops/reduce/choice.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+
+#include "host/dimensions.hpp"
+#include "host/require.hpp"
+
+namespace ckl {
+
+namespace {
+
+std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
+
+bool is_arg(ReduceOp op) { return op == ReduceOp::argmin || op == ReduceOp::argmax; }
+
+using Dimensions = std::vector<ReduceShape::Dimension>;
+
+/// Merged; a single dimension of size 1 if there is none else.
+Dimensions merged(const Dimensions& dimensions) {
+  host::MergedDimensions merging;
+  for (const auto& d : dimensions) merging.add(d.size, {d.x, d.y});
+  Dimensions result;
+  for (std::size_t i = 0; i < merging.sizes.size(); ++i)
+    result.push_back({merging.sizes[i], merging.strides[i][0], merging.strides[i][1]});
+  if (result.empty()) result.push_back({1, 0, 0});
+  return result;
+}
+
+/// Whether dimension `inner`, the last of its kind, can be loaded by vectors of `vector` elements: they are neighbours, and it begins on a
+/// vector at each index of the others. `ragged`: it need not end on one.
+bool can_vectorize(const Dimensions& dimensions, const Dimensions& others, std::int64_t vector, bool ragged) {
+  auto whole = [vector](const ReduceShape::Dimension& d) { return d.x % vector == 0; };
+  const auto& inner = dimensions.back();
+  return inner.x == 1 && inner.size >= vector && (ragged || inner.size % vector == 0) &&
+         std::all_of(dimensions.begin(), dimensions.end() - 1, whole) &&
+         std::all_of(others.begin(), others.end(), whole);
+}
+
+}  // namespace
+
+std::string entry_of(const ReduceConfig& c) {
+  return host::sentence(name(c.family), '_', name(c.dtype), '_', name(c.kind), c.vector ? "_vec" : "_any");
+}
+
+std::string to_string(const ReduceChoice& c) {
+  std::string text = entry_of(c.config);
+  if (c.config.kind != ReduceKind::block) text += host::sentence("_w", c.width);
+  if (c.config.kind != ReduceKind::warp) text += host::sentence(c.clustered ? "_c" : "_s", c.splits);
+  return text;
+}
+
+ReduceFamily family_of(ReduceOp op) {
+  switch (op) {
+    case ReduceOp::product: return ReduceFamily::product;
+    case ReduceOp::min:
+    case ReduceOp::max:
+    case ReduceOp::any:
+    case ReduceOp::all: return ReduceFamily::extreme;
+    case ReduceOp::argmin:
+    case ReduceOp::argmax: return ReduceFamily::arg;
+    case ReduceOp::log_sum_exp: return ReduceFamily::lse;
+    case ReduceOp::l2:
+    case ReduceOp::variance:
+    case ReduceOp::deviation: return ReduceFamily::moments;
+    default: return ReduceFamily::sum;
+  }
+}
+
+ReduceShape ReduceShape::of(const ReduceProblem& p) {
+  ReduceShape shape;
+  for (int d = 0; d < p.rank; ++d) {
+    (p.reduced[d] ? shape.reduced : shape.kept).push_back({p.sizes[d], p.x.strides[d], p.y.strides[d]});
+    (p.reduced[d] ? shape.count : shape.outputs) *= p.sizes[d];
+  }
+  auto sort = [](Dimensions& dimensions) {
+    auto rank = [](const Dimension& d) { return d.x == 0 ? INT64_MAX : std::abs(d.x); };  // repetitions come first
+    std::stable_sort(dimensions.begin(), dimensions.end(),
+                     [&](const Dimension& a, const Dimension& b) { return rank(a) > rank(b); });
+  };
+  sort(shape.kept);
+  if (!is_arg(p.op)) sort(shape.reduced);  // places are counted in C order
+  shape.kept = merged(shape.kept);
+  shape.reduced = merged(shape.reduced);
+  if (p.x.alignment >= 16) {
+    const auto vector = std::int64_t(16 / size_of(p.x.dtype));
+    shape.vector_rows = can_vectorize(shape.reduced, shape.kept, vector, shape.reduced.size() == 1);
+    shape.vector_columns = can_vectorize(shape.kept, shape.reduced, vector, false);
+  }
+  return shape;
+}
+
+// ---- rank --------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// What the rankers look at.
+struct Ranking {
+  const ReduceProblem& problem;
+  const ReduceShape& shape;
+  const DeviceInfo& device;
+  std::vector<ReduceChoice> choices;
+
+  ReduceConfig config(ReduceKind kind, bool vector) const {
+    return {family_of(problem.op), problem.x.dtype, kind, vector, true};
+  }
+
+  void add(const ReduceChoice& choice) {
+    if (std::find(choices.begin(), choices.end(), choice) == choices.end()) choices.push_back(choice);
+  }
+
+  void add_rows(bool vector) {
+    const ReduceConfig warp = config(ReduceKind::warp, vector), block = config(ReduceKind::block, vector);
+    const std::int64_t units = ceil_div(shape.count, block.vector_elements());
+    const int lanes = int(std::bit_ceil(std::uint64_t(std::clamp<std::int64_t>(units, 1, ReduceConfig::warp))));
+    // One batch of a warp's loads, 2 KB, is not worth a block. Longer rows a warp streams without ever waiting for another, but it needs
+    // company to fill the memory's latency: 16 warps an SM have 32 KB of loads in flight.
+    const std::int64_t row_bytes = shape.count * std::int64_t(size_of(problem.x.dtype));
+    const bool many = shape.outputs >= 16 * std::int64_t(device.sm_count);
+    const bool by_warps = row_bytes <= 2048 || row_bytes <= (problem.batch_invariant ? 16384 : many ? 65536 : 0);
+    if (by_warps) add({warp, lanes});
+    for (const ReduceChoice& choice : block_choices(block, units)) add(choice);
+    add({warp, lanes});
+  }
+
+  /// Few rows are shared by several blocks each: as many as the device holds, but with a batch of loads for each of their threads.
+  std::vector<ReduceChoice> block_choices(const ReduceConfig& block, std::int64_t units) const {
+    const std::int64_t batches = std::max<std::int64_t>(ceil_div(units, block.threads() * block.loads()), 1);
+    std::int64_t splits;
+    if (problem.batch_invariant)
+      splits = std::clamp<std::int64_t>(batches / 8, 1, 64);
+    else
+      splits =
+          std::clamp<std::int64_t>(std::int64_t(device.sm_count) * block.blocks_per_sm() / shape.outputs, 1, batches);
+    const ReduceChoice through_workspace{block, 1, splits, false}, alone{block, 1, 1, false};
+    std::vector<ReduceChoice> choices;
+    // A cluster meets without a trip to the L2.
+    const auto blocks = std::int64_t(std::bit_ceil(std::uint64_t(std::min<std::int64_t>(batches, splits))));
+    if (splits > 1 && blocks <= ReduceConfig::max_cluster) choices.push_back({block, 1, blocks, true});
+    choices.push_back(through_workspace);
+    choices.push_back(alone);
+    if (batches > 1 && blocks > ReduceConfig::max_cluster)
+      choices.push_back({block, 1, ReduceConfig::max_cluster, true});
+    return choices;
+  }
+
+  void add_columns(bool vector) {
+    const ReduceConfig columns = config(ReduceKind::columns, vector);
+    const std::int64_t inner = shape.kept.back().size / columns.vector_elements();
+    const std::int64_t slabs = shape.outputs / shape.kept.back().size;
+    const std::int64_t wanted = std::int64_t(device.sm_count) * columns.blocks_per_sm();
+    auto height = [&](int width) { return std::int64_t(columns.threads() / width); };
+    auto blocks = [&](int width) { return slabs * ceil_div(inner, width); };
+    auto rows = [&](int width) { return height(width) * columns.loads(); };  // that a block has in flight
+
+    int width = 32;  // half a kilobyte or more of a row
+    if (!problem.batch_invariant) {
+      width = int(std::bit_ceil(std::uint64_t(std::min<std::int64_t>(inner, columns.threads()))));
+      // Narrower where a quarter of the threads would stand beside the last column,
+      while (width > 8 && 4 * ceil_div(inner, width) * width > 5 * inner) width /= 2;
+      // or where the device would not be full: the rows of a block are then shared by more of its threads.
+      while (width > 32 && blocks(width) < wanted && rows(width / 2) <= shape.count) width /= 2;
+    }
+    const std::int64_t batches = std::max<std::int64_t>(ceil_div(shape.count, rows(width)), 1);
+    std::int64_t splits;
+    if (problem.batch_invariant)
+      splits = std::clamp<std::int64_t>(batches / 32, 1, 64);
+    else
+      splits = std::clamp<std::int64_t>(wanted / blocks(width), 1, batches);
+    add({columns, width, splits});
+    add({columns, width, 1});
+    add({columns, 32, 1});
+  }
+};
+
+}  // namespace
+
+std::vector<ReduceChoice> rank_reduce_choices(const ReduceProblem& problem, const ReduceShape& shape,
+                                              const DeviceInfo& device) {
+  Ranking ranking{problem, shape, device, {}};
+  if (shape.vector_rows) ranking.add_rows(true);
+  if (shape.vector_columns) ranking.add_columns(true);
+  // Element by element along whichever elements lie closer together.
+  auto distance = [](const ReduceShape::Dimension& d) { return d.size == 1 ? INT64_MAX : std::abs(d.x); };
+  const bool rows_first = distance(shape.reduced.back()) <= distance(shape.kept.back());
+  if (rows_first) ranking.add_rows(false);
+  ranking.add_columns(false);
+  if (!rows_first) ranking.add_rows(false);
+  return ranking.choices;
+}
+
+// ---- make ready ----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// `dimensions` but the last ones, `without` of them.
+ReduceDimensions dimensions_of(const Dimensions& dimensions, int without) {
+  ReduceDimensions result{1, 0, {}, {}};
+  for (int d = int(dimensions.size()) - 1 - without; d >= 0; --d) {
+    result.count *= dimensions[d].size;
+    result.sizes[result.rank] = Divider::of(dimensions[d].size);
+    result.strides[result.rank++] = dimensions[d].x;
+  }
+  result.rank = std::max(result.rank, 1);  // of size 1, without a stride
+  return result;
+}
+
+}  // namespace
+
+ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape, const ReduceChoice& choice) {
+  const ReduceConfig& config = choice.config;
+  const bool columns = config.kind == ReduceKind::columns;
+  const ReduceShape::Dimension& inner = columns ? shape.kept.back() : shape.reduced.back();
+  ReduceWork work;
+  ReduceParams& p = work.params;
+  p.kept = dimensions_of(shape.kept, columns ? 1 : 0);
+  p.reduced = dimensions_of(shape.reduced, columns ? 0 : 1);
+  const int skipped = columns ? 1 : 0;
+  for (int d = 0; d < int(shape.kept.size()) - skipped; ++d)
+    p.y_strides[d] = shape.kept[shape.kept.size() - 1 - skipped - d].y;
+  p.inner = inner.size;
+  p.inner_step = inner.x;
+  p.inner_y_step = inner.y;
+  const int vector = config.vector_elements();
+  p.units = Divider::of(inner.size / vector);
+  p.tail = int(inner.size % vector);
+  p.count = shape.count;
+  p.op = problem.op;
+  p.y_dtype = problem.y.dtype;
+  p.divisor = double(shape.count);
+  if (problem.op != ReduceOp::mean) p.divisor = std::max(p.divisor - problem.correction, 0.0);
+
+  p.width_log2 = std::countr_zero(unsigned(choice.width));
+  p.splits = Divider::of(choice.splits);
+  p.clustered = choice.clustered;
+  std::int64_t groups, states = 1;  // of blocks that share outputs, and of each of them
+  if (config.kind == ReduceKind::warp) {
+    const std::int64_t units = p.reduced.count * p.units.divisor, rows = config.threads() / choice.width;
+    groups = ceil_div(shape.outputs, units <= choice.width ? rows * config.rows_at_a_time : rows);
+  } else if (config.kind == ReduceKind::block) {
+    groups = shape.outputs;
+    p.part = ceil_div(p.reduced.count * p.units.divisor, choice.splits);
+  } else {
+    const std::int64_t tiles = ceil_div(p.units.divisor, choice.width);
+    p.tiles = Divider::of(tiles);
+    groups = p.kept.count * tiles;
+    states = choice.width * vector;
+    p.part = ceil_div(shape.count, choice.splits);
+  }
+  work.blocks = groups * choice.splits;
+  if (choice.splits > 1 && !choice.clustered) {
+    work.ticket_bytes = std::size_t(ceil_div(groups * std::int64_t(sizeof(int)), 256) * 256);
+    work.partial_bytes = std::size_t(work.blocks * states * config.state_bytes());
+  }
+  return work;
+}
+
+}  // namespace ckl

@@ -1,0 +1,117 @@
+#pragma once
+
+// Which kernel reduces: one small value, named by one string such as sum_bf16_block_vec.
+
+#include <cstdint>
+#include <string_view>
+
+#include "ckl/tensor.hpp"
+
+namespace ckl {
+
+/// What a kernel accumulates. Operations that differ in a sign or in their last step share one, and are told apart at run time.
+enum class ReduceFamily : std::uint8_t {
+  sum,      ///< sum, mean, l1
+  product,  ///< product
+  extreme,  ///< min, max, any, all
+  arg,      ///< argmin, argmax
+  lse,      ///< log_sum_exp
+  moments,  ///< l2, variance, deviation
+};
+
+/// Which threads share an output.
+enum class ReduceKind : std::uint8_t {
+  warp,     ///< The lanes of a part of a warp: many outputs, few elements each.
+  block,    ///< A block, a cluster of blocks, or any number of blocks: few outputs, many elements each.
+  columns,  ///< Each thread has outputs of its own, neighbours in memory, and shares them with other threads of its block and with other blocks.
+};
+
+/// The config of one kernel entry.
+struct ReduceConfig {
+  ReduceFamily family = ReduceFamily::sum;
+  DType dtype = DType::f32;
+  ReduceKind kind = ReduceKind::block;
+  bool vector =
+      false;  ///< 16-byte loads along the dimension whose elements are neighbours; else element by element, at any stride.
+  bool valid = false;  ///< Whether it is a config at all.
+
+  friend constexpr bool operator==(const ReduceConfig&, const ReduceConfig&) = default;
+
+  constexpr int threads() const { return kind == ReduceKind::block ? 512 : 256; }
+  /// Elements that a thread loads at a time.
+  constexpr int vector_elements() const { return vector ? 16 / int(size_of(dtype)) : 1; }
+  /// Independent loads that a thread has in flight.
+  constexpr int loads() const { return vector && kind != ReduceKind::columns ? 4 : 8; }
+  /// Bytes of what is known of an output in between.
+  constexpr int state_bytes() const {
+    switch (family) {
+      case ReduceFamily::extreme: return size_of(dtype) == 8 ? 8 : 4;
+      case ReduceFamily::arg:
+      case ReduceFamily::lse:
+      case ReduceFamily::moments: return 16;
+      default: return 8;
+    }
+  }
+  /// Blocks that an SM shall hold at a time. 1024 threads have 64 KB of loads in flight, twice what the memory's latency asks for;
+  /// those that keep states of several rows or columns need more registers, as does the exponential of an f64.
+  constexpr int blocks_per_sm() const {
+    const bool lean = family != ReduceFamily::lse || dtype != DType::f64;
+    return kind == ReduceKind::columns ? 2 : (kind == ReduceKind::warp ? 2 : 1) + lean;
+  }
+  /// warp: rows that lanes take together where none has more than one load of each.
+  static constexpr int rows_at_a_time = 4;
+
+  static constexpr int warp = 32;
+  static constexpr int max_cluster = 8;  ///< Blocks; larger clusters are not portable.
+};
+
+namespace detail {
+
+struct ReduceFamilyName {
+  ReduceFamily family;
+  const char* name;
+};
+constexpr ReduceFamilyName reduce_families[] = {{ReduceFamily::sum, "sum"},         {ReduceFamily::product, "product"},
+                                                {ReduceFamily::extreme, "extreme"}, {ReduceFamily::arg, "arg"},
+                                                {ReduceFamily::lse, "lse"},         {ReduceFamily::moments, "moments"}};
+
+struct ReduceKindName {
+  ReduceKind kind;
+  const char* name;
+};
+constexpr ReduceKindName reduce_kinds[] = {
+    {ReduceKind::warp, "warp"}, {ReduceKind::block, "block"}, {ReduceKind::columns, "columns"}};
+
+constexpr DType reduce_dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::f64, DType::i32, DType::i64};
+
+}  // namespace detail
+
+constexpr const char* name(ReduceFamily family) { return detail::reduce_families[int(family)].name; }
+constexpr const char* name(ReduceKind kind) { return detail::reduce_kinds[int(kind)].name; }
+
+/// The config that `text` names, "FAMILY_DTYPE_KIND_vec" or "..._any"; not a valid one if it is none's name.
+constexpr ReduceConfig parse_reduce_config(std::string_view text) {
+  ReduceConfig config;
+  const auto accept = [&text](std::string_view word) {
+    if (text.substr(0, word.size()) != word || text.size() <= word.size() || text[word.size()] != '_') return false;
+    text.remove_prefix(word.size() + 1);
+    return true;
+  };
+  bool known = false;
+  for (const auto& [family, word] : detail::reduce_families)
+    if (!known && (known = accept(word))) config.family = family;
+  if (!known) return {};
+  known = false;
+  for (DType dtype : detail::reduce_dtypes)
+    if (!known && (known = accept(ckl::name(dtype)))) config.dtype = dtype;
+  if (!known) return {};
+  known = false;
+  for (const auto& [kind, word] : detail::reduce_kinds)
+    if (!known && (known = accept(word))) config.kind = kind;
+  if (!known || (text != "vec" && text != "any")) return {};
+  config.vector = text == "vec";
+  config.valid = true;
+  return config;
+}
+
+}  // namespace ckl

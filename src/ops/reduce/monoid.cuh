@@ -1,0 +1,289 @@
+#pragma once
+
+// What reductions accumulate. A monoid has
+//   State                          what crosses threads and blocks; the order of combine()'s operands decides about rounding alone
+//   identity                       of combine()
+//   pivot(x)                       what elements of one output are taken relative to, from the first of them
+//   filler(pivot)                  an element that changes nothing, for places beyond the end; where places matter it must come last
+//   absorb(state, x, pivot, place) adds N elements at place(0) < place(1) < ..., their numbers among those of the output
+//   store(state, y, offset)        the output's last step
+
+#include <bit>
+
+#include <cutlass/functional.h>
+
+#include "device/numeric.cuh"
+#include "device/tree.cuh"
+#include "ops/reduce/config.hpp"
+#include "ops/reduce/params.hpp"
+
+namespace ckl::device {
+
+template <> struct ElementOf<DType::f64> { using type = double; };
+template <> struct ElementOf<DType::i32> { using type = int32_t; };
+template <> struct ElementOf<DType::i64> { using type = int64_t; };
+
+/// The types that elements of D become.
+template <DType D> struct Arithmetic {
+  using T = Element<D>;
+  static constexpr bool integer = D == DType::i32 || D == DType::i64;
+  /// Exactly an element, in a type that has arithmetic.
+  using Exact = cute::conditional_t<D == DType::f64 || integer, T, float>;
+  /// What is accumulated over many elements.
+  using Wide = cute::conditional_t<integer, int64_t, double>;
+  /// What is accumulated over the few elements that a thread loads at a time.
+  using Narrow = cute::conditional_t<integer, int64_t, Exact>;
+  static constexpr Exact lowest = integer ? Exact(D == DType::i32 ? INT32_MIN : INT64_MIN) : Exact(-INFINITY);
+};
+
+/// Rounds `value` to the output's type and stores it.
+template <class Value> CUTE_DEVICE void store_as(DType dtype, void* y, int64_t offset, Value value) {
+  switch (dtype) {
+    case DType::f64: static_cast<double*>(y)[offset] = double(value); break;
+    case DType::f32: static_cast<float*>(y)[offset] = float(value); break;
+    case DType::f16: static_cast<cutlass::half_t*>(y)[offset] = cutlass::half_t(float(value)); break;
+    case DType::bf16: static_cast<cutlass::bfloat16_t*>(y)[offset] = cutlass::bfloat16_t(float(value)); break;
+    case DType::i64: static_cast<int64_t*>(y)[offset] = int64_t(value); break;
+    case DType::i32: static_cast<int32_t*>(y)[offset] = int32_t(int64_t(value)); break;
+    default: static_cast<uint8_t*>(y)[offset] = uint8_t(value != Value(0)); break;
+  }
+}
+
+/// What most monoids have in common: no pivot.
+struct WithoutPivot {
+  ReduceParams const& p;
+
+  struct Pivot {};
+  template <class T> CUTE_DEVICE static Pivot pivot(T const*) { return {}; }
+};
+
+template <ReduceFamily F, DType D> struct Monoid;
+
+/// sum, mean, l1: a tree over what is loaded at a time, and f64 (or i64, which wraps around) beyond.
+template <DType D> struct Monoid<ReduceFamily::sum, D> : WithoutPivot {
+  using A = Arithmetic<D>;
+  using T = typename A::T;
+  struct State {
+    typename A::Wide sum;
+  };
+  static constexpr State identity{0};
+
+  CUTE_DEVICE static T filler(Pivot) { return T(0); }
+  CUTE_DEVICE State operator()(State x, State y) const { return {x.sum + y.sum}; }
+  template <int N, class Place> CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot, Place const&) const {
+    using Narrow = typename A::Narrow;
+    bool magnitudes = !A::integer && p.op == ReduceOp::l1;
+    Narrow terms[N];
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < N; ++i) {
+      terms[i] = Narrow(x[i]);
+      if (magnitudes && terms[i] < 0) terms[i] = -terms[i];
+    }
+    state.sum += typename A::Wide(reduce_tree(terms, [](Narrow a, Narrow b) { return a + b; }));
+  }
+  CUTE_DEVICE void store(State state, int64_t offset) const {
+    if (p.op == ReduceOp::mean) state.sum = typename A::Wide(double(state.sum) / p.divisor);
+    store_as(p.y_dtype, p.y, offset, state.sum);
+  }
+};
+
+/// product: f64 (or i64, which wraps around) throughout.
+template <DType D> struct Monoid<ReduceFamily::product, D> : WithoutPivot {
+  using A = Arithmetic<D>;
+  using T = typename A::T;
+  struct State {
+    typename A::Wide product;
+  };
+  static constexpr State identity{1};
+
+  CUTE_DEVICE static T filler(Pivot) { return T(1); }
+  CUTE_DEVICE State operator()(State x, State y) const { return {x.product * y.product}; }
+  template <int N, class Place> CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot, Place const&) const {
+    using Wide = typename A::Wide;
+    Wide terms[N];
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < N; ++i) terms[i] = Wide(typename A::Exact(x[i]));
+    state.product *= reduce_tree(terms, [](Wide a, Wide b) { return a * b; });
+  }
+  CUTE_DEVICE void store(State state, int64_t offset) const { store_as(p.y_dtype, p.y, offset, state.product); }
+};
+
+/// Turns the order of elements around for min, all and argmin: what is sought is always the largest.
+template <DType D> struct Order {
+  using A = Arithmetic<D>;
+  using Exact = typename A::Exact;
+  bool reversed;
+
+  CUTE_DEVICE explicit Order(ReduceOp op)
+      : reversed(op == ReduceOp::min || op == ReduceOp::all || op == ReduceOp::argmin) {}
+
+  /// Its own inverse.
+  CUTE_DEVICE Exact operator()(Exact x) const {
+    if constexpr (A::integer)
+      return x ^ Exact(reversed ? -1 : 0);
+    else
+      return reversed ? -x : x;
+  }
+  CUTE_DEVICE Exact least() const { return (*this)(A::lowest); }
+};
+
+/// min, max, any, all: exact. A NaN is larger, and smaller, than everything; for any and all it is true, as is what is not zero.
+template <DType D> struct Monoid<ReduceFamily::extreme, D> : WithoutPivot {
+  using A = Arithmetic<D>;
+  using T = typename A::T;
+  using Exact = typename A::Exact;
+  using Larger = cutlass::maximum<Exact, true>;
+  struct State {
+    Exact largest;
+  };
+  static constexpr State identity{A::lowest};
+
+  CUTE_DEVICE T filler(Pivot) const { return logical() ? T(p.op == ReduceOp::all) : T(order().least()); }
+  CUTE_DEVICE State operator()(State x, State y) const { return {Larger()(x.largest, y.largest)}; }
+  template <int N, class Place> CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot, Place const&) const {
+    Exact values[N];
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < N; ++i) {
+      values[i] = Exact(x[i]);
+      if (logical()) values[i] = Exact(values[i] != Exact(0));
+      values[i] = order()(values[i]);
+    }
+    state.largest = Larger()(state.largest, reduce_tree(values, Larger()));
+  }
+  CUTE_DEVICE void store(State state, int64_t offset) const {
+    // Of no elements at all, any is false and all is true, whatever the identity would say.
+    Exact value = p.count == 0 ? Exact(p.op == ReduceOp::all) : order()(state.largest);
+    store_as(p.y_dtype, p.y, offset, value);
+  }
+
+ private:
+  CUTE_DEVICE bool logical() const { return p.op == ReduceOp::any || p.op == ReduceOp::all; }
+  CUTE_DEVICE Order<D> order() const { return Order<D>(p.op); }
+};
+
+/// argmin, argmax: the first of equals; the first NaN if there is one. Elements become integers of the same order.
+template <DType D> struct Monoid<ReduceFamily::arg, D> : WithoutPivot {
+  using A = Arithmetic<D>;
+  using T = typename A::T;
+  using Key = cute::conditional_t<sizeof(typename A::Exact) == 8, int64_t, int32_t>;
+  struct State {
+    Key key;
+    int64_t place;
+  };
+  static constexpr Key least = sizeof(Key) == 8 ? Key(INT64_MIN) : Key(INT32_MIN);
+  static constexpr State identity{least, INT64_MAX};
+
+  CUTE_DEVICE T filler(Pivot) const { return T(Order<D>(p.op).least()); }
+  CUTE_DEVICE State operator()(State x, State y) const {
+    return y.key > x.key || (y.key == x.key && y.place < x.place) ? y : x;
+  }
+  template <int N, class Place>
+  CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot, Place const& place) const {
+    Key best = key(x[0]);
+    int at = 0;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 1; i < N; ++i) {
+      Key next = key(x[i]);
+      at = next > best ? i : at;
+      best = next > best ? next : best;
+    }
+    state = (*this)(state, {best, place(at)});
+  }
+  CUTE_DEVICE void store(State state, int64_t offset) const { store_as(p.y_dtype, p.y, offset, state.place); }
+
+ private:
+  CUTE_DEVICE Key key(T x) const {
+    auto value = Order<D>(p.op)(typename A::Exact(x));
+    if constexpr (A::integer) {
+      return value;
+    } else {
+      // The bits of a float that is not negative order as integers do; those of a negative one the other way. The sum makes zeros
+      // equal, and all NaNs of f32 the largest of all; those of f64 keep their bits.
+      value += typename A::Exact(0);
+      if constexpr (sizeof(Key) == 8)
+        if (value != value) return Key(~least);
+      Key bits = std::bit_cast<Key>(value);
+      return bits ^ ((bits >> (8 * sizeof(Key) - 1)) & Key(~least));
+    }
+  }
+};
+
+/// log_sum_exp: the largest element so far, and the sum relative to it (Milakov and Gimelshein, 2018).
+template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
+  using A = Arithmetic<D>;
+  using T = typename A::T;
+  using Exact = typename A::Exact;
+  struct State {
+    Exact largest;
+    double sum;
+  };
+  static constexpr State identity{A::lowest, 0};
+
+  CUTE_DEVICE static T filler(Pivot) { return T(A::lowest); }
+  CUTE_DEVICE State operator()(State x, State y) const {
+    Exact larger = cutlass::maximum<Exact, true>()(x.largest, y.largest);
+    return {larger, rescaled(x, larger) + rescaled(y, larger)};
+  }
+  template <int N, class Place> CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot, Place const&) const {
+    Exact values[N];
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < N; ++i) values[i] = Exact(x[i]);
+    State added{reduce_tree(values, cutlass::maximum<Exact, true>()), 0};
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < N; ++i) values[i] = exponential(values[i] - base(added.largest));
+    added.sum = reduce_tree(values, [](Exact a, Exact b) { return a + b; });
+    state = (*this)(state, added);
+  }
+  CUTE_DEVICE void store(State state, int64_t offset) const {
+    store_as(p.y_dtype, p.y, offset, double(base(state.largest)) + log(state.sum));
+  }
+
+ private:
+  /// Infinities and NaNs are not subtracted: the sum has them.
+  CUTE_DEVICE static Exact base(Exact largest) { return largest - largest == Exact(0) ? largest : Exact(0); }
+  CUTE_DEVICE static double rescaled(State x, Exact largest) {
+    return x.sum == 0 ? 0 : x.sum * double(exponential(base(x.largest) - base(largest)));
+  }
+  CUTE_DEVICE static float exponential(float x) { return exp2f(x * 1.4426950408889634f); }
+  CUTE_DEVICE static double exponential(double x) { return exp(x); }
+};
+
+/// l2, variance, deviation: sums of distances from a pivot, and of their squares. Of 16-bit elements a tree in f32 over what is loaded at
+/// a time; f64 else. The pivot, one of the elements, keeps a large mean from costing digits.
+template <DType D> struct Monoid<ReduceFamily::moments, D> {
+  using T = typename Arithmetic<D>::T;
+  using Narrow = cute::conditional_t<sizeof(T) == 2, float, double>;
+  using Pivot = T;
+  struct State {
+    double first, second;
+  };
+  static constexpr State identity{0, 0};
+
+  ReduceParams const& p;
+
+  CUTE_DEVICE Pivot pivot(T const* x) const { return p.op != ReduceOp::l2 && x ? *x : T(0); }
+  CUTE_DEVICE static T filler(Pivot pivot) { return pivot; }
+  CUTE_DEVICE State operator()(State x, State y) const { return {x.first + y.first, x.second + y.second}; }
+  template <int N, class Place>
+  CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot pivot, Place const&) const {
+    auto add = [](Narrow a, Narrow b) { return a + b; };
+    Narrow distances[N], squares[N];
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < N; ++i) {
+      distances[i] = Narrow(x[i]) - Narrow(pivot);
+      squares[i] = distances[i] * distances[i];
+    }
+    state.first += double(reduce_tree(distances, add));
+    state.second += double(reduce_tree(squares, add));
+  }
+  CUTE_DEVICE void store(State state, int64_t offset) const {
+    double value = state.second;
+    if (p.op != ReduceOp::l2) {
+      value -= state.first * state.first / double(p.count);
+      value = (value < 0 ? 0 : value) / p.divisor;
+    }
+    store_as(p.y_dtype, p.y, offset, p.op == ReduceOp::variance ? value : sqrt(value));
+  }
+};
+
+}  // namespace ckl::device

@@ -1,0 +1,46 @@
+#pragma once
+
+// What the host hands to a reduction kernel.
+
+#include <cstdint>
+
+#include "ckl/reduce.hpp"
+#include "device/divider.hpp"
+
+namespace ckl {
+
+/// Some dimensions of x, the innermost first; at least one.
+struct ReduceDimensions {
+  std::int64_t count;  ///< The product of the sizes.
+  int rank;
+  Divider sizes[max_rank];
+  std::int64_t strides[max_rank];  ///< Of x, in elements.
+};
+
+/// The inner dimension is the one that is loaded along: of the reduced ones where a row is reduced, of the others where columns are.
+struct ReduceParams {
+  const void* x;
+  void* y;
+  ReduceDimensions kept, reduced;                ///< Without the inner dimension.
+  std::int64_t y_strides[max_rank];              ///< Of y along the kept dimensions, in elements.
+  std::int64_t inner, inner_step, inner_y_step;  ///< Its size, and its strides in x and, where it is kept, in y.
+  Divider units;  ///< Vectors (or elements) of the inner dimension, the last columns of a ragged row not among them.
+  int tail;       ///< Elements of a ragged row behind its last vector.
+  std::int64_t count;  ///< Elements that are reduced into one output.
+
+  // How the work is shared out.
+  int width_log2;     ///< warp: lanes of an output; columns: threads of a block side by side.
+  Divider splits;     ///< Blocks that share outputs.
+  Divider tiles;      ///< columns: blocks side by side along the inner dimension.
+  std::int64_t part;  ///< block: units of each block; columns: rows of each.
+  bool clustered;     ///< Those blocks are a cluster, and meet in distributed shared memory.
+  int* tickets;       ///< In the workspace, one for each group of blocks that share outputs, 0 between launches.
+  void* partials;     ///< In the workspace: what each of them has found.
+
+  // The operation within the family.
+  ReduceOp op;
+  DType y_dtype;
+  double divisor;  ///< mean: the number of elements; variance and deviation: that less the correction.
+};
+
+}  // namespace ckl

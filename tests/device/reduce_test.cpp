@@ -1,0 +1,297 @@
+// Reductions against the oracle: every problem of the case list, by every config that can serve it.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "cases/bad_reduce.hpp"
+#include "cases/reduce_cases.hpp"
+#include "ckl/reduce.hpp"
+#include "device_test.hpp"
+#include "expect_error.hpp"
+#include "operand_buffer.hpp"
+#include "reference/reference.hpp"
+#include "workspace.hpp"
+
+namespace ckl::test {
+namespace {
+
+/// Writes `value` as an element of type `dtype`.
+void write_element(DType dtype, std::byte* to, double value) {
+  const auto write = [to](auto typed) { std::memcpy(to, &typed, sizeof(typed)); };
+  switch (dtype) {
+    case DType::f64: return write(value);
+    case DType::i64: return write(std::int64_t(value));
+    case DType::i32: return write(std::int32_t(value));
+    default: reference::Numeric(dtype).write(to, 0, value);
+  }
+}
+
+/// A standard normal number, nearly.
+double normal(reference::Draw& draw) {
+  double sum = 0;
+  for (int i = 0; i < 12; ++i) sum += draw.symmetric() / 2;
+  return sum;
+}
+
+/// An element that lets an error in `op` be seen.
+double element_for(ReduceOp op, DType dtype, reference::Draw& draw) {
+  const double x = normal(draw);
+  if (op == ReduceOp::any) return draw.one_in(300) ? 3 : 0;
+  if (op == ReduceOp::all) return draw.one_in(300) ? 0 : 3;
+  if (dtype == DType::i32 || dtype == DType::i64) return std::round(1000 * x);
+  if (op == ReduceOp::product) return 1 + x / 16;  // neither too large nor too small
+  if (op == ReduceOp::argmin || op == ReduceOp::argmax) return std::round(8 * x) / 8;  // with equals
+  return op == ReduceOp::variance || op == ReduceOp::deviation ? x + 10 : x;
+}
+
+/// The operands of one reduction on the device, and what it has to give.
+class ReduceData {
+ public:
+  explicit ReduceData(const ReduceCase& reduce, std::uint64_t seed = 1)
+      : case_(reduce),
+        x_(reduce.dtype, reduce.x.sizes, reduce.x.strides, reduce.x.offset),
+        y_(reduce.out, reduce.y.sizes, reduce.y.strides, reduce.y.offset) {
+    reference::Draw draw(seed);
+    for_each_element(reduce.x.sizes, reduce.x.strides,
+                     [&](std::int64_t offset) { set(offset, element_for(reduce.op, reduce.dtype, draw)); });
+    x_.upload();
+  }
+
+  OperandBuffer& x() { return x_; }
+  OperandBuffer& y() { return y_; }
+
+  /// Sets the element at `offset`, in the image alone.
+  void set(std::int64_t offset, double value) {
+    write_element(case_.dtype, x_.host() + offset * std::int64_t(size_of(case_.dtype)), value);
+  }
+
+  ReduceArguments arguments() {
+    return {case_.op, x_.tensor(), y_.tensor(), case_.axes, case_.correction, case_.batch_invariant};
+  }
+  ReduceProblem problem() { return reduce_problem(arguments()); }
+
+  /// Computes the oracle's result from the image of x; call it before the results are received.
+  void expect() {
+    const ReduceProblem problem = this->problem();
+    expected_.resize(std::size_t(reference::output_count(problem)));
+    slack_.resize(expected_.size());
+    reference::reduce(problem, x_.host(), expected_.data(), slack_.data());
+  }
+
+  void check() {
+    y_.receive("y");
+    x_.expect_unchanged("x");
+    const reference::Comparison comparison =
+        reference::compare_reduce(problem(), y_.host(), expected_.data(), slack_.data());
+    EXPECT_TRUE(comparison.passed()) << comparison.wrong << " of " << expected_.size()
+                                     << " outputs are wrong: " << comparison.first_wrong;
+  }
+
+  /// Poisons y.
+  void reset() {
+    for_each_element(case_.y.sizes, case_.y.strides, [&](std::int64_t offset) {
+      std::memset(y_.host() + offset * std::int64_t(size_of(case_.out)), 0xff, size_of(case_.out));
+    });
+    y_.upload();
+  }
+
+  /// Runs `config` in a workspace of its own, `times` over, which has to be as it was in the end.
+  void run(const std::string& config, int times = 1) {
+    const ReducePlan plan(problem(), 0, config);
+    EXPECT_EQ(plan.config(), config);
+    Workspace workspace(plan.workspace_bytes());
+    for (int i = 0; i < times; ++i) {
+      reset();
+      plan.run(x_.device(), y_.device(), workspace.device());
+      check();
+    }
+  }
+
+ private:
+  ReduceCase case_;
+  OperandBuffer x_, y_;
+  std::vector<long double> expected_, slack_;
+};
+
+class ReduceCases : public DeviceTest, public ::testing::WithParamInterface<ReduceCase> {};
+
+INSTANTIATE_TEST_SUITE_P(List, ReduceCases, ::testing::ValuesIn(reduce_cases(short_list())),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+TEST_P(ReduceCases, MatchesTheReference) {
+  ReduceData data(GetParam());
+  data.expect();
+  reduce(data.arguments());
+  data.check();
+}
+
+// A slower config is right as well: the chooser's order decides about speed only.
+TEST_P(ReduceCases, EveryConfigMatchesTheReference) {
+  ReduceData data(GetParam());
+  data.expect();
+  const std::vector<std::string> configs = reduce_candidates(data.problem(), device_info(0));
+  EXPECT_EQ(configs.empty(), reference::output_count(data.problem()) == 0);
+  for (const std::string& config : configs) {
+    SCOPED_TRACE(config);
+    data.run(config);
+  }
+}
+
+class ReduceBehaviour : public DeviceTest {};
+
+ReduceCase rows_of(ReduceOp op, DType dtype, std::int64_t rows, std::int64_t columns, int axis = 1) {
+  ReduceCase one;
+  one.op = op, one.dtype = dtype, one.out = natural_output(op, dtype);
+  one.x = dense({rows, columns}), one.y = dense({axis == 1 ? rows : columns}), one.axes = {axis};
+  return one;
+}
+
+// One of each in a row of its own: what is documented for NaNs and infinities, wherever they stand.
+TEST_F(ReduceBehaviour, SpecialValuesAreAsDocumented) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::f64})
+    for (const ReduceOp op : reduce_ops(dtype)) {
+      SCOPED_TRACE(std::string(name(op)) + " " + name(dtype));
+      constexpr std::int64_t columns = 264;
+      ReduceData data(rows_of(op, dtype, 10, columns));
+      data.set(1 * columns + 5, nan);
+      data.set(2 * columns + 263, -nan);
+      data.set(3 * columns + 0, infinity);
+      data.set(4 * columns + 100, -infinity);
+      data.set(5 * columns + 7, infinity), data.set(5 * columns + 9, -infinity);
+      for (std::int64_t i = 0; i < columns; ++i)
+        data.set(6 * columns + i, -infinity), data.set(7 * columns + i, infinity);
+      for (std::int64_t i = 0; i < columns; ++i) data.set(8 * columns + i, i % 2 ? 0.0 : -0.0);
+      data.set(9 * columns + 17, nan), data.set(9 * columns + 3, infinity), data.set(9 * columns + 200, nan);
+      data.x().upload();
+      data.expect();
+      for (const std::string& config : reduce_candidates(data.problem(), device_info(0))) {
+        SCOPED_TRACE(config);
+        data.run(config);
+      }
+    }
+}
+
+TEST_F(ReduceBehaviour, LargeMeansCostNoDigits) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    ReduceData data(rows_of(ReduceOp::deviation, dtype, 4, 3000));
+    reference::Draw draw(5);
+    for (std::int64_t i = 0; i < 4 * 3000; ++i) data.set(i, 1e4 + normal(draw));
+    data.x().upload();
+    data.expect();
+    reduce(data.arguments());
+    data.check();
+  }
+}
+
+// What is beyond f32 in between is not in the result.
+TEST_F(ReduceBehaviour, IntermediateResultsDoNotOverflow) {
+  ReduceData l2(rows_of(ReduceOp::l2, DType::f32, 1, 100)), product(rows_of(ReduceOp::product, DType::f32, 1, 100)),
+      lse(rows_of(ReduceOp::log_sum_exp, DType::f32, 1, 100));
+  for (std::int64_t i = 0; i < 100; ++i)
+    l2.set(i, 1e30), product.set(i, i % 2 ? 1e30 : 1e-30), lse.set(i, 1000 + double(i % 3));
+  for (ReduceData* data : {&l2, &product, &lse}) {
+    data->x().upload();
+    data->expect();
+    reduce(data->arguments());
+    data->check();
+  }
+}
+
+// Blocks that meet in the workspace leave it ready for the next launch.
+TEST_F(ReduceBehaviour, WorkspaceIsReadyAgain) {
+  for (const ReduceCase& one :
+       {rows_of(ReduceOp::sum, DType::f32, 2, 50000), rows_of(ReduceOp::argmin, DType::bf16, 9000, 8, 0)}) {
+    ReduceData data(one);
+    data.expect();
+    const std::vector<std::string> configs = reduce_candidates(data.problem(), device_info(0));
+    const auto shared = std::find_if(configs.begin(), configs.end(), [&](const std::string& config) {
+      return ReducePlan(data.problem(), 0, config).workspace_bytes() > 0;
+    });
+    ASSERT_NE(shared, configs.end());
+    data.run(*shared, 4);
+  }
+}
+
+// How many others there are must not change an output's bits, where the problem says so.
+TEST_F(ReduceBehaviour, BatchInvariantOutputsAreIndependent) {
+  for (const std::int64_t columns : {40, 1000, 5000, 40000}) {
+    ReduceCase of_many = rows_of(ReduceOp::sum, DType::bf16, 21, columns),
+               of_one = rows_of(ReduceOp::sum, DType::bf16, 1, columns);
+    of_many.batch_invariant = of_one.batch_invariant = true;
+    ReduceData many(of_many), one(of_one);  // the first row has the same elements: the draws begin alike
+    reduce(many.arguments());
+    reduce(one.arguments());
+    const auto all = many.y().download(), first = one.y().download();
+    EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << columns;
+  }
+}
+
+TEST_F(ReduceBehaviour, EqualBitsEachTime) {
+  for (const std::int64_t columns : {1000, 100000}) {
+    ReduceData data(rows_of(ReduceOp::sum, DType::f32, 1, columns));
+    reduce(data.arguments());
+    const auto first = data.y().download();
+    for (int again = 0; again < (short_list() ? 3 : 100); ++again) {
+      data.reset();
+      reduce(data.arguments());
+      ASSERT_EQ(data.y().download(), first);
+    }
+  }
+}
+
+TEST_F(ReduceBehaviour, KeptDimensionsMayStayInTheOutput) {
+  ReduceCase one = rows_of(ReduceOp::sum, DType::f32, 6, 50);
+  one.y = dense({6, 1});
+  ReduceData data(one);
+  data.expect();
+  reduce(data.arguments());
+  data.check();
+}
+
+class BadReduceCall : public DeviceTest, public ::testing::WithParamInterface<BadReduce> {};
+
+INSTANTIATE_TEST_SUITE_P(List, BadReduceCall, ::testing::ValuesIn(bad_reduces()),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+TEST_P(BadReduceCall, LeavesAllMemoryUntouched) {
+  OperandBuffer x(DType::f32, {4096}, {1}), y(DType::f32, {4096}, {1});
+  x.fill(1), y.fill(2);
+  ReduceArguments arguments = good_reduce(x.device(), y.device());
+  GetParam().spoil(arguments);
+  expect_error(GetParam().code, GetParam().words, [&] { reduce(arguments); });
+  x.expect_unchanged("x");
+  y.expect_unchanged("y");
+}
+
+TEST_F(ReduceBehaviour, RunRefusesWhatThePlanWasNotPromised) {
+  ReduceData data(rows_of(ReduceOp::sum, DType::f32, 1, 60000));
+  const auto configs = reduce_candidates(data.problem(), device_info(0));
+  const auto shared = std::find_if(configs.begin(), configs.end(), [](const std::string& c) {
+    return c.find("_s") != c.npos && c.substr(c.size() - 3) != "_s1";
+  });
+  ASSERT_NE(shared, configs.end());
+  const ReducePlan plan(data.problem(), 0, *shared);
+  Workspace workspace(plan.workspace_bytes());
+  constexpr ErrorCode invalid = ErrorCode::invalid_argument;
+  void *x = data.x().device(), *y = data.y().device(), *w = workspace.device();
+  expect_error(invalid, {"x ", "null"}, [&] { plan.run(nullptr, y, w); });
+  expect_error(invalid, {"y ", "null"}, [&] { plan.run(x, nullptr, w); });
+  expect_error(invalid, {"x ", "16"}, [&] { plan.run(moved(x, 4), y, w); });
+  expect_error(invalid, {"y ", "overlap x"}, [&] { plan.run(x, moved(x, 64), w); });
+  expect_error(invalid, {"workspace", "null"}, [&] { plan.run(x, y, nullptr); });
+  expect_error(invalid, {"workspace", "256"}, [&] { plan.run(x, y, moved(w, 16)); });
+  expect_error(invalid, {"config", "\"fast\""}, [&] { ReducePlan(data.problem(), 0, "fast"); });
+  expect_error(invalid, {"device", "1000"}, [&] { ReducePlan(data.problem(), 1000); });
+  data.x().expect_unchanged("x");
+  data.y().expect_unchanged("y");
+}
+
+}  // namespace
+}  // namespace ckl::test

@@ -1,0 +1,173 @@
+// What reductions accept and refuse, and how they are shared out, without a GPU.
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <string>
+
+#include "cases/bad_reduce.hpp"
+#include "cases/reduce_cases.hpp"
+#include "ckl/reduce.hpp"
+#include "expect_error.hpp"
+#include "ops/reduce/choice.hpp"
+
+namespace ckl::test {
+namespace {
+
+void* at(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
+
+DeviceInfo h100() {
+  DeviceInfo device;
+  device.sm_count = 132;
+  return device;
+}
+
+TEST(ReduceProblem, TakesShapeAxesAndAlignment) {
+  ReduceArguments in = good_reduce(at(0x10000), at(0x90000));
+  EXPECT_EQ(reduce_problem(in).to_string(), "sum of (40, 48) along 1 f32");
+  in.axes = {-2}, in.y.sizes[0] = 48, in.op = ReduceOp::variance, in.correction = 1, in.batch_invariant = true;
+  EXPECT_EQ(reduce_problem(in).to_string(), "variance of (40, 48) along 0 f32 correction=1 batch_invariant");
+  in.axes = {}, in.y.rank = 0, in.op = ReduceOp::argmax, in.y.dtype = DType::i64;
+  EXPECT_EQ(reduce_problem(in).to_string(), "argmax of (40, 48) along 0, 1 f32->i64 correction=1 batch_invariant");
+  EXPECT_TRUE(reduce_problem(in) == reduce_problem(in));
+  ReduceArguments other = in;
+  other.op = ReduceOp::argmin;
+  EXPECT_FALSE(reduce_problem(in) == reduce_problem(other));
+}
+
+TEST(ReduceProblem, TakesOutputsWithOrWithoutReducedDimensions) {
+  ReduceArguments in = good_reduce(at(0x10000), at(0x90000)), keeps = in;
+  keeps.y = Tensor::contiguous(at(0x90000), DType::f32, {40, 1});
+  EXPECT_TRUE(reduce_problem(in) == reduce_problem(keeps));
+}
+
+TEST(ReduceProblem, RefusesWhatIsMalformed) {
+  for (const BadReduce& bad : bad_reduces()) {
+    SCOPED_TRACE(bad.name);
+    ReduceArguments in = good_reduce(at(0x10000), at(0x90000));
+    bad.spoil(in);
+    expect_error(bad.code, bad.words, [&] { reduce_problem(in); });
+  }
+}
+
+std::string best(const Sizes& sizes, std::vector<int> axes, ReduceOp op = ReduceOp::sum, DType dtype = DType::f32,
+                 bool batch_invariant = false) {
+  const auto tensor = [](std::uintptr_t address, DType type, const Sizes& of) {
+    Tensor t;
+    t.data = at(address), t.dtype = type, t.rank = int(of.size());
+    std::copy(of.begin(), of.end(), t.sizes.begin());
+    const Sizes strides = dense(of).strides;
+    std::copy(strides.begin(), strides.end(), t.strides.begin());
+    return t;
+  };
+  const ReduceArguments in{op,
+                           tensor(0x100000000, dtype, sizes),
+                           tensor(0x900000000000, natural_output(op, dtype), sizes_without(sizes, axes)),
+                           axes,
+                           0,
+                           batch_invariant};
+  const std::vector<std::string> names = reduce_candidates(reduce_problem(in), h100());
+  return names.empty() ? "" : names.front();
+}
+
+TEST(ReduceChoice, ToAScalarFollowsTheNumberOfElements) {
+  EXPECT_EQ(best({500}, {}), "sum_f32_warp_vec_w32");
+  EXPECT_EQ(best({1000}, {}), "sum_f32_block_vec_s1");
+  EXPECT_EQ(best({8192}, {}), "sum_f32_block_vec_s1");  // 512 threads with 4 loads of 4 elements each
+  EXPECT_EQ(best({8193}, {}), "sum_f32_block_vec_c2");
+  EXPECT_EQ(best({1 << 16}, {}), "sum_f32_block_vec_c8");
+  EXPECT_EQ(best({1 << 20}, {}), "sum_f32_block_vec_s128");
+  EXPECT_EQ(best({std::int64_t(1) << 31}, {}), "sum_f32_block_vec_s264");  // two blocks an SM
+  EXPECT_EQ(best({1 << 20}, {}, ReduceOp::argmin, DType::bf16), "arg_bf16_block_vec_s64");
+  EXPECT_EQ(best({0}, {}), "sum_f32_warp_any_w1");
+}
+
+TEST(ReduceChoice, OfRowsFollowsTheirLengthAndNumber) {
+  EXPECT_EQ(best({100000, 32}, {1}), "sum_f32_warp_vec_w8");
+  EXPECT_EQ(best({100000, 33}, {1}), "sum_f32_warp_any_w32");
+  EXPECT_EQ(best({100000, 1024}, {1}), "sum_f32_warp_vec_w32");
+  EXPECT_EQ(best({10, 100000}, {1}), "sum_f32_block_vec_s13");
+  EXPECT_EQ(best({100, 100000}, {1}), "sum_f32_block_vec_c2");
+  EXPECT_EQ(best({4096, 100000}, {1}), "sum_f32_block_vec_s1");
+  EXPECT_EQ(best({0, 64}, {1}), "");
+}
+
+TEST(ReduceChoice, OfColumnsFollowsBothSizes) {
+  EXPECT_EQ(best({32, 1 << 20}, {0}), "sum_f32_columns_vec_w256_s1");
+  EXPECT_EQ(best({1 << 20, 16}, {0}), "sum_f32_columns_vec_w4_s264");
+  EXPECT_EQ(best({4096, 4096}, {0}), "sum_f32_columns_vec_w32_s8");
+  EXPECT_EQ(best({64, 300, 1024}, {1}), "sum_f32_columns_vec_w32_s1");
+  EXPECT_EQ(best({4096, 4095}, {0}), "sum_f32_columns_any_w32_s2");
+}
+
+TEST(ReduceChoice, DoesNotDependOnTheNumberOfOutputsWhereThatIsAskedFor) {
+  for (const std::int64_t count : {64, 1000, 5000, 100000, 4000000})
+    for (const std::int64_t others : {8, 64, 1024}) {
+      EXPECT_EQ(best({others, count}, {1}, ReduceOp::sum, DType::bf16, true),
+                best({1, count}, {1}, ReduceOp::sum, DType::bf16, true));
+      EXPECT_EQ(best({count, others}, {0}, ReduceOp::sum, DType::bf16, true),
+                best({count, 16}, {0}, ReduceOp::sum, DType::bf16, true));
+    }
+}
+
+TEST(ReduceShape, SortsAndMergesDimensions) {
+  ReduceProblem p;
+  p.rank = 4;
+  p.sizes = {2, 3, 4, 5};
+  p.x = {DType::f32, {60, 20, 5, 1}, 16};
+  p.reduced = {false, false, true, true};
+  p.y.strides = {3, 1, 0, 0};
+  ReduceShape shape = ReduceShape::of(p);
+  ASSERT_EQ(shape.kept.size(), 1u);
+  EXPECT_EQ(shape.kept[0].size, 6);
+  ASSERT_EQ(shape.reduced.size(), 1u);
+  EXPECT_EQ(shape.count, 20);
+  EXPECT_TRUE(shape.vector_rows);
+  EXPECT_FALSE(shape.vector_columns);
+
+  p.reduced = {true, false, false, true};  // two reduced dimensions around 12 outputs; rows of 5 are no whole vectors
+  p.y.strides = {0, 4, 1, 0};
+  shape = ReduceShape::of(p);
+  EXPECT_EQ(shape.reduced.size(), 2u);
+  EXPECT_EQ(shape.kept.size(), 1u);
+  EXPECT_FALSE(shape.vector_rows);
+
+  p.x.strides = {1, 2, 6, 24};  // the first dimension is the innermost in memory, but places are counted in its order
+  p.op = ReduceOp::argmax;
+  EXPECT_EQ(ReduceShape::of(p).reduced.back().size, 5);
+  p.op = ReduceOp::sum;
+  EXPECT_EQ(ReduceShape::of(p).reduced.back().size, 2);
+}
+
+TEST(ReduceWork, AsksForWhatItsBlocksLeave) {
+  ReduceProblem p;
+  p.rank = 1;
+  p.sizes = {1 << 20};
+  p.reduced = {true};
+  p.x = {DType::f32, {1}, 16};
+  const ReduceShape shape = ReduceShape::of(p);
+  const ReduceWork work = ReduceWork::of(p, shape, {parse_reduce_config("sum_f32_block_vec"), 1, 100, false});
+  EXPECT_EQ(work.blocks, 100);
+  EXPECT_EQ(work.ticket_bytes, 256u);
+  EXPECT_EQ(work.partial_bytes, 800u);
+  EXPECT_GE(work.params.part * 100, work.params.units.divisor);
+  EXPECT_EQ(ReduceWork::of(p, shape, {parse_reduce_config("sum_f32_block_vec"), 1, 8, true}).ticket_bytes, 0u);
+}
+
+TEST(ReduceConfig, IsReadFromItsName) {
+  constexpr ReduceConfig config = parse_reduce_config("lse_bf16_columns_vec");
+  static_assert(config.valid && config.family == ReduceFamily::lse && config.dtype == DType::bf16 &&
+                config.kind == ReduceKind::columns && config.vector && config.vector_elements() == 8);
+  for (const ReduceFamily family : {ReduceFamily::sum, ReduceFamily::arg, ReduceFamily::moments})
+    for (const DType dtype : {DType::f32, DType::i64})
+      for (const ReduceKind kind : {ReduceKind::warp, ReduceKind::block, ReduceKind::columns}) {
+        const ReduceConfig made{family, dtype, kind, false, true};
+        EXPECT_EQ(parse_reduce_config(entry_of(made)), made) << entry_of(made);
+      }
+  for (const char* name : {"", "sum", "sum_", "sum_f32", "sum_f32_block", "sum_f32_block_", "sum_f32_block_both",
+                           "sum_f32_row_vec", "sum_i8_block_vec", "mean_f32_block_vec", "sum_f32_block_vec_"})
+    EXPECT_FALSE(parse_reduce_config(name).valid) << name;
+}
+
+}  // namespace
+}  // namespace ckl::test
