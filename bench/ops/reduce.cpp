@@ -51,7 +51,7 @@ DType output_of(ReduceOp op, DType x) {
   return op == ReduceOp::any || op == ReduceOp::all ? DType::b8 : x;
 }
 
-constexpr std::initializer_list<DType> dtypes = {DType::bf16, DType::f16, DType::f32};
+constexpr std::initializer_list<DType> dtypes = {DType::bf16, DType::f16, DType::f32, DType::i64, DType::i32};
 
 ReduceProblem problem_of(const Case& one) {
   ReduceProblem p;
@@ -77,7 +77,7 @@ class ReduceOperator final : public Operator {
   std::string name() const override { return "reduce"; }
   std::string family() const override { return "reduce"; }
   std::string summary() const override {
-    return "reductions; --problem SIZExSIZE..., --axis all|N|N+N..., --dtype bf16|f16|f32, --layout "
+    return "reductions; --problem SIZExSIZE..., --axis all|N|N+N..., --dtype bf16|f16|f32|i64|i32, --layout "
            "sum|product|mean|min|max|argmin|"
            "argmax|any|all|l1|l2|log_sum_exp|variance|deviation";
   }
