@@ -11,7 +11,10 @@ set(CKL_NVCC_JOBS ${ckl_cores} CACHE STRING "How many nvcc may run at once (each
 set_property(GLOBAL APPEND PROPERTY JOB_POOLS ckl_nvcc=${CKL_NVCC_JOBS})
 
 set(CKL_COMPILE_MODULE "${CMAKE_CURRENT_LIST_DIR}/compile_module.sh")
-set(CKL_KERNEL_INCLUDES "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include" "${CKL_CUTLASS_INCLUDE}")
+if(NOT CKL_MODULE_INCLUDES)  # the installed package has set it
+  set(CKL_MODULE_INCLUDES "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include")
+endif()
+set(CKL_KERNEL_INCLUDES ${CKL_MODULE_INCLUDES} "${CKL_CUTLASS_INCLUDE}")
 
 # ckl_compile_module(NAME SOURCE): SOURCE becomes modules/NAME.fatbin in the current build folder, with NAME.log beside it.
 # Without CKL_LINEINFO the fatbin holds no path of the build, so equal sources give equal bytes.
@@ -104,14 +107,16 @@ function(ckl_read_instances file)
   set(modules "${modules}" PARENT_SCOPE)
 endfunction()
 
-# ckl_add_operator_modules(TARGET OP...): compiles and embeds the instances of the operators, and adds the host's table of them.
+# ckl_add_operator_modules(TARGET FOLDER...): compiles and embeds the instances of the operators in these folders of src/ops, and adds
+# the host's table of them. An operator is called as its folder, with _ for /.
 function(ckl_add_operator_modules target)
   set(declarations "")
   set(rows "")
   set(plain_list "")
-  foreach(op IN LISTS ARGN)
+  foreach(folder IN LISTS ARGN)
+    string(REPLACE "/" "_" op ${folder})
     string(TOUPPER ${op} OP)
-    ckl_read_instances("${CMAKE_CURRENT_SOURCE_DIR}/ops/${op}/instances.txt")
+    ckl_read_instances("${CMAKE_CURRENT_SOURCE_DIR}/ops/${folder}/instances.txt")
     foreach(module IN LISTS modules)
       list(LENGTH ${module}_entries count)
       list(TRANSFORM ${module}_macros REPLACE "(.+)" "#define \\1\n" OUTPUT_VARIABLE defines)
@@ -124,7 +129,7 @@ function(ckl_add_operator_modules target)
       list(JOIN plain "" plain)
 
       set(source "${CMAKE_CURRENT_BINARY_DIR}/modules/${module}.cu")
-      file(CONFIGURE OUTPUT "${source}" CONTENT "${defines}#include \"ops/${op}/kernel.cuh\"\n\n${entries}" @ONLY)
+      file(CONFIGURE OUTPUT "${source}" CONTENT "${defines}#include \"ops/${folder}/kernel.cuh\"\n\n${entries}" @ONLY)
       ckl_compile_module(${module} "${source}")
       ckl_embed_module(${target} ${module})
 

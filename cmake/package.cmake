@@ -15,9 +15,14 @@ install(EXPORT CuTeKernelLibTargets NAMESPACE CuTeKernelLib:: DESTINATION "${pac
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/CuTeKernelLibConfig.cmake.in"
                               "${PROJECT_BINARY_DIR}/package/CuTeKernelLibConfig.cmake"
-                              INSTALL_DESTINATION "${package_folder}")
+                              INSTALL_DESTINATION "${package_folder}" PATH_VARS CMAKE_INSTALL_INCLUDEDIR)
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/CuTeKernelLibConfigVersion.cmake"
                                  COMPATIBILITY SameMinorVersion)
+# What ckl_add_module needs.
+install(FILES "${PROJECT_SOURCE_DIR}/cmake/ckl_add_module.cmake" "${PROJECT_SOURCE_DIR}/cmake/find_toolkit.cmake"
+              "${PROJECT_SOURCE_DIR}/cmake/kernel_modules.cmake"
+        DESTINATION "${package_folder}")
+install(PROGRAMS "${PROJECT_SOURCE_DIR}/cmake/compile_module.sh" DESTINATION "${package_folder}")
 install(FILES "${PROJECT_BINARY_DIR}/package/CuTeKernelLibConfig.cmake"
               "${PROJECT_BINARY_DIR}/package/CuTeKernelLibConfigVersion.cmake"
         DESTINATION "${package_folder}")

@@ -104,6 +104,83 @@ void gemm(const GemmProblem& problem, const void* a, const void* b, const void* 
   gemm_rows(problem, a, b, c, all(problem.m), d, scale);
 }
 
+double activate(Activation activation, double x) {
+  switch (activation) {
+    case Activation::none: return x;
+    case Activation::relu: return x < 0 ? 0 : x;
+    case Activation::gelu: return x * std::erfc(-x / std::sqrt(2.0)) / 2;
+    case Activation::gelu_tanh: {
+      const double pi = 3.14159265358979323846;
+      return x / (1 + std::exp(-2 * std::sqrt(2 / pi) *
+                               (x + 0.044715 * x * x * x)));  // (1 + tanh y) / 2 without cancellation
+    }
+    case Activation::silu: return x / (1 + std::exp(-x));
+    case Activation::sigmoid: return 1 / (1 + std::exp(-x));
+  }
+  throw std::invalid_argument("reference: no such activation");
+}
+
+namespace {
+
+/// Element i of a vector of the epilogue, or `otherwise` where it is not used.
+double element(const GemmVector& x, const void* data, std::int64_t i, double otherwise) {
+  return x.used ? Numeric(x.dtype).read(data, i * x.stride) : otherwise;
+}
+
+double element(const GemmOperand& x, const void* data, std::int64_t batch, std::int64_t row, std::int64_t column) {
+  return Numeric(x.dtype).read(data, batch * x.batch_stride + row * x.row_stride + column * x.column_stride);
+}
+
+/// A value and the magnitude that errors of it are proportional to.
+struct Scaled {
+  double value, scale;
+};
+
+Scaled activated(Activation activation, Scaled x, double tolerance) {
+  if (activation == Activation::none) return x;
+  const double y = activate(activation, x.value);
+  return {y, steepest * x.scale + std::abs(y) * activation_error / tolerance};
+}
+
+}  // namespace
+
+void fused_gemm(const GemmProblem& p, const GemmPointers& x, double* d, double* scale, double* aux, double* aux_scale) {
+  GemmProblem product = p;
+  product.beta = 0;
+  product.epilogue = {};
+  std::vector<double> values(p.batch * p.m * p.n), scales(values.size());
+  gemm(product, x.a, x.b, nullptr, values.data(), scales.data());
+
+  const GemmEpilogue& e = p.epilogue;
+  const double tolerance = gemm_tolerance(p.k), d_scale = element(e.d_scale, x.d_scale, 0, 1);
+  parallel_for(p.batch * p.m, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t line = begin; line < end; ++line) {
+      const std::int64_t batch = line / p.m, i = line % p.m;
+      const double row_scale = element(e.a_scale, x.a_scale, i, 1), row_bias = element(e.row_bias, x.row_bias, i, 0);
+      std::vector<Scaled> z(p.n);
+      for (std::int64_t j = 0; j < p.n; ++j) {
+        const double factor = row_scale * element(e.b_scale, x.b_scale, j, 1);
+        const double bias = element(e.column_bias, x.column_bias, j, 0);
+        const double addend = p.beta != 0 ? p.beta * element(p.c, x.c, batch, i, j) : 0;
+        z[j] = {values[line * p.n + j] * factor + addend + row_bias + bias,
+                scales[line * p.n + j] * std::abs(factor) + std::abs(addend) + std::abs(row_bias) + std::abs(bias)};
+        if (aux) aux[line * p.n + j] = z[j].value;
+        if (aux_scale) aux_scale[line * p.n + j] = z[j].scale;
+      }
+      for (std::int64_t j = 0; j < p.d_columns(); ++j) {
+        Scaled y = activated(e.activation, z[e.gated ? 2 * j : j], tolerance);
+        if (e.gated) {
+          const Scaled v = z[2 * j + 1];
+          y = {y.value * v.value, y.scale * std::abs(v.value) + std::abs(y.value) * v.scale};
+        }
+        const double residual = e.has_residual ? element(e.residual, x.residual, batch, i, j) : 0;
+        d[line * p.d_columns() + j] = (y.value + residual) * d_scale;
+        if (scale) scale[line * p.d_columns() + j] = (y.scale + std::abs(residual)) * std::abs(d_scale);
+      }
+    }
+  });
+}
+
 double gemm_tolerance(std::int64_t k) { return std::ldexp(std::sqrt(double(std::max<std::int64_t>(k, 1))), -22); }
 
 double gemm_bound(const GemmProblem& problem) {
@@ -137,8 +214,8 @@ Comparison compare_gemm_rows(const GemmProblem& p, const void* actual, const std
     std::int64_t part_position = 0;
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t batch = i / count, row = rows[i % count];
-      for (std::int64_t j = 0; j < p.n; ++j) {
-        const std::int64_t at = i * p.n + j;
+      for (std::int64_t j = 0; j < p.d_columns(); ++j) {
+        const std::int64_t at = i * p.d_columns() + j;
         const double value =
             numeric.read(actual, batch * p.d.batch_stride + row * p.d.row_stride + j * p.d.column_stride);
         const double slack = tolerance * scale[at];

@@ -27,6 +27,22 @@ namespace ckl::reference {
 ///               to; null if it is not wanted.
 void gemm(const GemmProblem& problem, const void* a, const void* b, const void* c, double* d, double* scale);
 
+/// The same with the problem's epilogue; all pointers are host memory, laid out as the problem says.
+/// @param d          Receives batch * m * d_columns() results, row-major and dense.
+/// @param scale      As above, through the epilogue: what gemm_tolerance() times it bounds the error of a D before rounding, the
+///                   error that the activations are granted (2^-19 of their result) included.
+/// @param aux        Receives batch * m * n values of z; null if they are not wanted.
+/// @param aux_scale  Their scale; null if it is not wanted.
+void fused_gemm(const GemmProblem& problem, const GemmPointers& pointers, double* d, double* scale,
+                double* aux = nullptr, double* aux_scale = nullptr);
+
+/// What an activation's result may be off by, as a part of it, and by how much an activation enlarges errors of its argument. Far below
+/// 0 more of the result is off (device/activation.hpp), but there it is tiny, and less off than by what the argument's errors grant.
+constexpr double activation_error = 0x1p-19, steepest = 1.13;
+
+/// The activation, by its definition.
+double activate(Activation activation, double x);
+
 /// The same for a choice of rows of every matrix: d and scale receive batch * rows.size() * n values.
 void gemm_rows(const GemmProblem& problem, const void* a, const void* b, const void* c,
                const std::vector<std::int64_t>& rows, double* d, double* scale);

@@ -7,6 +7,7 @@
 #include "ckl/elementwise.hpp"
 #include "ckl/error.hpp"
 #include "ckl/gemm.hpp"
+#include "ckl/gemm_module.hpp"
 #include "ckl/norm.hpp"
 #include "ckl/reduce.hpp"
 #include "ckl/operand.hpp"

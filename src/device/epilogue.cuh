@@ -155,6 +155,7 @@ template <auto Config> struct Epilogue {
     }
   }
 
+ protected:
   /// functor(acc, C) -> staging buffer, for groups `First` to `First + Groups - 1` of the accumulators of 64 rows.
   template <class TD, bool ReadsC, int Groups, int First, class Accumulators, class FragmentC, class Functor,
             class Smem, class Mma>
@@ -185,6 +186,7 @@ template <auto Config> struct Epilogue {
     for (int g = 0; g < Groups; ++g) copy(to_smem, tDrD(_, _, g), tDsD(_, _, g));
   }
 
+ private:
   /// Stores one warp's rows of a piece, which begin at `staging`, to D at (row, column). Called by one thread.
   template <class TD> CUTE_DEVICE static void store_rows_by_tma(EpilogueTarget<TD> const& to, int row, int column,
                                                                 int columns, TD const* staging) {

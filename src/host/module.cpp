@@ -11,14 +11,14 @@ namespace ckl::host {
 
 namespace {
 
-/// Loads `module`, once for the process.
-cudaLibrary_t load(const ModuleImage& module) {
+/// Loads the fatbin at `image`, once for the process.
+cudaLibrary_t load(const unsigned char* image) {
   static std::mutex mutex;
-  static std::map<const ModuleImage*, cudaLibrary_t> loaded;
+  static std::map<const unsigned char*, cudaLibrary_t> loaded;
   std::lock_guard lock(mutex);
-  auto [at, is_new] = loaded.try_emplace(&module, nullptr);
+  auto [at, is_new] = loaded.try_emplace(image, nullptr);
   if (is_new) {
-    cudaError_t status = cudaLibraryLoadData(&at->second, module.begin, nullptr, nullptr, 0, nullptr, nullptr, 0);
+    cudaError_t status = cudaLibraryLoadData(&at->second, image, nullptr, nullptr, 0, nullptr, nullptr, 0);
     if (status != cudaSuccess) loaded.erase(at);
     check(status, "cudaLibraryLoadData");
   }
@@ -53,12 +53,15 @@ cudaKernel_t find_kernel(const char* op, const std::string& config) {
     if (std::strcmp(module.op, op)) continue;
     if (std::find(module.entries, module.entries + module.entry_count, config) == module.entries + module.entry_count)
       continue;
-    cudaKernel_t kernel = nullptr;
-    check(cudaLibraryGetKernel(&kernel, load(module), sentence("ckl_", op, "_", config).c_str()),
-          "cudaLibraryGetKernel");
-    return kernel;
+    return find_kernel_of(module.begin, sentence("ckl_", op, "_", config).c_str());
   }
   fail(ErrorCode::unsupported, "config must be one that this library ships for ", op, ", but is \"", config, "\"");
+}
+
+cudaKernel_t find_kernel_of(const unsigned char* image, const char* symbol) {
+  cudaKernel_t kernel = nullptr;
+  check(cudaLibraryGetKernel(&kernel, load(image), symbol), "cudaLibraryGetKernel");
+  return kernel;
 }
 
 }  // namespace ckl::host

@@ -37,6 +37,11 @@ inline GemmArguments good_gemm(void* a, void* b, void* c, void* d) {
 /// `data`, `bytes` further on.
 inline void* moved(void* data, std::ptrdiff_t bytes) { return static_cast<char*>(data) + bytes; }
 
+/// The bias of good_gemm()'s columns, of rank 1. The null pointer is for the test to spoil.
+inline Tensor column_vector(const void* data, std::int64_t size) {
+  return Tensor::contiguous(data, DType::f32, {size});
+}
+
 inline std::vector<BadGemm> bad_gemms() {
   constexpr ErrorCode invalid = ErrorCode::invalid_argument, unsupported = ErrorCode::unsupported;
   constexpr std::int64_t huge = std::int64_t(1) << 62;
@@ -47,6 +52,47 @@ inline std::vector<BadGemm> bad_gemms() {
       {"c_missing", invalid, {"c", "rank", "2", "0"}, [](auto& g) { g.c = Tensor(); }},
       {"d_null", invalid, {"d ", "null"}, [](auto& g) { g.d.data = nullptr; }},
 
+      {"bias_null",
+       invalid,
+       {"epilogue.column_bias ", "null"},
+       [](auto& g) { g.epilogue.column_bias = column_vector(nullptr, 48); }},
+      {"bias_length",
+       invalid,
+       {"epilogue.column_bias.sizes[0]", "48", "47"},
+       [](auto& g) { g.epilogue.column_bias = column_vector(g.c.data, 47); }},
+      {"row_bias_scalar",
+       invalid,
+       {"epilogue.row_bias.rank", "1", "0"},
+       [](auto& g) { g.epilogue.row_bias = Tensor::contiguous(g.c.data, DType::f32, {}); }},
+      {"d_scale_vector",
+       invalid,
+       {"epilogue.d_scale.rank", "0", "1"},
+       [](auto& g) { g.epilogue.d_scale = column_vector(g.c.data, 48); }},
+      {"bias_is_d",
+       invalid,
+       {"d ", "epilogue.column_bias"},
+       [](auto& g) { g.epilogue.column_bias = column_vector(g.d.data, 48); }},
+      {"bias_misaligned",
+       invalid,
+       {"epilogue.column_bias", "4 bytes"},
+       [](auto& g) { g.epilogue.column_bias = column_vector(moved(g.c.data, 2), 48); }},
+      {"residual_size",
+       invalid,
+       {"epilogue.residual.sizes[1]", "48", "40"},
+       [](auto& g) { g.epilogue.residual = Tensor::row_major(g.c.data, DType::bf16, 64, 40); }},
+      {"residual_partly_d",
+       invalid,
+       {"d ", "overlap", "epilogue.residual"},
+       [](auto& g) { g.epilogue.residual = Tensor::row_major(moved(g.d.data, 16), DType::bf16, 64, 48); }},
+      {"aux_is_d", invalid, {"epilogue.aux", "d", "both"}, [](auto& g) { g.epilogue.aux = g.d; }},
+      {"aux_is_c",
+       invalid,
+       {"epilogue.aux", "c"},
+       [](auto& g) { g.epilogue.aux = Tensor::row_major(moved(g.c.data, 16), DType::bf16, 64, 48); }},
+      {"gated_d_size",
+       invalid,
+       {"d.sizes[1]", "half of b.sizes[1]", "24", "48"},
+       [](auto& g) { g.epilogue.gated = true; }},
       {"a_vector", invalid, {"a.rank", "2", "1"}, [](auto& g) { g.a.rank = 1; }},
       {"b_batch", invalid, {"b.rank", "2", "3"}, [](auto& g) { g.b.rank = 3; }},
       {"c_vector", invalid, {"c.rank", "2", "1"}, [](auto& g) { g.c.rank = 1; }},
@@ -191,6 +237,36 @@ inline std::vector<BadProblem> bad_gemm_problems() {
       {"c_f32", unsupported, {"c.dtype", "bf16", "f32"}, [](auto& p) { p.c.dtype = DType::f32; }},
       {"d_i32", unsupported, {"d.dtype", "i32"}, [](auto& p) { p.d.dtype = DType::i32; }},
       {"d_overlaps", invalid, {"d ", "overlap"}, [](auto& p) { p.d.row_stride = 1; }},
+      {"gated_odd_n",
+       invalid,
+       {"n ", "even", "gated", "47"},
+       [](auto& p) { p.epilogue.gated = true, p.n = 47, p.d.row_stride = 47; }},
+      {"activation_unknown",
+       invalid,
+       {"epilogue.activation", "99"},
+       [](auto& p) { p.epilogue.activation = Activation(99); }},
+      {"bias_i32",
+       unsupported,
+       {"epilogue.column_bias.dtype", "f32, f16 or bf16", "i32"},
+       [](auto& p) {
+         p.epilogue.column_bias = {true, DType::i32, 1};
+       }},
+      {"d_scale_vector",
+       invalid,
+       {"epilogue.d_scale.stride", "0", "1"},
+       [](auto& p) {
+         p.epilogue.d_scale = {true, DType::f32, 1};
+       }},
+      {"residual_i8",
+       unsupported,
+       {"epilogue.residual.dtype", "i8"},
+       [](auto& p) { p.epilogue.has_residual = true, p.epilogue.residual.dtype = DType::i8; }},
+      {"aux_overlaps",
+       invalid,
+       {"epilogue.aux ", "overlap"},
+       [](auto& p) {
+         p.epilogue.has_aux = true, p.epilogue.aux = {DType::bf16, 1, 1, 0, 16};
+       }},
   };
 }
 

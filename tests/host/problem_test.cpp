@@ -69,6 +69,15 @@ TEST(GemmProblems, AreEqualWhenEveryFieldIs) {
       [](auto& p) { ++p.c.column_stride; },
       [](auto& p) { p.d.alignment = 8; },
       [](auto& p) { ++p.a.batch_stride; },
+      [](auto& p) { p.epilogue.activation = Activation::relu; },
+      [](auto& p) { p.epilogue.gated = true; },
+      [](auto& p) { p.epilogue.a_scale.used = true; },
+      [](auto& p) { p.epilogue.b_scale.used = true; },
+      [](auto& p) { p.epilogue.d_scale.used = true; },
+      [](auto& p) { p.epilogue.row_bias.used = true; },
+      [](auto& p) { p.epilogue.column_bias.used = true; },
+      [](auto& p) { p.epilogue.has_residual = true; },
+      [](auto& p) { p.epilogue.has_aux = true; },
   };
   for (const auto& change : changes) {
     GemmProblem changed = problem;
@@ -90,6 +99,83 @@ TEST(GemmProblems, AcceptCThatIsExactlyD) {
   GemmArguments arguments = good();
   arguments.c = arguments.d;
   EXPECT_NO_THROW(gemm_problem(arguments));
+}
+
+TEST(GemmEpilogues, DescribeTheTensors) {
+  GemmArguments arguments = good();
+  GemmEpilogueTensors& e = arguments.epilogue;
+  e.activation = Activation::gelu_tanh;
+  e.column_bias = Tensor::strided(address(5), DType::bf16, {48}, {3});
+  e.a_scale = Tensor::contiguous(address(6), DType::f32, {});
+  e.residual = arguments.d;
+  e.aux = Tensor::row_major(address(7), DType::f32, 64, 48);
+  const GemmEpilogue epilogue = gemm_problem(arguments).epilogue;
+  EXPECT_EQ(epilogue.activation, Activation::gelu_tanh);
+  EXPECT_EQ(epilogue.column_bias, (GemmVector{true, DType::bf16, 3}));
+  EXPECT_EQ(epilogue.a_scale, (GemmVector{true, DType::f32, 0}));
+  EXPECT_FALSE(epilogue.row_bias.used);
+  EXPECT_TRUE(epilogue.has_residual);
+  EXPECT_EQ(epilogue.aux, (GemmOperand{DType::f32, 48, 1, 0, 16}));
+  EXPECT_EQ(epilogue.to_string(), "a_scale:f32:0+column_bias:bf16:3+aux:f32:48:1+gelu_tanh+residual:bf16:48:1");
+  EXPECT_NE(gemm_problem(arguments).to_string().find("epilogue=" + epilogue.to_string()), std::string::npos);
+}
+
+TEST(GemmEpilogues, GatedProductsHaveTwiceTheColumnsOfD) {
+  GemmArguments arguments = good();
+  arguments.beta = 0;
+  arguments.epilogue.gated = true;
+  arguments.d = Tensor::row_major(address(4), DType::bf16, 64, 24);
+  const GemmProblem problem = gemm_problem(arguments);
+  EXPECT_EQ(problem.n, 48);
+  EXPECT_EQ(problem.d_columns(), 24);
+}
+
+// What is not used says nothing, so that problems which compute the same are equal.
+TEST(GemmEpilogues, DoNotLookAtWhatIsNotUsed) {
+  GemmEpilogue epilogue;
+  epilogue.row_bias = {false, DType::i8, 7};
+  epilogue.residual.row_stride = 5;
+  EXPECT_TRUE(epilogue.empty());
+  EXPECT_EQ(epilogue.to_string(), "");
+}
+
+// Without a product the epilogue is left, and the GEMM kernel computes it; without both, C is only scaled.
+TEST(GemmEpilogues, NeedAKernelEvenWithoutAProduct) {
+  const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30};
+  GemmProblem problem = gemm_problem(good());
+  problem.alpha = 0;
+  EXPECT_TRUE(gemm_candidates(problem, h100).empty());
+  problem.epilogue.activation = Activation::silu;
+  EXPECT_FALSE(gemm_candidates(problem, h100).empty());
+}
+
+// ---- Modules with an epilogue of the user's own -----------------------------------------------------------
+
+TEST(GemmModules, AreCheckedBeforeTheyAreUsed) {
+  const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30};
+  const GemmModuleEntry entries[] = {{"ckl_gemm_bf16_tn_64x64x64_1x1_s12_ping", "bf16_tn_64x64x64_1x1_s12_ping"}};
+  const GemmModule good_module{"mine", nullptr, entries, 1, 8, gemm_module_version};
+  const GemmProblem problem = gemm_problem(good());
+  EXPECT_EQ(gemm_candidates(problem, good_module, h100), std::vector<std::string>{entries[0].config});
+
+  GemmModule module = good_module;
+  module.version = gemm_module_version + 1;
+  expect_error(ErrorCode::invalid_argument, {"mine", "version", "compile it again"},
+               [&] { gemm_candidates(problem, module, h100); });
+  expect_error(ErrorCode::invalid_argument, {"mine", "version"}, [&] { GemmModulePlan plan(problem, module); });
+  module = good_module;
+  module.params_bytes = 257;
+  expect_error(ErrorCode::invalid_argument, {"mine", "at most 256 bytes", "257"},
+               [&] { gemm_candidates(problem, module, h100); });
+  const GemmModuleEntry nonsense[] = {{"x", "fast"}};
+  module = good_module;
+  module.entries = nonsense;
+  expect_error(ErrorCode::invalid_argument, {"mine", "entry 0", "fast"},
+               [&] { gemm_candidates(problem, module, h100); });
+  GemmProblem with_epilogue = problem;
+  with_epilogue.epilogue.activation = Activation::relu;
+  expect_error(ErrorCode::invalid_argument, {"epilogue", "empty", "relu"},
+               [&] { gemm_candidates(with_epilogue, good_module, h100); });
 }
 
 // Views of one allocation that lie between each other without meeting: interleaved rows, and halves of each row.

@@ -4,6 +4,7 @@
 SHIPPED = {
     "elementwise": 43,
     "gemm": 62,
+    "gemm_fused": 36,
     "pad": 2,
     "norm": 30,
     "reduce": 192,
@@ -39,12 +40,14 @@ TRAP = r"BPT\.TRAP"  # no entry may have one: the compiler has found undefined b
 CLUSTER = r"_(2x1|1x2|2x2|4x1|4x2)_"
 RULES = [
     (r"^ckl_gemm_", ["programmatic launch"], [], 168, 3),
-    (r"^ckl_gemm_.*_(coopm|coopn|ping)$",
+    (r"^ckl_gemm_(?!fused).*_(coopm|coopn|ping)$",
      ["wgmma", "TMA load", "TMA store", "matrix store to shared memory", "register reallocation"], [], 168, 3),
     (rf"^ckl_gemm_.*{CLUSTER}",
      ["TMA multicast", "cluster barrier", "distributed shared memory"], [], 168, 3),
     (r"^ckl_gemm_.*_1x1_",
      [], ["TMA multicast", "cluster barrier", "distributed shared memory"], 168, 3),
+    (r"^ckl_gemm_fused_", ["wgmma", "register reallocation"], ["TMA store", "matrix store to shared memory"], 168, 3),
+    (r"^ckl_gemm_fused_.*_(coopm|ping)$", ["TMA load"], [], 168, 3),
     (r"^ckl_elementwise_.*_(flat|rows|tiles)$", ["16-byte loads", "16-byte stores"], ["wgmma"], 96, 0),
     (r"^ckl_elementwise_n1_.*_v[248]_", [], [], 51, 0),  # 5 blocks an SM
     (r"^ckl_elementwise_n2_.*_v[248]_", [], [], 64, 0),  # 4 blocks an SM
@@ -59,6 +62,6 @@ RULES = [
     (r"^ckl_softmax_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
     (r"^ckl_softmax_.*_any$", [], ["wgmma"], 208, 0),
     (r"^ckl_softmax_.*_cluster_", ["cluster barrier", "store to another block"], [], 128, 0),
-    (r"^ckl_gemm_.*_gather$",
+    (r"^ckl_gemm_(?!fused).*_gather$",
      ["wgmma", "TMA store", "matrix store to shared memory", "register reallocation"], ["TMA load"], 168, 3),
 ]

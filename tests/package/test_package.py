@@ -1,17 +1,19 @@
 """Installs the build into a folder and builds a project against it with find_package(CuTeKernelLib).
 
-  test_package.py BUILD_FOLDER LIBRARY
+  test_package.py BUILD_FOLDER LIBRARY CUDA_TOOLKIT CUTLASS_INCLUDE
 """
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
 
-BUILD, LIBRARY = map(pathlib.Path, sys.argv[1:3])
+BUILD, LIBRARY, CUDA, CUTLASS = map(pathlib.Path, sys.argv[1:5])
 CONSUMER = pathlib.Path(__file__).parent / "consumer"
+SOFTCAP = pathlib.Path(__file__).parents[2] / "examples/softcap"
 
 
 def run(*command, **options):
@@ -39,6 +41,20 @@ class Package(unittest.TestCase):
         run("cmake", "-G", "Ninja", "-S", CONSUMER, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}", env=environment)
         run("cmake", "--build", build, env=environment)
         self.assertRegex(run(build / "consumer", env=environment), r"^\d+\.\d+\.\d+: .*-1")
+
+    def test_epilogue_of_ones_own(self):
+        """A project that fuses its own epilogue by ckl_add_module; its program compares with double precision."""
+        build = pathlib.Path(self.folder.name) / "softcap"
+        source = pathlib.Path(self.folder.name) / "softcap_source"  # outside of the library's tree
+        shutil.copytree(SOFTCAP, source)
+        run("cmake", "-G", "Ninja", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCKL_CUDA_DIR={CUDA}",
+            f"-DCKL_CUTLASS_DIR={CUTLASS}")
+        run("cmake", "--build", build)
+        emulator = BUILD / "emulator"
+        if not (emulator / "libcudart.so.13").exists():
+            self.skipTest("compiled, but the emulator to run it is not built")
+        environment = dict(os.environ, LD_LIBRARY_PATH=str(emulator))
+        self.assertEqual(run(build / "softcap", env=environment).count("scores are right"), 3)
 
     def test_headers(self):
         files = self.installed()

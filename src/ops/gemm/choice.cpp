@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "host/require.hpp"
+#include "ops/gemm/fused/params.hpp"
 
 namespace ckl {
 
@@ -49,6 +50,13 @@ double padding_clocks(const GemmProblem& problem, Padding padding) {
   const double elements =
       (padding.a ? double(problem.m) * double(problem.k) : 0) + (padding.b ? double(problem.n) * double(problem.k) : 0);
   return padding.any() ? once + 2 * elements * double(size_of(problem.a.dtype)) / dram_bytes : 0;  // read and written
+}
+
+/// What a tile with a fused epilogue takes to store: instructions, of which a multiprocessor's scheduler issues one a clock; each has one
+/// warp of a consumer. Counted in machine code for bf16 with a bias and tanh GELU, not yet fitted to measurements.
+double fused_store_clocks(const GemmConfig& c) {
+  const double for_an_accumulator = fused_neighbours(c) == 4 ? 115. / 4 : 150. / 2;  // of a thread
+  return for_an_accumulator * c.accumulators() * c.readers();
 }
 
 }  // namespace
@@ -99,7 +107,8 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
 
   const double pieces = double(c.warpgroup_m()) / GemmConfig::piece_m *
                         ceil_div(c.warpgroup_n(), c.piece_n(int(size_of(problem.d.dtype))));
-  const double store = store_piece * pieces * (pingpong ? 1 : cooperative_store);
+  const double store =
+      fuses(problem) ? fused_store_clocks(c) : store_piece * pieces * (pingpong ? 1 : cooperative_store);
   const double fill = fill_of(c.cluster_size()), elements = double(c.tile_m) * c.tile_n;
 
   double clocks = fill;
@@ -128,7 +137,8 @@ std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInf
   const GemmTraits traits = traits_of(problem);
   // Where TMA cannot load an operand as it lies, its padded copy may serve; gathering serves anything.
   const Padding padding = {!traits.a_by_tma, !traits.b_by_tma};
-  const bool tma = traits_of(padded(problem, padding)).loads_by_tma;
+  const bool tma =
+      problem.k > 0 && traits_of(padded(problem, padding)).loads_by_tma;  // no map describes an empty operand
   std::vector<std::pair<double, GemmChoice>> ranked;
   auto add = [&](const GemmChoice& choice) { ranked.emplace_back(estimated_clocks(problem, choice, device), choice); };
   for (const GemmConfig& c : shipped) {
@@ -141,7 +151,7 @@ std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInf
     std::int64_t tiles = cluster_tiles(problem, c);
     int clusters = clusters_at_a_time(c, device), k_tiles = int(ceil_div(problem.k, c.tile_k));
     if (tiles_to_cut(tiles, clusters) > 0 && k_tiles > 2) add({c, Division::stream_k, pad});
-    if (c.can_split_k() && splits_of(tiles, clusters, k_tiles) > 1) add({c, Division::split_k, pad});
+    if (c.can_split_k() && !fuses(problem) && splits_of(tiles, clusters, k_tiles) > 1) add({c, Division::split_k, pad});
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<GemmChoice> choices;
@@ -157,6 +167,7 @@ std::string tuning_key(const GemmProblem& p) {
                         " a=", loads(traits.a_by_tma, straddles_lines(p.a, traits.a_major, true)),
                         " b=", loads(traits.b_by_tma, straddles_lines(p.b, traits.b_major, false)),
                         " d=", loads(traits.stores_by_tma, false), p.beta != 0.0f ? " +c" : "",
+                        p.epilogue.empty() ? "" : " epilogue=" + p.epilogue.to_string(),
                         p.batch_invariant ? " batch_invariant" : "");
 }
 
@@ -164,7 +175,7 @@ GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const s
                    const host::TuningDatabase& database) {
   GemmRanking ranking{rank_choices(problem, device, shipped), "by the model"};
   const host::TuningDatabase::Answer answer =
-      database.find("gemm", tuning_key(problem), host::tuning_scope("gemm", device.name));
+      database.find("gemm", tuning_key(problem), host::tuning_scope(kernels_of(problem), device.name));
   if (!answer.tuning) {
     if (!answer.why_not.empty()) ranking.reason += "; " + answer.why_not;
     return ranking;

@@ -14,7 +14,9 @@
 #include "host/tuning.hpp"
 #include "host/workspace.hpp"
 #include "ops/elementwise/elementwise.hpp"
+#include "ops/gemm/check.hpp"
 #include "ops/gemm/choice.hpp"
+#include "ops/gemm/epilogue.hpp"
 #include "ops/gemm/problem.hpp"
 #include "ops/gemm/product.hpp"
 
@@ -24,93 +26,15 @@ namespace ckl {
 
 namespace {
 
-/// A matrix of `problem` as a tensor at `data`.
-Tensor as_tensor(const GemmOperand& x, std::int64_t rows, std::int64_t columns, const void* data) {
-  return Tensor::strided(data, x.dtype, {rows, columns}, {x.row_stride, x.column_stride});
-}
-
-void require_operand(const GemmOperand& x, std::int64_t rows, std::int64_t columns, const char* argument) {
-  host::require_well_formed(as_tensor(x, rows, columns, nullptr), argument);
-  host::require(x.alignment == 1 || x.alignment == 2 || x.alignment == 4 || x.alignment == 8 || x.alignment == 16,
-                argument, ".alignment must be 1, 2, 4, 8 or 16 bytes, but is ", x.alignment);
-}
-
-bool multiplies(const GemmProblem& p) { return p.m > 0 && p.n > 0 && p.k > 0 && p.alpha != 0.0f; }
-bool is_empty(const GemmProblem& p) { return p.m == 0 || p.n == 0; }
-bool reads_c(const GemmProblem& p) { return p.beta != 0.0f; }
-
-void require_valid(const GemmProblem& p) {
-  for (auto [value, argument] : {std::pair{p.m, "m"}, {p.n, "n"}, {p.k, "k"}})
-    host::require(value >= 0, argument, " must be 0 or more, but is ", value);
-  host::require_supported(p.batch == 1, "batch must be 1 in this version, but is ", p.batch);
-  host::require_supported(p.a.dtype == DType::bf16 || p.a.dtype == DType::f16, "a.dtype must be bf16 or f16, but is ",
-                          name(p.a.dtype));
-  host::require_supported(p.b.dtype == p.a.dtype, "b.dtype must be a's, ", name(p.a.dtype), ", but is ",
-                          name(p.b.dtype));
-  host::require_supported(p.d.dtype == DType::f32 || p.d.dtype == DType::f16 || p.d.dtype == DType::bf16,
-                          "d.dtype must be f32, f16 or bf16, but is ", name(p.d.dtype));
-  require_operand(p.a, p.m, p.k, "a");
-  require_operand(p.b, p.k, p.n, "b");
-  require_operand(p.d, p.m, p.n, "d");
-  host::require_no_self_overlap(as_tensor(p.d, p.m, p.n, nullptr), "d");
-  if (!reads_c(p)) return;
-  require_operand(p.c, p.m, p.n, "c");
-  host::require_supported(p.c.dtype == p.d.dtype, "c.dtype must be d's, ", name(p.d.dtype), ", but is ",
-                          name(p.c.dtype));
-}
-
-void require_pointer(const void* data, const GemmOperand& x, const char* argument) {
-  host::require(data != nullptr, argument, " must not be null");
-  int needed = std::max<int>(x.alignment, int(size_of(x.dtype)));
-  host::require(host::alignment_of(data) >= needed, argument, " must be a multiple of ", needed,
-                " bytes, as its problem promised, but is ", data);
-}
-
-/// The bytes that each operand covers, from its pointer on: so a run finds in no time that operands lie apart.
-struct Spans {
-  host::Span a, b, c, d;
-};
-
-Spans spans_of(const GemmProblem& p) {
-  Spans spans;
-  if (is_empty(p)) return spans;
-  spans.d = host::span_of(as_tensor(p.d, p.m, p.n, nullptr));
-  if (reads_c(p)) spans.c = host::span_of(as_tensor(p.c, p.m, p.n, nullptr));
-  if (!multiplies(p)) return spans;
-  spans.a = host::span_of(as_tensor(p.a, p.m, p.k, nullptr));
-  spans.b = host::span_of(as_tensor(p.b, p.k, p.n, nullptr));
-  return spans;
-}
-
-/// Checks the pointers of one run.
-void require_pointers(const GemmProblem& p, const Spans& spans, const void* a, const void* b, const void* c, void* d) {
-  if (is_empty(p)) return;
-  require_pointer(d, p.d, "d");
-  auto require_no_partial_overlap = [&](const void* data, const host::Span& span, const GemmOperand& x,
-                                        std::int64_t rows, std::int64_t columns, const char* argument) {
-    if (host::apart(d, spans.d, data, span)) return;
-    host::require_no_partial_overlap(as_tensor(p.d, p.m, p.n, d), "d", as_tensor(x, rows, columns, data), argument);
-  };
-  if (multiplies(p)) {
-    require_pointer(a, p.a, "a");
-    require_pointer(b, p.b, "b");
-    for (auto [data, argument] : {std::pair{a, "a"}, {b, "b"}})
-      host::require(data != d, "d must not be ", argument, ", but both are at ", d);
-    require_no_partial_overlap(a, spans.a, p.a, p.m, p.k, "a");
-    require_no_partial_overlap(b, spans.b, p.b, p.k, p.n, "b");
-  }
-  if (reads_c(p)) {
-    require_pointer(c, p.c, "c");
-    require_no_partial_overlap(c, spans.c, p.c, p.m, p.n, "c");
-  }
-}
-
-GemmOperand operand_of(const Tensor& t) {
-  GemmOperand x;
-  x.dtype = t.dtype;
-  x.row_stride = t.strides[0];
-  x.column_stride = t.strides[1];
-  x.alignment = host::alignment_of(t.data);
+/// The pointers of the tensors.
+GemmPointers pointers_of(const GemmArguments& in) {
+  GemmPointers x{in.a.data, in.b.data, in.c.data, in.d.data};
+  GemmProblem p;
+  for_each_vector(p, [&](GemmVector&, const char*, std::int64_t, auto tensor, auto pointer) {
+    x.*pointer = (in.epilogue.*tensor).data;
+  });
+  x.residual = in.epilogue.residual.data;
+  x.aux = in.epilogue.aux.data;
   return x;
 }
 
@@ -131,14 +55,16 @@ GemmProblem gemm_problem(const GemmArguments& in) {
   };
   require_size("b.sizes[0]", in.b.sizes[0], "a.sizes[1]", in.a.sizes[1]);
   require_size("d.sizes[0]", in.d.sizes[0], "a.sizes[0]", in.a.sizes[0]);
-  require_size("d.sizes[1]", in.d.sizes[1], "b.sizes[1]", in.b.sizes[1]);
+  const bool gated = in.epilogue.gated;
+  require_size("d.sizes[1]", in.d.sizes[1], gated ? "half of b.sizes[1]" : "b.sizes[1]",
+               in.b.sizes[1] / (gated ? 2 : 1));
   if (with_c) {
     require_size("c.sizes[0]", in.c.sizes[0], "d.sizes[0]", in.d.sizes[0]);
-    require_size("c.sizes[1]", in.c.sizes[1], "d.sizes[1]", in.d.sizes[1]);
+    require_size("c.sizes[1]", in.c.sizes[1], gated ? "b.sizes[1]" : "d.sizes[1]", in.b.sizes[1]);
   }
   GemmProblem p;
   p.m = in.d.sizes[0];
-  p.n = in.d.sizes[1];
+  p.n = in.b.sizes[1];
   p.k = in.a.sizes[1];
   p.a = operand_of(in.a);
   p.b = operand_of(in.b);
@@ -147,8 +73,9 @@ GemmProblem gemm_problem(const GemmArguments& in) {
   p.alpha = in.alpha;
   p.beta = in.beta;
   p.batch_invariant = in.batch_invariant;
+  p.epilogue = epilogue_of(in.epilogue, p.m, p.n);
   require_valid(p);
-  require_pointers(p, spans_of(p), in.a.data, in.b.data, in.c.data, in.d.data);
+  require_pointers(p, spans_of(p), pointers_of(in));
   return p;
 }
 
@@ -162,18 +89,19 @@ std::string GemmProblem::to_string() const {
                      traits.a_major == Major::k ? "t" : "n", traits.b_major == Major::k ? "n" : "t", " a=", strides(a),
                      " b=", strides(b), " d=", strides(d), " alpha=", alpha, " beta=", beta);
   if (beta != 0.0f) text += " c=" + strides(c);
+  if (!epilogue.empty()) text += " epilogue=" + epilogue.to_string();
   return batch_invariant ? text + " batch_invariant" : text;
 }
 
 bool operator==(const GemmProblem& x, const GemmProblem& y) noexcept {
   return x.m == y.m && x.n == y.n && x.k == y.k && x.batch == y.batch && x.a == y.a && x.b == y.b && x.d == y.d &&
          x.alpha == y.alpha && x.beta == y.beta && x.batch_invariant == y.batch_invariant &&
-         (x.beta == 0.0f || x.c == y.c);
+         (x.beta == 0.0f || x.c == y.c) && x.epilogue == y.epilogue;
 }
 
 static std::size_t hash_value(const GemmProblem& p) noexcept {
   host::Hash hash;
-  hash.add(p.m, p.n, p.k, p.alpha, p.beta);
+  hash.add(p.m, p.n, p.k, p.alpha, p.beta, std::int64_t(p.epilogue.activation));
   for (const GemmOperand* x : {&p.a, &p.b, &p.d})
     hash.add(x->row_stride, x->column_stride, (std::int64_t(x->dtype) << 8) + x->alignment);
   return hash.value;
@@ -183,18 +111,27 @@ static std::size_t hash_value(const GemmProblem& p) noexcept {
 
 namespace {
 
-const std::vector<GemmConfig>& shipped_gemm_configs() {
-  static const std::vector<GemmConfig> configs = [] {
-    std::vector<GemmConfig> list;
-    for (const std::string& name : host::shipped_configs("gemm")) list.push_back(parse_gemm_config(name));
-    return list;
-  }();
-  return configs;
+std::vector<GemmConfig> shipped_configs_of(const char* kernels) {
+  std::vector<GemmConfig> list;
+  for (const std::string& name : host::shipped_configs(kernels)) list.push_back(parse_gemm_config(name));
+  return list;
+}
+
+const std::vector<GemmConfig>& shipped_configs(const GemmProblem& problem) {
+  static const std::vector<GemmConfig> linear = shipped_configs_of("gemm"), fused = shipped_configs_of("gemm_fused");
+  return fuses(problem) ? fused : linear;
+}
+
+/// The problem that the kernel computes: where there is no product, one with an empty sum, whose operands are never read.
+CanonicalGemm kernel_problem(const GemmProblem& problem) {
+  GemmProblem p = problem;
+  if (!multiplies(p)) p.k = 0, p.alpha = 1;  // whatever alpha is, a NaN too: there is nothing to scale
+  return canonical(p);
 }
 
 /// The ways to serve a canonical problem, by what is shipped and what has been tuned.
 GemmRanking choose(const GemmProblem& canonical, const DeviceInfo& device) {
-  return choose(canonical, device, shipped_gemm_configs(), host::tuning_database());
+  return choose(canonical, device, shipped_configs(canonical), host::tuning_database());
 }
 
 std::vector<std::string> names_of(const std::vector<GemmChoice>& choices) {
@@ -207,8 +144,8 @@ std::vector<std::string> names_of(const std::vector<GemmChoice>& choices) {
 
 std::vector<std::string> gemm_candidates(const GemmProblem& problem, const DeviceInfo& device) {
   require_valid(problem);
-  if (!multiplies(problem)) return {};
-  return names_of(choose(canonical(problem).problem, device).choices);
+  if (!needs_kernel(problem)) return {};
+  return names_of(choose(kernel_problem(problem).problem, device).choices);
 }
 
 void store_tuning(const GemmProblem& problem, const DeviceInfo& device, std::string_view config, double time_us) {
@@ -216,9 +153,9 @@ void store_tuning(const GemmProblem& problem, const DeviceInfo& device, std::str
   host::require(std::find(names.begin(), names.end(), config) != names.end(),
                 "config must be one that can serve the problem, but is \"", config, "\"");
   host::require(time_us > 0, "time_us must be more than 0, but is ", time_us);
-  host::store_tuning(tuning_database_path(),
-                     {"gemm", tuning_key(canonical(problem).problem), host::tuning_scope("gemm", device.name),
-                      std::string(config), time_us, host::today()});
+  host::store_tuning(tuning_database_path(), {"gemm", tuning_key(canonical(problem).problem),
+                                              host::tuning_scope(kernels_of(problem), device.name), std::string(config),
+                                              time_us, host::today()});
 }
 
 // ---- plan --------------------------------------------------------------------------------------------------------------
@@ -255,12 +192,16 @@ class GemmPlan::Implementation {
   std::size_t zeroed_bytes() const { return product_ ? product_->zeroed_bytes() : 0; }
 
   /// Launches, all having been checked; the plan's device is the current one.
-  void launch(const void* a, const void* b, const void* c, void* d, void* workspace, Stream stream) const {
+  void launch(GemmPointers x, void* workspace, Stream stream) const {
     if (product_) {
-      if (transposed_) std::swap(a, b);
-      product_->run(a, b, c, d, workspace, stream);
+      if (transposed_) {
+        std::swap(x.a, x.b);
+        std::swap(x.a_scale, x.b_scale);
+        std::swap(x.row_bias, x.column_bias);
+      }
+      product_->run(x, workspace, stream);
     } else if (scale_) {
-      scale_->run(&c, &d, stream);
+      scale_->run(&x.c, &x.d, stream);
     }
   }
 
@@ -284,7 +225,7 @@ GemmPlan::Implementation::Implementation(const GemmProblem& problem, int device,
   host::RelaxedCapture relaxed;
   host::DeviceGuard guard(info.index);
   std::string reason;
-  if (multiplies(problem)) {
+  if (needs_kernel(problem)) {
     reason = ", " + plan_product(wanted, info);
   } else {
     host::require(wanted.empty(), "config must be empty for a problem without a product, but is \"", wanted, "\"");
@@ -298,7 +239,7 @@ GemmPlan::Implementation::Implementation(const GemmProblem& problem, int device,
 }
 
 std::string GemmPlan::Implementation::plan_product(std::string_view wanted, const DeviceInfo& info) {
-  const CanonicalGemm kernel_view = canonical(problem_);
+  const CanonicalGemm kernel_view = kernel_problem(problem_);
   transposed_ = kernel_view.transposed;
   GemmRanking ranking = choose(kernel_view.problem, info);
   host::require_supported(!ranking.choices.empty(), "no shipped kernel serves ", problem_.to_string());
@@ -311,7 +252,8 @@ std::string GemmPlan::Implementation::plan_product(std::string_view wanted, cons
     ranking.reason = "as asked";
   }
   config_ = to_string(choice);
-  product_.emplace(kernel_view.problem, choice, info);
+  product_.emplace(kernel_view.problem, choice, host::find_kernel(kernels_of(problem_), to_string(choice.config)),
+                   info);
   return ranking.reason;
 }
 
@@ -323,12 +265,16 @@ GemmPlan::GemmPlan(const GemmProblem& problem, int device, std::string_view conf
 // ---- launch ------------------------------------------------------------------------------------------------------------
 
 void GemmPlan::run(const void* a, const void* b, const void* c, void* d, void* workspace, Stream stream) const {
+  run(GemmPointers{a, b, c, d}, workspace, stream);
+}
+
+void GemmPlan::run(const GemmPointers& pointers, void* workspace, Stream stream) const {
   const Implementation& plan = *implementation_;
   host::require_stream_of(stream, plan.device());
-  require_pointers(plan.problem(), plan.spans(), a, b, c, d);
+  require_pointers(plan.problem(), plan.spans(), pointers);
   host::require_workspace(workspace, plan.workspace_bytes());
   host::DeviceGuard guard(plan.device());
-  plan.launch(a, b, c, d, workspace, stream);
+  plan.launch(pointers, workspace, stream);
 }
 
 std::size_t GemmPlan::workspace_bytes() const noexcept { return implementation_->workspace_bytes(); }
@@ -343,7 +289,7 @@ void gemm(const GemmArguments& in, Stream stream) {
   const auto plan = cache.get(problem, device);
   host::require_stream_of(stream, device);
   host::StreamWorkspace workspace(plan->workspace_bytes(), plan->zeroed_bytes(), stream);
-  plan->launch(in.a.data, in.b.data, in.c.data, in.d.data, workspace.data(), stream);
+  plan->launch(pointers_of(in), workspace.data(), stream);
 }
 
 }  // namespace ckl

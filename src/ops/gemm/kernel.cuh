@@ -20,7 +20,17 @@
 
 namespace ckl::device {
 
-template <GemmConfig Config> struct GemmKernel {
+/// What becomes of the accumulators: D = alpha * acc + beta * C. Another output (ops/gemm/fused/) has Params of its own, which
+/// follow GemmParams, and a store() that takes a consumer's part of a tile.
+struct LinearOutput {
+  struct Params {};
+};
+
+template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
+  using OutputParams = typename Output::Params;
+  static constexpr bool linear = is_same_v<Output, LinearOutput>;
+  /// Split-K stores element by element, which is the linear output's alone.
+  static constexpr bool can_split_k = linear && Config.can_split_k();
   using MainloopT = Mainloop<Config>;
   using EpilogueT = Epilogue<Config>;
   using FixupT = Fixup<Config>;
@@ -42,9 +52,10 @@ template <GemmConfig Config> struct GemmKernel {
   /// What a CTA is to do: the segments of its cluster, and its place in the cluster.
   struct Work {
     GemmParams const& p;
+    OutputParams const& output;
     int cluster, rank_m, rank_n;
 
-    CUTE_DEVICE explicit Work(GemmParams const& params) : p(params) {
+    CUTE_DEVICE Work(GemmParams const& params, OutputParams const& output_params) : p(params), output(output_params) {
       int rank = Config.cluster_size() == 1 ? 0 : int(block_rank_in_cluster());
       cluster = blockIdx.x / Config.cluster_size();
       rank_m = rank % Config.cluster_m;
@@ -60,7 +71,7 @@ template <GemmConfig Config> struct GemmKernel {
     CUTE_DEVICE int counterpart(int other) const { return int(blockIdx.x) + (other - cluster) * Config.cluster_size(); }
   };
 
-  CUTE_DEVICE static void run(GemmParams const& p) {
+  CUTE_DEVICE static void run(GemmParams const& p, OutputParams const& output = {}) {
     extern __shared__ __align__(1024) uint8_t shared_bytes[];
     Shared& shared = *reinterpret_cast<Shared*>(shared_bytes);
     int warpgroup = cutlass::canonical_warp_group_idx();
@@ -80,7 +91,7 @@ template <GemmConfig Config> struct GemmKernel {
     allow_next_grid();
     wait_for_preceding_grids();
 
-    Work work(p);
+    Work work(p, output);
     Pipeline pipeline(shared.pipeline);
     if (warpgroup == 0) {
       cutlass::arch::warpgroup_reg_dealloc<Config.producer_registers()>();
@@ -149,38 +160,43 @@ template <GemmConfig Config> struct GemmKernel {
                           [&]() CUTLASS_LAMBDA_FUNC_INLINE {
                             if constexpr (pingpong) turns.arrive();
                           });
-      bool split_k = Config.can_split_k() && p.split.splits > 1;
+      bool split_k = can_split_k && p.split.splits > 1;
       if (!split_k && segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
         FixupT::hand_over(acc, workspace, int(blockIdx.x), part, thread, barrier);
         continue;
       }
       if (!split_k && segment.k_begin > 0) add_other_parts(acc, work, segment, part, thread, barrier, workspace);
-      with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-        using TD = decltype(element);
-        EpilogueTarget<TD> target{p.d_map,
-                                  {static_cast<TD*>(p.d.data) + tile.batch * p.d.batch, p.d.row, p.d.column},
-                                  {static_cast<TD const*>(p.epilogue.c.data) + tile.batch * p.epilogue.c.batch,
-                                   p.epilogue.c.row, p.epilogue.c.column},
-                                  p.m,
-                                  p.n,
-                                  int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
-                                  int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
-                                  tile.batch,
-                                  p.d_by_tma};
-        LinearCombination functor(p.epilogue);
-        if constexpr (Config.can_split_k()) {
-          if (split_k) {
-            Tensor tCcD = MainloopT::coordinates(thread);  // (MMA, MMA_M, MMA_N)
-            int split = work.cluster % p.split.splits;
-            FixupT::reduce(acc, workspace, work.counterpart(work.cluster - split), Config.cluster_size(), split,
-                           p.split.splits, part, thread, barrier, [&](int value, float sum) CUTLASS_LAMBDA_FUNC_INLINE {
-                             EpilogueT::store_element(get<0>(tCcD(value)), get<1>(tCcD(value)), sum, functor, target);
-                           });
-            return;
+      if constexpr (!linear) {
+        Output::template store<Config>(acc, p, work.output, tile, part_m, part_n, thread, shared.epilogue[consumer]);
+      } else {
+        with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+          using TD = decltype(element);
+          EpilogueTarget<TD> target{p.d_map,
+                                    {static_cast<TD*>(p.d.data) + tile.batch * p.d.batch, p.d.row, p.d.column},
+                                    {static_cast<TD const*>(p.epilogue.c.data) + tile.batch * p.epilogue.c.batch,
+                                     p.epilogue.c.row, p.epilogue.c.column},
+                                    p.m,
+                                    p.n,
+                                    int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
+                                    int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
+                                    tile.batch,
+                                    p.d_by_tma};
+          LinearCombination functor(p.epilogue);
+          if constexpr (can_split_k) {
+            if (split_k) {
+              Tensor tCcD = MainloopT::coordinates(thread);  // (MMA, MMA_M, MMA_N)
+              int split = work.cluster % p.split.splits;
+              FixupT::reduce(acc, workspace, work.counterpart(work.cluster - split), Config.cluster_size(), split,
+                             p.split.splits, part, thread, barrier,
+                             [&](int value, float sum) CUTLASS_LAMBDA_FUNC_INLINE {
+                               EpilogueT::store_element(get<0>(tCcD(value)), get<1>(tCcD(value)), sum, functor, target);
+                             });
+              return;
+            }
           }
-        }
-        EpilogueT::store(acc, functor, target, thread, shared.epilogue[consumer], next_buffer);
-      });
+          EpilogueT::store(acc, functor, target, thread, shared.epilogue[consumer], next_buffer);
+        });
+      }
     }
     EpilogueT::drain();
   }

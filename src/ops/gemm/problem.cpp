@@ -38,15 +38,19 @@ bool operand_loads_by_tma(const GemmOperand& x, Major major, std::int64_t mn, st
 
 }  // namespace
 
-CanonicalGemm canonical(const GemmProblem& problem) {
+CanonicalGemm canonical(const GemmProblem& problem, bool may_transpose) {
   CanonicalGemm c{problem, false};
   GemmProblem& p = c.problem;
-  settle_strides(p.d, p.m, p.n);
-  if (std::llabs(p.d.row_stride) < std::llabs(p.d.column_stride)) {
+  GemmEpilogue& e = p.epilogue;
+  settle_strides(p.d, p.m, p.d_columns());
+  // The columns of a gated epilogue come in pairs, so they must be the kernel's columns.
+  if (may_transpose && !e.gated && std::llabs(p.d.row_stride) < std::llabs(p.d.column_stride)) {
     c.transposed = true;
     std::swap(p.m, p.n);
     std::swap(p.a, p.b);
-    for (GemmOperand* x : {&p.a, &p.b, &p.c, &p.d}) transpose(*x);
+    std::swap(e.a_scale, e.b_scale);
+    std::swap(e.row_bias, e.column_bias);
+    for (GemmOperand* x : {&p.a, &p.b, &p.c, &p.d, &e.residual, &e.aux}) transpose(*x);
   }
   settle_strides(p.a, p.m, p.k);
   settle_strides(p.b, p.k, p.n);
@@ -61,7 +65,7 @@ GemmTraits traits_of(const GemmProblem& p) {
   traits.b_by_tma = operand_loads_by_tma(p.b, traits.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride);
   traits.loads_by_tma = traits.a_by_tma && traits.b_by_tma;
   traits.stores_by_tma =
-      p.d.column_stride == 1 && host::tma_can_store(p.d.dtype, p.n, p.m, p.d.row_stride, p.d.alignment);
+      p.d.column_stride == 1 && host::tma_can_store(p.d.dtype, p.d_columns(), p.m, p.d.row_stride, p.d.alignment);
   return traits;
 }
 
@@ -75,6 +79,10 @@ void pad_strides(Major major, std::int64_t mn, std::int64_t k, int element_bytes
 }
 
 }  // namespace
+
+bool moves_by_vectors(const GemmOperand& x) {
+  return x.column_stride == 1 && x.alignment >= 16 && x.row_stride * std::int64_t(size_of(x.dtype)) % 16 == 0;
+}
 
 GemmProblem padded(const GemmProblem& canonical, Padding padding) {
   GemmProblem p = canonical;

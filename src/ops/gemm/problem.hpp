@@ -9,12 +9,13 @@ namespace ckl {
 
 /// `problem` with a D whose columns step less than its rows, and with the strides of dimensions of extent 1, which mean
 /// nothing, set to what serves best. Where D is column-major this is the transposed problem, D' = B' A', and
-/// `transposed` says so.
+/// `transposed` says so; its epilogue's rows and columns are exchanged, too. A gated epilogue, or one that may not be transposed,
+/// keeps D as it is.
 struct CanonicalGemm {
   GemmProblem problem;
   bool transposed;
 };
-CanonicalGemm canonical(const GemmProblem& problem);
+CanonicalGemm canonical(const GemmProblem& problem, bool may_transpose = true);
 
 /// What of a canonical problem decides which kernels can serve it.
 struct GemmTraits {
@@ -24,6 +25,15 @@ struct GemmTraits {
   bool stores_by_tma;       ///< TMA can store D.
 };
 GemmTraits traits_of(const GemmProblem& canonical);
+
+/// Whether the epilogue can move rows of `x` in vectors of up to 16 bytes.
+bool moves_by_vectors(const GemmOperand& x);
+
+/// Whether the epilogue is more than alpha and beta, which kernels of their own compute.
+inline bool fuses(const GemmProblem& p) { return !p.epilogue.empty(); }
+
+/// The shipped kernels that serve a problem, as an operator of the instance lists.
+inline const char* kernels_of(const GemmProblem& p) { return fuses(p) ? "gemm_fused" : "gemm"; }
 
 /// Which operands are copied into padded rows before the product, because TMA cannot load them as they lie.
 struct Padding {

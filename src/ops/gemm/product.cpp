@@ -1,11 +1,11 @@
 #include "ops/gemm/product.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <tuple>
 #include <vector>
 
-#include "host/module.hpp"
 #include "host/require.hpp"
 #include "host/tensor_map.hpp"
 #include "ops/gemm/problem.hpp"
@@ -52,14 +52,38 @@ PadSource pad_source(Major major, std::int64_t mn, std::int64_t k, std::int64_t 
 
 }  // namespace
 
-ProductLauncher::ProductLauncher(const GemmProblem& problem, const GemmChoice& choice, const DeviceInfo& device)
-    : padding_(choice.padding) {
+ProductLauncher::ProductLauncher(const GemmProblem& problem, const GemmChoice& choice, cudaKernel_t kernel,
+                                 const DeviceInfo& device)
+    : epilogue_(problem.epilogue), fused_(fuses(problem)), padding_(choice.padding) {
+  launch_.kernel = kernel;
   fill_params(padded(problem, padding_), choice.config);
   prepare_launch(choice, device);
   prepare_padding(problem);
 }
 
-void ProductLauncher::run(const void* a, const void* b, const void* c, void* d, void* workspace, Stream stream) const {
+void ProductLauncher::run(const GemmPointers& pointers, void* workspace, Stream stream) const {
+  if (fused_) {
+    const NamedEpilogueParams epilogue = epilogue_params(pointers);
+    run_with(pointers, &epilogue, sizeof(epilogue), workspace, stream);
+  } else {
+    const GemmParams params = prepare_run(pointers, workspace, stream);
+    host::launch(launch_, &params, stream);
+  }
+}
+
+void ProductLauncher::run_with(const GemmPointers& pointers, const void* epilogue, std::size_t bytes, void* workspace,
+                               Stream stream) const {
+  // GemmFusedParams of any epilogue: what follows GemmParams begins at the same place.
+  struct {
+    GemmParams gemm;
+    alignas(max_epilogue_align) unsigned char epilogue[max_epilogue_params];
+  } params{prepare_run(pointers, workspace, stream), {}};
+  std::memcpy(params.epilogue, epilogue, bytes);
+  host::launch(launch_, &params, stream);
+}
+
+GemmParams ProductLauncher::prepare_run(const GemmPointers& pointers, void* workspace, Stream stream) const {
+  const void *a = pointers.a, *b = pointers.b;
   char* at = static_cast<char*>(workspace);
   if (pad_) {
     const void* from[max_padded_matrices];
@@ -80,14 +104,14 @@ void ProductLauncher::run(const void* a, const void* b, const void* c, void* d, 
   }
   params.a.data = const_cast<void*>(a);
   params.b.data = const_cast<void*>(b);
-  params.d.data = d;
-  params.epilogue.c.data = const_cast<void*>(c);
+  params.d.data = pointers.d;
+  params.epilogue.c.data = const_cast<void*>(pointers.c);
   if (loads_by_tma_) {
     host::replace_address(params.a_map, a);
     host::replace_address(params.b_map, b);
   }
-  if (params.d_by_tma) host::replace_address(params.d_map, d);
-  host::launch(launch_, &params, stream);
+  if (params.d_by_tma) host::replace_address(params.d_map, pointers.d);
+  return params;
 }
 
 void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config) {
@@ -100,8 +124,10 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   params_.b = {nullptr, p.b.column_stride, p.b.row_stride, p.b.batch_stride};
   params_.d = {nullptr, p.d.row_stride, p.d.column_stride, p.d.batch_stride};
   params_.d_dtype = p.d.dtype;
-  params_.d_by_tma = traits.stores_by_tma;
   params_.epilogue = {{nullptr, p.c.row_stride, p.c.column_stride, p.c.batch_stride}, p.alpha, p.beta};
+  params_.d_by_tma = traits.stores_by_tma && !fused_;
+  params_.c_by_vectors = moves_by_vectors(p.c);
+  params_.d_by_vectors = moves_by_vectors(p.d);
   params_.tiles = tile_grid(p, config);
   if (loads_by_tma_) {
     params_.a_map = operand_map(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride,
@@ -111,20 +137,44 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   }
   if (params_.d_by_tma) {
     int box_n = config.d_box_n(int(size_of(p.d.dtype)));
-    params_.d_map = matrix_map(p.d.dtype, p.n, p.m, p.d.row_stride, box_n, GemmConfig::d_box_m);
+    params_.d_map = matrix_map(p.d.dtype, p.d_columns(), p.m, p.d.row_stride, box_n, GemmConfig::d_box_m);
   }
+}
+
+/// What is not used gets no pointer, by which the kernel knows.
+NamedEpilogueParams ProductLauncher::epilogue_params(const GemmPointers& x) const {
+  auto vector = [](const GemmVector& v, const void* data) {
+    return EpilogueVector{v.used ? data : nullptr, v.stride, v.dtype};
+  };
+  auto matrix = [](bool used, const GemmOperand& m, const void* data) {
+    return EpilogueMatrix{{used ? const_cast<void*>(data) : nullptr, m.row_stride, m.column_stride, m.batch_stride},
+                          m.dtype,
+                          moves_by_vectors(m)};
+  };
+  const GemmEpilogue& e = epilogue_;
+  NamedEpilogueParams out{};
+  out.row_scale = vector(e.a_scale, x.a_scale);
+  out.column_scale = vector(e.b_scale, x.b_scale);
+  out.d_scale = vector(e.d_scale, x.d_scale);
+  out.row_bias = vector(e.row_bias, x.row_bias);
+  out.column_bias = vector(e.column_bias, x.column_bias);
+  out.residual = matrix(e.has_residual, e.residual, x.residual);
+  out.aux = matrix(e.has_aux, e.aux, x.aux);
+  out.activation = e.activation;
+  out.gated = e.gated;
+  return out;
 }
 
 void ProductLauncher::prepare_launch(const GemmChoice& choice, const DeviceInfo& device) {
   const GemmConfig& config = choice.config;
-  launch_.kernel = host::find_kernel("gemm", to_string(config));
   launch_.threads = GemmConfig::threads;
   launch_.cluster = unsigned(config.cluster_size());
   launch_.shared_bytes = std::size_t(config.shared_bytes());
   launch_.overlaps_preceding = true;
   host::prepare(launch_, device.index);
   int tiles = int(params_.tiles.count()), clusters = host::max_active_clusters(launch_, device);
-  auto k_tiles = int((params_.k + config.tile_k - 1) / config.tile_k);
+  auto k_tiles =
+      std::max(1, int((params_.k + config.tile_k - 1) / config.tile_k));  // an empty sum is one tile of zeros
   int splits = choice.division == Division::split_k ? splits_of(tiles, clusters, k_tiles) : 1;
   int cut = choice.division == Division::stream_k ? tiles_to_cut(tiles, clusters) : 0;
   host::require_supported(std::int64_t(std::max(cut, splits)) * k_tiles <= std::numeric_limits<int>::max(), "config \"",

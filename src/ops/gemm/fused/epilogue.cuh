@@ -1,0 +1,257 @@
+#pragma once
+
+// The functors of a fused epilogue: NamedEpilogue for what GemmEpilogue names, UserEpilogue for one from outside of the library.
+// Their protocol is that of FusedStore::store().
+
+#include <type_traits>
+
+#include "device/activation.cuh"
+#include "device/fused_store.cuh"
+#include "device/matrix_io.cuh"
+#include "ops/gemm/fused/params.hpp"
+
+namespace ckl::device {
+
+namespace detail {
+
+CUTE_DEVICE RuntimeMatrix matrix(EpilogueMatrix const& x, int batch) {
+  return {x.at.data, batch * x.at.batch, x.at.row, x.at.column, x.dtype, x.by_vectors};
+}
+CUTE_DEVICE RuntimeVector vector(EpilogueVector const& x) { return {x.data, x.stride, x.dtype}; }
+
+/// V neighbours of each of a few rows of a matrix, loaded ahead; with AHEAD 0, when they are asked for.
+template <int V, int AHEAD> struct LoadedRows {
+  RowVector<V> x[AHEAD == 0 ? 1 : AHEAD];
+
+  /// The first `rows` rows from `row` on, where W neighbours may be moved whole.
+  template <int W> CUTE_DEVICE void load(RuntimeMatrix const& from, int64_t row, int rows, int64_t column, int count) {
+    if constexpr (AHEAD > 0)
+      if (from.whole<W>(count)) from.load_whole<W>(x, row, rows, column);
+  }
+  /// Those of the first row, which is number `row`.
+  template <int W>
+  CUTE_DEVICE RowVector<W> first(RuntimeMatrix const& from, int64_t row, int64_t column, int count) const {
+    RowVector<W> y;
+    if (AHEAD == 0 || !from.whole<W>(count)) {
+      y = from.load<W>(row, column, count);
+    } else {
+      CUTLASS_PRAGMA_UNROLL
+      for (int w = 0; w < W; ++w) y[w] = x[0][w];
+    }
+    return y;
+  }
+  /// Leaves the first row behind.
+  CUTE_DEVICE void next() {
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i + 1 < AHEAD; ++i) x[i] = x[i + 1];
+  }
+};
+
+/// What every functor does: C comes in, and D, of type TD, goes out.
+template <class TD> class Destination {
+ public:
+  template <int V> struct Cursor {
+    int64_t row, column;  // of the product
+    int count;            // of V neighbours, how many are inside of it
+    TD* d;                // the first of them
+  };
+
+  CUTE_DEVICE Destination(GemmParams const& p, int batch) : p_(p), batch_(batch) {}
+
+ protected:
+  /// Each `per_column` columns of the product become one of D.
+  template <int V> CUTE_DEVICE void begin(Cursor<V>& at, int64_t row, int64_t column, int count, int per_column) const {
+    at.row = row;
+    at.column = column;
+    at.count = count;
+    at.d = static_cast<TD*>(p_.d.data) + batch_ * p_.d.batch + row * p_.d.row + column / per_column * p_.d.column;
+  }
+  /// z += beta * C
+  template <int V> CUTE_DEVICE void add_c(RowVector<V>& z, Cursor<V> const& at) const {
+    if (p_.epilogue.beta == 0.0f) return;
+    MatrixParams const& m = p_.epilogue.c;  // of D's type
+    RuntimeMatrix c{m.data, batch_ * m.batch, m.row, m.column, p_.d_dtype, p_.c_by_vectors};
+    RowVector<V> x = c.load<V>(at.row, at.column, at.count);
+    CUTLASS_PRAGMA_UNROLL
+    for (int v = 0; v < V; ++v) z[v] = fmaf(p_.epilogue.beta, x[v], z[v]);
+  }
+  /// The first `count` of y become W neighbours of D.
+  template <int W, int V> CUTE_DEVICE void store(RowVector<V> const& y, Cursor<V> const& at, int count) const {
+    store_neighbours<W>(at.d, p_.d.column, p_.d_by_vectors && count == W, y, count);
+  }
+  template <int V> CUTE_DEVICE void next(Cursor<V>& at) const {
+    ++at.row;
+    at.d += p_.d.row;
+  }
+
+  GemmParams const& p_;
+  int batch_;
+};
+
+}  // namespace detail
+
+/// GemmEpilogue, on the rows and columns of the kernel's D.
+struct NamedEpilogue {
+  using Params = NamedEpilogueParams;
+  template <class TD> class Functor;
+};
+
+template <class TD> class NamedEpilogue::Functor : detail::Destination<TD> {
+  using Base = detail::Destination<TD>;
+  using Base::p_;
+
+ public:
+  CUTE_DEVICE Functor(GemmParams const& p, Params const& e, int batch) : Base(p, batch), e_(e) {}
+
+  template <int V> struct Columns { RowVector<V> scale, bias; };  // the scale includes alpha
+  template <int V, int AHEAD> struct Cursor : Base::template Cursor<V> {
+    Columns<V> columns;
+    detail::LoadedRows<V, AHEAD> residual;
+  };
+
+  template <int V, int AHEAD> CUTE_DEVICE Cursor<V, AHEAD> begin(int64_t row, int64_t column, int count) const {
+    Cursor<V, AHEAD> at;
+    Base::begin(at, row, column, count, e_.gated ? 2 : 1);
+    if constexpr (!is_tight<V>) at.columns = load_columns(at);
+    return at;
+  }
+
+  template <int V, int AHEAD> CUTE_DEVICE void load(Cursor<V, AHEAD>& at, int rows) const {
+    if (!e_.residual.at.data) return;
+    if (e_.gated)
+      at.residual.template load<V / 2>(residual(), at.row, rows, at.column / 2, at.count / 2);
+    else
+      at.residual.template load<V>(residual(), at.row, rows, at.column, at.count);
+  }
+
+  template <int V, int AHEAD> CUTE_DEVICE void operator()(RowVector<V> const& acc, Cursor<V, AHEAD> const& at) const {
+    Columns<V> columns;
+    if constexpr (is_tight<V>)
+      columns = load_columns(at);
+    else
+      columns = at.columns;
+    RowVector<V> z = columns.bias;
+    float row_scale = detail::vector(e_.row_scale).load(at.row, 1.0f);
+    CUTLASS_PRAGMA_UNROLL
+    for (int v = 0; v < V; ++v) z[v] = fmaf(acc[v] * row_scale, columns.scale[v], z[v]);
+    float row_bias = detail::vector(e_.row_bias).load(at.row, 0.0f);
+    CUTLASS_PRAGMA_UNROLL
+    for (int v = 0; v < V; ++v) z[v] += row_bias;
+    Base::add_c(z, at);
+    if (e_.aux.at.data) detail::matrix(e_.aux, this->batch_).template store<V>(z, at.row, at.column, at.count);
+
+    with_activation(e_.activation, [&](auto f) CUTLASS_LAMBDA_FUNC_INLINE {
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < V; ++v)
+        if (v % 2 == 0 || !e_.gated) z[v] = f(z[v]);
+    });
+    if (e_.gated) {
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < V; v += 2) z[v / 2] = z[v] * z[v + 1];
+      finish<V / 2>(z, at, at.column / 2, at.count / 2);
+    } else {
+      finish<V>(z, at, at.column, at.count);
+    }
+  }
+
+  template <int V, int AHEAD> CUTE_DEVICE void next(Cursor<V, AHEAD>& at) const {
+    Base::next(at);
+    if (e_.residual.at.data) at.residual.next();
+  }
+
+ private:
+  /// There are 2 neighbours where registers are few (fused_neighbours()): then what belongs to columns is loaded again for each row.
+  template <int V> static constexpr bool is_tight = V == 2;
+
+  template <int V> CUTE_DEVICE Columns<V> load_columns(typename Base::template Cursor<V> const& at) const {
+    Columns<V> columns{detail::vector(e_.column_scale).template load<V>(at.column, at.count, 1.0f),
+                       detail::vector(e_.column_bias).template load<V>(at.column, at.count, 0.0f)};
+    CUTLASS_PRAGMA_UNROLL
+    for (int v = 0; v < V; ++v) columns.scale[v] *= p_.epilogue.alpha;
+    return columns;
+  }
+  CUTE_DEVICE RuntimeMatrix residual() const { return detail::matrix(e_.residual, this->batch_); }
+
+  /// What follows the activation, for W columns of D.
+  template <int W, int V, int AHEAD>
+  CUTE_DEVICE void finish(RowVector<V>& y, Cursor<V, AHEAD> const& at, int64_t column, int count) const {
+    if (e_.residual.at.data) {
+      RowVector<W> x = at.residual.template first<W>(residual(), at.row, column, count);
+      CUTLASS_PRAGMA_UNROLL
+      for (int w = 0; w < W; ++w) y[w] += x[w];
+    }
+    if (e_.d_scale.data) {
+      float scale = detail::vector(e_.d_scale).load(0, 1.0f);
+      CUTLASS_PRAGMA_UNROLL
+      for (int w = 0; w < W; ++w) y[w] *= scale;
+    }
+    Base::template store<W>(y, at, count);
+  }
+
+  Params const& e_;
+};
+
+/// Where in the product a few neighbours of a row lie.
+struct GemmCoordinates {
+  int64_t row, column;  ///< Of the first of them.
+  int count;            ///< How many of them are inside of the product; the others' values mean nothing.
+  int batch;
+};
+
+/// alpha * acc + beta * C, handed to a functor from outside of the library, then converted to D:
+///   struct Epilogue {
+///     struct Params { ... };                      // trivially copyable, at most 256 bytes
+///     CUTE_DEVICE explicit Epilogue(Params const&);
+///     template <int V> CUTE_DEVICE void operator()(RowVector<V>& x, GemmCoordinates const& at) const;  // changes x
+///   };
+template <class Epilogue> struct UserEpilogue {
+  using Params = typename Epilogue::Params;
+  static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) <= max_epilogue_params &&
+                    alignof(Params) <= max_epilogue_align,
+                "an epilogue's Params must be trivially copyable and have at most 256 bytes, aligned to at most 64");
+
+  template <class TD> class Functor : detail::Destination<TD> {
+    using Base = detail::Destination<TD>;
+
+   public:
+    CUTE_DEVICE Functor(GemmParams const& p, Params const& params, int batch) : Base(p, batch), epilogue_(params) {}
+
+    template <int V, int AHEAD> CUTE_DEVICE auto begin(int64_t row, int64_t column, int count) const {
+      typename Base::template Cursor<V> at;
+      Base::begin(at, row, column, count, 1);
+      return at;
+    }
+    template <class Cursor> CUTE_DEVICE void load(Cursor&, int) const {}
+    template <int V, class Cursor> CUTE_DEVICE void operator()(RowVector<V> const& acc, Cursor const& at) const {
+      RowVector<V> x;
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < V; ++v) x[v] = this->p_.epilogue.alpha * acc[v];
+      Base::add_c(x, at);
+      epilogue_(x, GemmCoordinates{at.row, at.column, at.count, this->batch_});
+      Base::template store<V>(x, at, at.count);
+    }
+    template <class Cursor> CUTE_DEVICE void next(Cursor& at) const { Base::next(at); }
+
+   private:
+    Epilogue epilogue_;
+  };
+};
+
+/// The output of a GemmKernel: what Epilogue makes of the accumulators.
+template <class Epilogue> struct FusedOutput {
+  using Params = typename Epilogue::Params;
+
+  /// Stores the part (part_m, part_n) of a tile, that of one consumer.
+  template <GemmConfig Config, class Accumulators, class Storage>
+  CUTE_DEVICE static void store(Accumulators& acc, GemmParams const& p, Params const& params, TileIndex const& tile,
+                                int part_m, int part_n, int thread, Storage& storage) {
+    EpiloguePart to{p.m, p.n, int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
+                    int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n()};
+    with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+      typename Epilogue::template Functor<decltype(element)> functor(p, params, tile.batch);
+      FusedStore<Config, fused_neighbours(Config)>::store(acc, functor, to, thread, storage);
+    });
+  }
+};
+
+}  // namespace ckl::device
