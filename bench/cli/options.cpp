@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "ops/gemm_epilogue.hpp"
 #include "ops/parse.hpp"
 #include "timer/cuda.hpp"
 
@@ -37,6 +38,7 @@ void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
        "The dimension that softmax sums over [the last]; of reduce: all, or dimensions such as 0+2 [all]");
   list("--alpha", alpha, "Scale of a gemm's product, or of what softmax is taken of [1]");
   list("--beta", beta, "Scale of a gemm's addend [0]");
+  list("--epilogue", epilogue, std::string("What is fused into a gemm: ").append(epilogue_words).c_str());
   verb.add_option(
       "--config", config,
       "Config of the library to force; `ckl candidates` lists them; all (gemm, reduce): each of them in turn");
@@ -48,9 +50,9 @@ namespace {
 
 /// The options that are keys of a case.
 std::vector<std::pair<const char*, const std::vector<std::string>*>> keys(const ProblemOptions& options) {
-  return {{"problem", &options.problem}, {"dtype", &options.dtype}, {"dtype-out", &options.dtype_out},
-          {"layout", &options.layout},   {"axis", &options.axis},   {"alpha", &options.alpha},
-          {"beta", &options.beta}};
+  return {{"problem", &options.problem}, {"dtype", &options.dtype},      {"dtype-out", &options.dtype_out},
+          {"layout", &options.layout},   {"axis", &options.axis},        {"alpha", &options.alpha},
+          {"beta", &options.beta},       {"epilogue", &options.epilogue}};
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace ckl::bench {
 /// The options that describe problems, alike in every verb.
 struct ProblemOptions {
   std::string op;
-  std::vector<std::string> problem, dtype, dtype_out, layout, axis, alpha, beta;
+  std::vector<std::string> problem, dtype, dtype_out, layout, axis, alpha, beta, epilogue;
   std::string config;
   std::string device = "0";
 

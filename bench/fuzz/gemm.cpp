@@ -17,7 +17,16 @@ using reference::Draw;
 const std::vector<std::string> in_words = {"bf16", "f16"}, out_words = {"f32", "f16", "bf16"},
                                order_words = {"rows", "columns"}, alpha_words = {"1", "0", "-1", "0.37", "nan"},
                                beta_words = {"0", "1", "-0.5", "nan"}, yes_words = {"no", "yes"},
-                               special_words = {"none", "nan_in_a", "infinity_in_b", "nan_in_c"};
+                               special_words = {"none", "nan_in_a", "infinity_in_b", "nan_in_c"},
+                               activation_words = {"none", "relu", "gelu", "gelu_tanh", "silu", "sigmoid"},
+                               residual_words = {"none", "there", "is_d"};
+/// The vectors of an epilogue: bit i of the field `vectors` says whether vector i is there, of the field `scalars` whether it is a scalar.
+constexpr Tensor GemmEpilogueTensors::*vectors[] = {&GemmEpilogueTensors::a_scale, &GemmEpilogueTensors::b_scale,
+                                                    &GemmEpilogueTensors::d_scale, &GemmEpilogueTensors::row_bias,
+                                                    &GemmEpilogueTensors::column_bias};
+constexpr const void* GemmPointers::*vector_pointers[] = {&GemmPointers::a_scale, &GemmPointers::b_scale,
+                                                          &GemmPointers::d_scale, &GemmPointers::row_bias,
+                                                          &GemmPointers::column_bias};
 /// What is spoiled in a malformed problem, and the argument that the error must name.
 const std::vector<std::string> fault_words = {"none",
                                               "a_is_null",
@@ -41,7 +50,10 @@ const std::vector<std::string> fault_words = {"none",
                                               "c_is_null",
                                               "c_is_narrow",
                                               "c_within_d",
-                                              "c_is_of_another_type"};
+                                              "c_is_of_another_type",
+                                              "bias_is_long",
+                                              "bias_is_d",
+                                              "residual_is_narrow"};
 
 DType dtype_named(const std::string& word) {
   return word == "bf16" ? DType::bf16 : word == "f16" ? DType::f16 : DType::f32;
@@ -53,7 +65,7 @@ Dimensions strides_of(const FuzzCase& one, const std::string& x, std::int64_t ro
   Dimensions strides = {(columns + pad) * step, step};
   if (one.word(x + "_order") == "columns") strides = {step, (rows + pad) * step};
   for (std::size_t i = 0; i < 2; ++i) {
-    if (x != "d" && one[x + "_repeats"] >> i & 1) strides[i] = 0;
+    if (x != "d" && x != "aux" && one[x + "_repeats"] >> i & 1) strides[i] = 0;
     if (one[x + "_backward"] >> i & 1) strides[i] = -strides[i];
   }
   return strides;
@@ -64,38 +76,56 @@ class Operands {
  public:
   explicit Operands(const FuzzCase& one)
       : one_(one),
+        gated_(one.word("gated") == "yes"),
         m_(one["m"]),
-        n_(one["n"]),
+        n_(gated_ ? one["n"] / 2 * 2 : one["n"]),
+        d_columns_(gated_ ? n_ / 2 : n_),
         k_(one["k"]),
         in_(dtype_named(one.word("in"))),
         out_(dtype_named(one.word("out"))),
         alpha_(std::stof(one.word("alpha"))),
         beta_(std::stof(one.word("beta"))),
-        in_place_(beta_ != 0 && one.word("in_place") == "yes"),
+        in_place_(beta_ != 0 && !gated_ && one.word("in_place") == "yes"),
+        residual_is_d_(one.word("residual") == "is_d"),
         a_(in_, {m_, k_}, strides_of(one, "a", m_, k_), one["a_offset"]),
         b_(in_, {k_, n_}, strides_of(one, "b", k_, n_), one["b_offset"]),
-        d_(out_, {m_, n_}, strides_of(one, "d", m_, n_), one["d_offset"]) {
+        d_(out_, {m_, d_columns_}, strides_of(one, "d", m_, d_columns_), one["d_offset"]) {
     // What a zero scalar switches off stays NaN: reading it would show.
     if (alpha_ != 0) a_.fill(1), b_.fill(2);
-    if (in_place_) d_.fill(3);
+    if (in_place_ || residual_is_d_) d_.fill(3);
     if (beta_ != 0 && !in_place_) {
       c_.emplace(out_, Dimensions{m_, n_}, strides_of(one, "c", m_, n_), one["c_offset"]);
       c_->fill(3);
     }
+    make_epilogue();
     spice();
   }
 
   GemmArguments arguments() {
     GemmArguments arguments{a_.tensor(), b_.tensor(), d_.tensor(), alpha_, beta_};
     if (beta_ != 0) arguments.c = c().tensor();
+    GemmEpilogueTensors& e = arguments.epilogue;
+    e.activation = Activation(one_["activation"]);
+    e.gated = gated_;
+    for (std::size_t i = 0; i < std::size(vectors); ++i) {
+      if (!vectors_[i]) continue;
+      e.*vectors[i] = vectors_[i]->tensor();
+      if (is_scalar(i)) (e.*vectors[i]).rank = 0;
+    }
+    if (residual_) e.residual = residual_->tensor();
+    if (residual_is_d_) e.residual = d_.tensor();
+    if (aux_) e.aux = aux_->tensor();
     return arguments;
   }
 
   void compute_oracle() {
     problem_ = gemm_problem(arguments());
-    expected_.resize(std::size_t(m_ * n_));
+    expected_.resize(std::size_t(m_ * d_columns_));
     scale_.resize(expected_.size());
-    reference::gemm(problem_, a_.host(), b_.host(), beta_ != 0 ? c().host() : nullptr, expected_.data(), scale_.data());
+    aux_expected_.resize(std::size_t(m_ * n_));
+    aux_scale_.resize(aux_expected_.size());
+    reference::fused_gemm(problem_, pointers([](GuardedTensor& x) { return x.host(); }), expected_.data(),
+                          scale_.data(), aux_expected_.data(), aux_scale_.data());
   }
 
   /// Config number `number` of those that can serve the problem, in a workspace of exactly the size that it asks for; number 0 is
@@ -107,8 +137,7 @@ class Operands {
     GuardedMemory workspace(plan.workspace_bytes());
     std::fill_n(workspace.host(), workspace.bytes(), std::byte(0));
     workspace.upload();
-    plan.run(a_.device(), b_.device(), beta_ != 0 ? c().device() : nullptr, d_.device(),
-             workspace.bytes() ? workspace.device() : nullptr);
+    plan.run(pointers([](GuardedTensor& x) { return x.device(); }), workspace.bytes() ? workspace.device() : nullptr);
     const std::vector<std::byte> used = workspace.download();
     std::copy(used.begin(), used.end(), workspace.host());
     const std::string complaint = workspace.difference();
@@ -117,12 +146,21 @@ class Operands {
 
   std::string judge() {
     d_.receive();
+    if (aux_) aux_->receive();
     if (std::string complaint = unchanged(); !complaint.empty()) return complaint;
-    const reference::Comparison comparison =
-        reference::compare_gemm(problem_, d_.host(), expected_.data(), scale_.data());
-    return comparison.passed()
-               ? ""
-               : fmt::format("{} of {} elements are wrong: {}", comparison.wrong, m_ * n_, comparison.first_wrong);
+    const auto compare = [](const GemmProblem& problem, GuardedTensor& x, const std::vector<double>& want,
+                            const std::vector<double>& scale, const char* name) {
+      const reference::Comparison comparison = reference::compare_gemm(problem, x.host(), want.data(), scale.data());
+      return comparison.passed() ? ""
+                                 : fmt::format("{} of {} elements of {} are wrong: {}", comparison.wrong, want.size(),
+                                               name, comparison.first_wrong);
+    };
+    std::string complaint = compare(problem_, d_, expected_, scale_, "D");
+    if (!aux_) return complaint;
+    GemmProblem aux = problem_;
+    aux.d = problem_.epilogue.aux;
+    aux.epilogue = {};
+    return complaint + compare(aux, *aux_, aux_expected_, aux_scale_, "aux");
   }
 
   /// Empty if nothing was written but what the images say.
@@ -132,31 +170,72 @@ class Operands {
       return complaint.empty() ? "" : fmt::format("of {}, {}", name, complaint);
     };
     std::string all = of("D", d_) + of("A", a_) + of("B", b_);
-    return c_ ? all + of("C", *c_) : all;
+    if (c_) all += of("C", *c_);
+    if (residual_) all += of("the residual", *residual_);
+    if (aux_) all += of("aux", *aux_);
+    for (const std::optional<GuardedTensor>& vector : vectors_)
+      if (vector) all += of("a vector", *vector);
+    return all;
   }
 
  private:
   GuardedTensor& c() { return in_place_ ? d_ : *c_; }
+  bool is_scalar(std::size_t vector) const {
+    const bool scale = vector < 3;
+    return vectors[vector] == &GemmEpilogueTensors::d_scale || (scale && one_["scalars"] >> vector & 1);
+  }
+
+  void make_epilogue() {
+    for (std::size_t i = 0; i < std::size(vectors); ++i) {
+      if (!(one_["vectors"] >> i & 1)) continue;
+      const bool of_rows = vectors[i] == &GemmEpilogueTensors::a_scale || vectors[i] == &GemmEpilogueTensors::row_bias;
+      const std::int64_t length = is_scalar(i) ? 1 : of_rows ? m_ : n_;
+      vectors_[i].emplace(dtype_named(one_.word("vector_type")), Dimensions{length}, Dimensions{1 + one_["vector_gap"]},
+                          0);
+      vectors_[i]->fill(10 + i);
+    }
+    if (one_.word("residual") == "there") {
+      residual_.emplace(dtype_named(one_.word("residual_type")), Dimensions{m_, d_columns_},
+                        strides_of(one_, "residual", m_, d_columns_), one_["residual_offset"]);
+      residual_->fill(4);
+    }
+    if (one_.word("aux") == "yes")
+      aux_.emplace(dtype_named(one_.word("residual_type")), Dimensions{m_, n_}, strides_of(one_, "aux", m_, n_),
+                   one_["aux_offset"]);
+  }
+
+  /// The pointers of a run, by what `of` says of each tensor.
+  template <class F> GemmPointers pointers(const F& of) {
+    GemmPointers x{of(a_), of(b_), beta_ != 0 ? of(c()) : nullptr, of(d_)};
+    for (std::size_t i = 0; i < std::size(vectors); ++i)
+      if (vectors_[i]) x.*vector_pointers[i] = of(*vectors_[i]);
+    if (residual_) x.residual = of(*residual_);
+    if (residual_is_d_) x.residual = of(d_);
+    if (aux_) x.aux = of(*aux_);
+    return x;
+  }
 
   /// A value that everything it meets turns into NaN or infinity.
   void spice() {
     const std::string& special = one_.word("special");
     if (m_ == 0 || n_ == 0) return;
     if (special == "nan_in_a" && alpha_ != 0 && k_ > 0) a_.set({m_ / 2, k_ - 1}, std::nan(""));
-    if (special == "infinity_in_b" && alpha_ != 0 && k_ > 0)
+    // An activation that underflows in f32 alone makes infinity times it NaN there alone.
+    if (special == "infinity_in_b" && alpha_ != 0 && k_ > 0 && !gated_)
       b_.set({0, n_ - 1}, std::numeric_limits<double>::infinity());
     if (special == "nan_in_c" && beta_ != 0) c().set({m_ - 1, n_ / 2}, std::nan(""));
   }
 
   const FuzzCase& one_;
-  const std::int64_t m_, n_, k_;
+  const bool gated_;
+  const std::int64_t m_, n_, d_columns_, k_;
   const DType in_, out_;
   const float alpha_, beta_;
-  const bool in_place_;
+  const bool in_place_, residual_is_d_;
   GuardedTensor a_, b_, d_;
-  std::optional<GuardedTensor> c_;
+  std::optional<GuardedTensor> c_, residual_, aux_, vectors_[std::size(vectors)];
   GemmProblem problem_;
-  std::vector<double> expected_, scale_;
+  std::vector<double> expected_, scale_, aux_expected_, aux_scale_;
 };
 
 void* moved(void* data, std::int64_t bytes) { return static_cast<char*>(data) + bytes; }
@@ -185,6 +264,13 @@ std::string spoil(GemmArguments& g, const std::string& fault) {
   if (fault == "a_within_d") return g.a.data = moved(g.d.data, std::int64_t(size_of(g.d.dtype))), "d ";
   if (fault == "c_within_d") return g.c = g.d, g.c.data = moved(g.d.data, std::int64_t(size_of(g.d.dtype))), "c";
   if (fault == "d_is_b") return g.d.data = g.b.data, "d ";
+  if (fault == "bias_is_long")
+    return g.epilogue.column_bias = Tensor::contiguous(g.c.data, DType::f16, {g.b.sizes[1] + 1}),
+           "epilogue.column_bias";
+  if (fault == "bias_is_d")
+    return g.epilogue.column_bias = Tensor::contiguous(g.d.data, g.d.dtype, {g.b.sizes[1]}), "epilogue.column_bias";
+  if (fault == "residual_is_narrow")
+    return g.epilogue.residual = g.c, --g.epilogue.residual.sizes[1], "epilogue.residual";
   if (fault == "d_between_elements") return g.d.data = moved(g.d.data, 1), "d ";
   throw std::logic_error("no such fault: " + fault);
 }
@@ -216,6 +302,7 @@ class GemmFuzzTarget final : public FuzzTarget {
       if (x != "d") one.add(x + "_repeats", draw.one_in(12) ? 1 + draw.below(3) : 0, 0, 3);
       one.add(x + "_backward", draw.one_in(12) ? 1 + draw.below(3) : 0, 0, 3);
     }
+    add_epilogue(one, draw);
     one.add("alpha", draw.one_in(2) ? 0 : draw.below(std::int64_t(alpha_words.size())), alpha_words);
     one.add("beta", draw.one_in(3) ? 0 : draw.below(std::int64_t(beta_words.size())), beta_words);
     one.add("in_place", draw.one_in(4), yes_words);
@@ -234,6 +321,29 @@ class GemmFuzzTarget final : public FuzzTarget {
   }
 
  private:
+  /// In half of the cases something is fused.
+  static void add_epilogue(FuzzCase& one, Draw& draw) {
+    const bool fuses = draw.one_in(2);
+    const auto drawn = [&](std::int64_t count, int of) { return fuses && draw.one_in(of) ? draw.below(count) : 0; };
+    one.add("activation", drawn(std::int64_t(activation_words.size()), 1), activation_words);
+    one.add("gated", drawn(2, 2), yes_words);
+    one.add("vectors", drawn(32, 1), 0, 31);
+    one.add("scalars", drawn(8, 2), 0, 7);
+    one.add("vector_type", drawn(3, 1), out_words);
+    one.add("vector_gap", drawn(3, 4), 0, 8);
+    one.add("residual", drawn(std::int64_t(residual_words.size()), 1), residual_words);
+    one.add("residual_type", drawn(3, 1), out_words);
+    one.add("aux", drawn(2, 2), yes_words);
+    for (const std::string x : {"residual", "aux"}) {
+      one.add(x + "_order", drawn(2, 2), order_words);
+      one.add(x + "_pad", drawn(9, 2), 0);
+      one.add(x + "_offset", drawn(9, 2), 0);
+      one.add(x + "_gap", drawn(3, 6), 0);
+      if (x != "aux") one.add(x + "_repeats", drawn(4, 12), 0, 3);
+      one.add(x + "_backward", drawn(4, 12), 0, 3);
+    }
+  }
+
   /// A malformed problem must be refused, with a sentence that names the argument, before anything is written.
   static std::string run_malformed(FuzzCase one) {
     for (std::size_t i = 0; i < one.fields().size(); ++i) {
@@ -242,7 +352,8 @@ class GemmFuzzTarget final : public FuzzTarget {
         one.set(i, std::max<std::int64_t>(field.value, 2));
       if (field.name == "alpha") one.set(i, 0);  // the word 1: the product is computed
       if (field.name == "beta") one.set(i, 1);   // the word 1: C is added
-      if (field.name == "in_place" || field.name == "special") one.set(i, 0);
+      for (const char* off : {"in_place", "special", "activation", "gated", "vectors", "residual", "aux"})
+        if (field.name == off) one.set(i, 0);
       // A matrix may lie in the gaps of another, or begin where it ends.
       for (const char* way : {"_gap", "_pad", "_repeats", "_backward"})
         if (field.name.ends_with(way)) one.set(i, 0);

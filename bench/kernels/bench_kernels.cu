@@ -158,6 +158,61 @@ template <class TIn, class TOut> __device__ void oracle(const OracleParams& p) {
     }
 }
 
+// ---- The oracle of epilogues -----------------------------------------------------------------------------
+
+__device__ double activate(OracleActivation activation, double x) {
+  switch (activation) {
+    case OracleActivation::none: return x;
+    case OracleActivation::relu: return x < 0 ? 0 : x;
+    case OracleActivation::gelu: return x * erfc(-x / sqrt(2.0)) / 2;
+    case OracleActivation::gelu_tanh: return x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))) / 2;
+    case OracleActivation::silu: return x / (1 + exp(-x));
+    case OracleActivation::sigmoid: return 1 / (1 + exp(-x));
+  }
+  return x;
+}
+
+/// A number and the magnitude that its errors are proportional to.
+struct Scaled {
+  double value, scale;
+};
+
+template <class T> __device__ double element(const VectorView& x, std::int64_t i, double otherwise) {
+  return x.data ? double(to_float(static_cast<const T*>(x.data)[i * x.stride])) : otherwise;
+}
+template <class T> __device__ double element(const MatrixView& x, std::int64_t row, std::int64_t column) {
+  return x.data ? double(to_float(static_cast<const T*>(x.data)[row * x.row_stride + column * x.column_stride])) : 0;
+}
+
+/// What the activation is applied to.
+template <class T> __device__ Scaled preactivation(const OracleEpilogueParams& p, std::int64_t i, std::int64_t j) {
+  const double factor = element<float>(p.a_scale, i, 1) * element<float>(p.b_scale, j, 1);
+  const double addends[] = {p.beta * element<T>(p.c, i, j), element<T>(p.row_bias, i, 0),
+                            element<T>(p.column_bias, j, 0)};
+  Scaled z{factor * p.product[i * p.n + j], fabs(factor) * double(p.product_scale[i * p.n + j])};
+  for (const double addend : addends) z.value += addend, z.scale += fabs(addend);
+  return z;
+}
+
+template <class T> __device__ void oracle_epilogue(const OracleEpilogueParams& p) {
+  const std::int64_t columns = p.gated ? p.n / 2 : p.n;
+  for (std::int64_t at = first_index(); at < p.m * columns; at += grid_threads()) {
+    const std::int64_t i = at / columns, j = at % columns;
+    Scaled y = preactivation<T>(p, i, p.gated ? 2 * j : j);
+    if (p.activation != OracleActivation::none) {
+      y.value = activate(p.activation, y.value);
+      y.scale = p.steepest * y.scale + fabs(y.value) * p.activation_error;
+    }
+    if (p.gated) {
+      const Scaled v = preactivation<T>(p, i, 2 * j + 1);
+      y = {y.value * v.value, y.scale * fabs(v.value) + fabs(y.value) * v.scale};
+    }
+    const double residual = element<T>(p.residual, i, j), d_scale = element<float>(p.d_scale, 0, 1);
+    p.expected[at] = (y.value + residual) * d_scale;
+    p.scale[at] = float((y.scale + fabs(residual)) * fabs(d_scale));
+  }
+}
+
 // ---- Comparisons -----------------------------------------------------------------------------------------
 
 /// Half the distance between neighbouring numbers of type T at magnitude `x`.
@@ -217,6 +272,10 @@ ENTRY(bench_oracle_f16_f32, OracleParams) { oracle<__half, float>(p); }
 ENTRY(bench_oracle_bf16_f16, OracleParams) { oracle<__nv_bfloat16, __half>(p); }
 ENTRY(bench_oracle_bf16_bf16, OracleParams) { oracle<__nv_bfloat16, __nv_bfloat16>(p); }
 ENTRY(bench_oracle_bf16_f32, OracleParams) { oracle<__nv_bfloat16, float>(p); }
+
+ENTRY(bench_oracle_epilogue_f32, OracleEpilogueParams) { oracle_epilogue<float>(p); }
+ENTRY(bench_oracle_epilogue_f16, OracleEpilogueParams) { oracle_epilogue<__half>(p); }
+ENTRY(bench_oracle_epilogue_bf16, OracleEpilogueParams) { oracle_epilogue<__nv_bfloat16>(p); }
 
 ENTRY(bench_compare_f32, CompareParams) { compare<float>(p); }
 ENTRY(bench_compare_f16, CompareParams) { compare<__half>(p); }

@@ -95,6 +95,11 @@ void Kernels::oracle(DType in, DType out, const OracleParams& params) const {
   launch(std::string("bench_oracle_") + name(in) + "_" + name(out), params, blocks, kBenchThreads, nullptr);
 }
 
+void Kernels::oracle_epilogue(DType out, const OracleEpilogueParams& params) const {
+  launch(std::string("bench_oracle_epilogue_") + name(out), params, std::int64_t(gpu_.sm_count) * 8, kBenchThreads,
+         nullptr);
+}
+
 Findings Kernels::compare(DType dtype, CompareParams params) const {
   return find(std::string("bench_compare_") + name(dtype), params);
 }

@@ -34,6 +34,9 @@ class Kernels {
   /// alpha A B + beta C in double precision.
   void oracle(DType in, DType out, const OracleParams& params) const;
 
+  /// Applies an epilogue to its results.
+  void oracle_epilogue(DType out, const OracleEpilogueParams& params) const;
+
   /// Compares D with the oracle's result. Waits for the GPU.
   Findings compare(DType dtype, CompareParams params) const;
 

@@ -48,6 +48,32 @@ struct OracleParams {
   double alpha, beta;
 };
 
+/// What the oracle applies as an activation: the numbers of ckl::Activation.
+enum class OracleActivation : int { none, relu, gelu, gelu_tanh, silu, sigmoid };
+
+/// A vector of the epilogue in the type of the kernel or, for scales, f32; null where it is not used. Its elements are `stride` apart.
+struct VectorView {
+  const void* data;
+  std::int64_t stride;
+};
+
+/// expected and scale of alpha A B, dense (m, n) -> those of D, dense (m, n) or, gated, (m, n / 2), after the epilogue, with the meaning
+/// that ckl::GemmEpilogue gives it. C, biases and residual are of D's type.
+struct OracleEpilogueParams {
+  const double* product;
+  const float* product_scale;
+  double* expected;
+  float* scale;
+  std::int64_t m, n;
+  MatrixView c, residual;  ///< Without data where they are not used, as for the vectors.
+  double beta;
+  VectorView a_scale, b_scale, d_scale, row_bias, column_bias;
+  OracleActivation activation;
+  bool gated;
+  double activation_error;  ///< Granted to an activation's result, as a part of it, over the tolerance.
+  double steepest;          ///< How much an activation enlarges errors of its argument.
+};
+
 /// What a comparison found. The host clears it before.
 struct Findings {
   unsigned long long max_error_bits;  ///< Of a double that is not negative: such bits order as the numbers do.

@@ -37,6 +37,8 @@ std::string sizes_text(const Json& problem) {
       std::for_each(value.begin(), value.end(), append);
     else if (key == "alpha" || key == "beta")
       text += " " + key + "=" + value.dump();
+    else if (key == "epilogue")
+      text += " " + value.get<std::string>();
     else
       append(value);
   }

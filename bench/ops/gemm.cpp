@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "ckl/tuning.hpp"
+#include "ops/gemm_epilogue.hpp"
 #include "ops/gemm_oracle.hpp"
 #include "ops/parse.hpp"
 #include "providers/providers.hpp"
@@ -15,7 +16,7 @@ namespace {
 
 /// Everybody who computes a GEMM.
 void provide(GemmWorkload& workload) {
-  attempt(workload, workload.session, {"ckl", "ckl_batch_invariant"}, [&] { provide_ckl(workload); });
+  attempt(workload, workload.session, {"ckl", "ckl_batch_invariant", without_epilogue}, [&] { provide_ckl(workload); });
   attempt(workload, workload.session, {"cublaslt_top1", "cublaslt_best"}, [&] { provide_cublaslt(workload); });
   attempt(workload, workload.session, {"cutlass_best"}, [&] { provide_cutlass(workload); });
   provide_ladder(workload);
@@ -46,7 +47,8 @@ GemmProblem problem_of(const Case& one) {
   p.a = one.layout[0] == 't' ? row_major(in, p.k) : column_major(in, p.m);
   p.b = one.layout[1] == 't' ? row_major(in, p.n) : column_major(in, p.k);
   p.c = row_major(out, p.n);
-  p.d = row_major(out, p.n);
+  p.epilogue = parse_epilogue(one.problem.value("epilogue", ""), out, p.m, p.n);
+  p.d = row_major(out, p.d_columns());
   return p;
 }
 
@@ -56,7 +58,7 @@ class GemmOperator final : public Operator {
   std::string family() const override { return "gemm"; }
   std::string summary() const override {
     return "D = alpha A B + beta C; --problem MxNxK, --dtype bf16|f16, --dtype-out bf16|f16|f32, --layout tn|nn|nt|tt, "
-           "--alpha, --beta";
+           "--alpha, --beta, --epilogue bias+gelu_tanh";
   }
 
   Choices defaults(bool small) const override {
@@ -64,7 +66,7 @@ class GemmOperator final : public Operator {
   }
 
   Case parse(const Settings& settings) const override {
-    reject_unknown_keys(name(), settings, {"problem", "dtype", "dtype-out", "layout", "alpha", "beta"});
+    reject_unknown_keys(name(), settings, {"problem", "dtype", "dtype-out", "layout", "alpha", "beta", "epilogue"});
     const std::vector<std::int64_t> sizes = parse_sizes("problem", settings.at("problem"), 3);
     Case one{name(), "", {{"m", sizes[0]}, {"n", sizes[1]}, {"k", sizes[2]}}, settings.at("dtype"), "", ""};
     parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16});
@@ -73,6 +75,10 @@ class GemmOperator final : public Operator {
     one.layout = parse_choice("layout", settings.at("layout"), {"tn", "nn", "nt", "tt"});
     for (const char* scalar : {"alpha", "beta"})
       if (settings.count(scalar)) one.problem[scalar] = parse_number(scalar, settings.at(scalar));
+    if (settings.count("epilogue")) {
+      one.problem["epilogue"] = settings.at("epilogue");
+      parse_epilogue(settings.at("epilogue"), DType::f32, sizes[0], sizes[1]);
+    }
     return one;
   }
 
@@ -86,8 +92,14 @@ class GemmOperator final : public Operator {
     const GemmProblem p = problem_of(one);
     const std::vector<char> a = host_normal(p.a.dtype, p.m * p.k, 1), b = host_normal(p.b.dtype, p.k * p.n, 2),
                             c = host_normal(p.c.dtype, p.m * p.n, 3);
-    std::vector<double> d(std::size_t(p.m * p.n)), scale(d.size());
-    reference::gemm(p, a.data(), b.data(), c.data(), d.data(), scale.data());
+    GemmPointers pointers{a.data(), b.data(), c.data()};
+    std::vector<std::vector<char>> inputs;
+    for_each_epilogue_input(p, [&](auto pointer, DType dtype, std::int64_t count) {
+      inputs.push_back(host_normal(dtype, count, 4 + inputs.size()));
+      pointers.*pointer = inputs.back().data();
+    });
+    std::vector<double> d(std::size_t(p.m * p.d_columns())), scale(d.size());
+    reference::fused_gemm(p, pointers, d.data(), scale.data());
     return describe_reference(p.d.dtype, d);
   }
 
@@ -110,8 +122,10 @@ class GemmOperator final : public Operator {
 
 GemmWorkload::GemmWorkload(const GemmProblem& p, const Session& s) : problem(p), session(s) {
   const std::size_t a = align(bytes_of(p.a, p.m, p.k)), b = align(bytes_of(p.b, p.k, p.n)),
-                    d = align(bytes_of(p.d, p.m, p.n)), c = p.beta != 0 ? d : 0;
-  const std::size_t set_bytes = a + b + c + d;
+                    d = align(bytes_of(p.d, p.m, p.n)), c = p.beta != 0 ? d : 0;  // also of a product without a gate
+  std::size_t set_bytes = a + b + c + d;
+  for_each_epilogue_input(
+      p, [&](auto, DType dtype, std::int64_t count) { set_bytes += align(std::size_t(count) * size_of(dtype)); });
   sets = rotation_sets(session, double(set_bytes));
   memory_ = Buffer(sets * set_bytes);
   const Kernels& kernels = session.kernels;
@@ -121,6 +135,13 @@ GemmWorkload::GemmWorkload(const GemmProblem& p, const Session& s) : problem(p),
     kernels.fill_normal(at, p.a.dtype, p.m * p.k, 3 * i + 1);
     kernels.fill_normal(at + a, p.b.dtype, p.k * p.n, 3 * i + 2);
     if (c) kernels.fill_normal(at + a + b, p.c.dtype, p.m * p.n, 3 * i + 3);
+    at += a + b + c + d;
+    std::uint64_t seed = 3 * sets;
+    for_each_epilogue_input(p, [&](auto pointer, DType dtype, std::int64_t count) {
+      operands.back().*pointer = at;
+      kernels.fill_normal(at, dtype, count, ++seed);
+      at += align(std::size_t(count) * size_of(dtype));
+    });
   }
   check(cudaDeviceSynchronize(), "filling the operands");
 }
@@ -128,22 +149,33 @@ GemmWorkload::GemmWorkload(const GemmProblem& p, const Session& s) : problem(p),
 GemmWorkload::~GemmWorkload() = default;
 
 Work GemmWorkload::work() const {
-  const double c_bytes = problem.beta != 0 ? double(bytes_of(problem.c, problem.m, problem.n)) : 0;
+  double addend_bytes = problem.beta != 0 ? double(bytes_of(problem.c, problem.m, problem.n)) : 0;
+  for_each_epilogue_input(
+      problem, [&](auto, DType dtype, std::int64_t count) { addend_bytes += double(count) * double(size_of(dtype)); });
   return {2.0 * double(problem.m) * double(problem.n) * double(problem.k),
           double(bytes_of(problem.a, problem.m, problem.k)) + double(bytes_of(problem.b, problem.k, problem.n)) +
-              c_bytes + double(bytes_of(problem.d, problem.m, problem.n))};
+              addend_bytes + double(bytes_of(problem.d, problem.m, problem.d_columns()))};
 }
 
 Verdict GemmWorkload::verify(const Implementation& implementation) {
   const GemmOperands& set = operands.front();
-  if (!oracle_) oracle_ = std::make_unique<GemmOracle>(problem, set, session);
+  const bool plain = implementation.name == without_epilogue;
+  std::unique_ptr<GemmOracle>& oracle = plain ? plain_oracle_ : oracle_;
+  if (!oracle) oracle = std::make_unique<GemmOracle>(plain ? plain_problem(problem) : problem, set, session);
   // All ones are a NaN in every type, so that an element nobody wrote is found.
   check(cudaMemset(set.d, 0xff, bytes_of(problem.d, problem.m, problem.n)), "cudaMemset");
   check(cudaDeviceSynchronize(), "cudaMemset");
   Stream stream;
   implementation.launch(0, stream);
   stream.synchronize();
-  return oracle_->judge(set.d);
+  return oracle->judge(set.d);
+}
+
+GemmProblem plain_problem(const GemmProblem& problem) {
+  GemmProblem plain = problem;
+  plain.epilogue = {};
+  plain.d = row_major(problem.d.dtype, problem.n);
+  return plain;
 }
 
 const Operator& gemm_operator() {

@@ -9,14 +9,12 @@
 namespace ckl::bench {
 
 /// Device pointers of one set of operands.
-struct GemmOperands {
-  const void* a;
-  const void* b;
-  const void* c;
-  void* d;
-};
+using GemmOperands = GemmPointers;
 
 class GemmOracle;
+
+/// The name of the library's product without the epilogue, which shows what the epilogue costs. It is judged by its own oracle.
+inline constexpr const char* without_epilogue = "ckl_without_epilogue";
 
 /// One product in device memory. The providers add themselves to `implementations`.
 class GemmWorkload final : public Workload {
@@ -33,8 +31,11 @@ class GemmWorkload final : public Workload {
 
  private:
   Buffer memory_;
-  std::unique_ptr<GemmOracle> oracle_;
+  std::unique_ptr<GemmOracle> oracle_, plain_oracle_;
 };
+
+/// The same product without the epilogue.
+GemmProblem plain_problem(const GemmProblem& problem);
 
 const Operator& gemm_operator();
 

@@ -29,8 +29,7 @@ void add(GemmWorkload& workload, const GemmProblem& problem, const std::string& 
   const auto workspace = std::make_shared<const Buffer>(plan->workspace_bytes());
   if (workspace->bytes() > 0) check(cudaMemset(workspace->data(), 0, workspace->bytes()), "cudaMemset");
   const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
-    const GemmOperands& x = operands[set];
-    plan->run(x.a, x.b, x.c, x.d, workspace->data(), stream);
+    plan->run(operands[set], workspace->data(), stream);
   };
   workload.implementations.push_back({name, plan->config(), launch, ours});
 }
@@ -46,6 +45,8 @@ void provide_ckl(GemmWorkload& workload) {
     problem.batch_invariant = true;
     add(workload, problem, "", "ckl_batch_invariant", false);
   }
+  if (session.asks_for(without_epilogue))  // its time over ours is what the epilogue leaves of the speed
+    add(workload, plain_problem(workload.problem), "", without_epilogue, false);
 }
 
 void provide_ckl(ElementwiseWorkload& workload) {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <vector>
@@ -84,6 +85,34 @@ ColumnMajor transposed(const GemmOperand& x, std::int64_t rows, std::int64_t col
   return {CUBLAS_OP_T, rows, columns, x.column_stride};
 }
 
+/// cuBLASLt's own epilogue that does what a problem's does.
+struct VendorEpilogue {
+  bool there_is_one = true;
+  cublasLtEpilogue_t what = CUBLASLT_EPILOGUE_DEFAULT;
+  bool residual_is_c = false;  ///< The residual is added as C, with beta 1.
+};
+
+/// Its bias belongs to the rows of its column-major result, which are our columns, and has the result's type; its GELU is the
+/// approximation by tanh. C is added before the activation.
+VendorEpilogue vendor_epilogue(const GemmProblem& p) {
+  GemmEpilogue rest = p.epilogue;
+  const bool bias = rest.column_bias == GemmVector{true, p.d.dtype, 1}, residual = rest.has_residual;
+  const Activation activation = rest.activation;
+  rest.column_bias.used = rest.has_residual = false;
+  rest.activation = Activation::none;
+  VendorEpilogue vendor;
+  switch (activation) {
+    case Activation::none: vendor.what = bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT; break;
+    case Activation::relu: vendor.what = bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU; break;
+    case Activation::gelu_tanh: vendor.what = bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU; break;
+    default: vendor.there_is_one = false;
+  }
+  vendor.residual_is_c = residual;
+  const bool residual_fits = !residual || (activation == Activation::none && p.beta == 0 && p.epilogue.residual == p.d);
+  vendor.there_is_one = vendor.there_is_one && rest.empty() && bias == p.epilogue.column_bias.used && residual_fits;
+  return vendor;
+}
+
 /// The largest power of two, up to 256, that all `pointers` are multiples of.
 std::uint32_t true_alignment(const std::vector<const void*>& pointers) {
   std::uintptr_t bits = 256;
@@ -106,9 +135,15 @@ class Matmul {
 
  private:
   static cublasLtMatrixLayout_t layout(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t leading);
-  std::uint32_t alignment(const void* (*pointer)(const GemmOperands&)) const;
+  std::uint32_t alignment(const std::function<const void*(const GemmOperands&)>& pointer) const;
+  void set_bias(const void* bias) const;
+
+  /// The addend: C, or the residual that takes its place, or, where there is none and beta is 0, D.
+  const void* addend(const GemmOperands& x) const { return epilogue_.residual_is_c ? x.residual : x.c ? x.c : x.d; }
 
   const GemmProblem problem_;
+  const VendorEpilogue epilogue_;
+  const float beta_;
   const std::vector<GemmOperands>& operands_;
   Buffer workspace_{workspace_bytes};
   cublasLtMatmulDesc_t matmul_ = nullptr;
@@ -122,7 +157,11 @@ cublasLtMatrixLayout_t Matmul::layout(DType dtype, std::int64_t rows, std::int64
   return layout;
 }
 
-Matmul::Matmul(const GemmWorkload& workload) : problem_(workload.problem), operands_(workload.operands) {
+Matmul::Matmul(const GemmWorkload& workload)
+    : problem_(workload.problem),
+      epilogue_(vendor_epilogue(workload.problem)),
+      beta_(epilogue_.residual_is_c ? 1.0f : workload.problem.beta),
+      operands_(workload.operands) {
   const GemmProblem& p = problem_;
   const CublasLt& lt = cublaslt();
   const ColumnMajor first = transposed(p.b, p.k, p.n), second = transposed(p.a, p.m, p.k);
@@ -131,9 +170,18 @@ Matmul::Matmul(const GemmWorkload& workload) : problem_(workload.problem), opera
         "cublasLtMatmulDescSetAttribute");
   check(lt.MatmulDescSetAttribute(matmul_, CUBLASLT_MATMUL_DESC_TRANSB, &second.operation, sizeof(second.operation)),
         "cublasLtMatmulDescSetAttribute");
+  check(lt.MatmulDescSetAttribute(matmul_, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue_.what, sizeof(epilogue_.what)),
+        "cublasLtMatmulDescSetAttribute");
+  if (p.epilogue.column_bias.used) set_bias(operands_.front().column_bias);
   first_ = layout(p.b.dtype, first.rows, first.columns, first.leading);
   second_ = layout(p.a.dtype, second.rows, second.columns, second.leading);
   result_ = layout(p.d.dtype, p.n, p.m, p.d.row_stride);
+}
+
+/// The address is part of the description, which is copied when a product is enqueued.
+void Matmul::set_bias(const void* bias) const {
+  check(cublaslt().MatmulDescSetAttribute(matmul_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof(bias)),
+        "cublasLtMatmulDescSetAttribute");
 }
 
 Matmul::~Matmul() {
@@ -143,7 +191,7 @@ Matmul::~Matmul() {
   if (matmul_) lt.MatmulDescDestroy(matmul_);
 }
 
-std::uint32_t Matmul::alignment(const void* (*pointer)(const GemmOperands&)) const {
+std::uint32_t Matmul::alignment(const std::function<const void*(const GemmOperands&)>& pointer) const {
   std::vector<const void*> pointers;
   for (const GemmOperands& set : operands_) pointers.push_back(pointer(set));
   return true_alignment(pointers);
@@ -157,11 +205,10 @@ std::vector<cublasLtMatmulHeuristicResult_t> Matmul::algorithms() const {
     check(lt.MatmulPreferenceSetAttribute(preference, attribute, &value, sizeof(value)),
           "cublasLtMatmulPreferenceSetAttribute");
   };
-  const auto c_or_d = +[](const GemmOperands& x) -> const void* { return x.c ? x.c : x.d; };
   set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t(workspace_bytes));
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment([](const GemmOperands& x) -> const void* { return x.b; }));
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment([](const GemmOperands& x) -> const void* { return x.a; }));
-  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(c_or_d));
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment([this](const GemmOperands& x) { return addend(x); }));
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment([](const GemmOperands& x) -> const void* { return x.d; }));
 
   std::vector<cublasLtMatmulHeuristicResult_t> found(heuristics);
@@ -180,10 +227,10 @@ std::vector<cublasLtMatmulHeuristicResult_t> Matmul::algorithms() const {
 
 void Matmul::run(const cublasLtMatmulAlgo_t& algorithm, std::size_t set, cudaStream_t stream) const {
   const GemmOperands& x = operands_[set];
-  check(
-      cublaslt().Matmul(handle(), matmul_, &problem_.alpha, x.b, first_, x.a, second_, &problem_.beta, x.c ? x.c : x.d,
-                        result_, x.d, result_, &algorithm, workspace_.data(), workspace_bytes, stream),
-      "cublasLtMatmul");
+  if (problem_.epilogue.column_bias.used) set_bias(x.column_bias);
+  check(cublaslt().Matmul(handle(), matmul_, &problem_.alpha, x.b, first_, x.a, second_, &beta_, addend(x), result_,
+                          x.d, result_, &algorithm, workspace_.data(), workspace_bytes, stream),
+        "cublasLtMatmul");
 }
 
 std::int32_t config_value(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute,
@@ -214,6 +261,7 @@ void provide_cublaslt(GemmWorkload& workload) {
   const Session& session = workload.session;
   if (session.gpu.emulated) return absent(workload, not_emulated);
   if (!cublaslt().library) return absent(workload, "libcublasLt was not found");
+  if (!vendor_epilogue(workload.problem).there_is_one) return absent(workload, "cuBLASLt has no such epilogue");
 
   const auto matmul = std::make_shared<const Matmul>(workload);
   std::vector<Implementation> ranked;

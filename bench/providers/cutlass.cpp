@@ -13,6 +13,8 @@ void provide_cutlass(GemmWorkload& workload) {
     if (workload.session.asks_for(name)) workload.absent.push_back({name, "built without CUTLASS (CKL_BENCH_CUTLASS)"});
     return;
   }
+  if (!workload.problem.epilogue.empty())
+    return workload.absent.push_back({name, "its kernels have no epilogue but alpha and beta"});
   std::vector<CutlassOperands> operands;
   for (const GemmOperands& x : workload.operands) operands.push_back({x.a, x.b, x.c, x.d});
 

@@ -14,7 +14,7 @@ bool is_simple(const GemmProblem& p) {
   const auto is = [](const GemmOperand& x, std::int64_t row, std::int64_t column) {
     return x.dtype == DType::bf16 && x.row_stride == row && x.column_stride == column;
   };
-  return is(p.a, p.k, 1) && is(p.b, 1, p.k) && is(p.d, p.n, 1) && p.alpha == 1 && p.beta == 0;
+  return is(p.a, p.k, 1) && is(p.b, 1, p.k) && is(p.d, p.n, 1) && p.alpha == 1 && p.beta == 0 && p.epilogue.empty();
 }
 
 }  // namespace
@@ -25,7 +25,8 @@ void provide_ladder(GemmWorkload& workload) {
     const std::string name = fmt::format("ladder_{}", rung.name);
     if (!workload.session.asks_for(name)) continue;
     if (!is_simple(p)) {
-      workload.absent.push_back({name, "multiplies bf16 matrices in layout tn, without alpha and beta, only"});
+      workload.absent.push_back(
+          {name, "multiplies bf16 matrices in layout tn, without alpha, beta and epilogue, only"});
       continue;
     }
     attempt(workload, workload.session, {name}, [&] {

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "ckl/elementwise.hpp"
+#include "ops/gemm_epilogue.hpp"
 #include "ops/operator.hpp"
 #include "ops/parse.hpp"
 
@@ -50,6 +51,15 @@ TEST(Gemm, ParsesItsProblem) {
   EXPECT_EQ(one.to_string(), "gemm 8x16x32 beta=0.5 bf16->f32 nt");
 }
 
+TEST(Gemm, ParsesItsEpilogue) {
+  const Case one = find_operator("gemm").parse(
+      {{"problem", "8x16x32"}, {"dtype", "bf16"}, {"layout", "tn"}, {"epilogue", "bias+gelu_tanh+residual"}});
+  EXPECT_EQ(one.problem.dump(), R"({"m":8,"n":16,"k":32,"epilogue":"bias+gelu_tanh+residual"})");
+  EXPECT_EQ(one.to_string(), "gemm 8x16x32 bias+gelu_tanh+residual bf16 tn");
+  const GemmEpilogue epilogue = parse_epilogue("bias+gelu_tanh+residual", DType::f16, 8, 16);
+  EXPECT_EQ(epilogue.to_string(), "column_bias:f16+gelu_tanh+residual:f16:16:1");
+}
+
 TEST(Gemm, RejectsWhatItDoesNotKnow) {
   const Operator& gemm = find_operator("gemm");
   const Settings good = {{"problem", "8x8x8"}, {"dtype", "bf16"}, {"layout", "tn"}};
@@ -62,7 +72,9 @@ TEST(Gemm, RejectsWhatItDoesNotKnow) {
   EXPECT_EQ(with("layout", "xy"), "--layout: must be one of tn, nn, nt, tt, got `xy`");
   EXPECT_EQ(with("alpha", "one"), "--alpha: must be a number, got `one`");
   EXPECT_EQ(with("colour", "red"),
-            "--colour: gemm takes only problem, dtype, dtype-out, layout, alpha, beta, got `red`");
+            "--colour: gemm takes only problem, dtype, dtype-out, layout, alpha, beta, epilogue, got `red`");
+  EXPECT_NE(with("epilogue", "bias+tan").find("--epilogue: must be of bias, "), std::string::npos);
+  EXPECT_EQ(with("epilogue", "gated+bias"), "no UsageError");
 }
 
 TEST(Add, NeedsTwoSizesForLayoutsThatHaveRows) {
