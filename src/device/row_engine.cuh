@@ -2,9 +2,12 @@
 
 // The row engine: threads that share a row load it, reduce over it, and store a row of results. Operators are thin functors on top.
 
+#include <cute/atom/mma_traits_sm90_gmma.hpp>
 #include <cute/tensor.hpp>
+#include <cutlass/numeric_conversion.h>
 
 #include "device/numeric.cuh"
+#include "device/packed.cuh"
 #include "device/row_config.hpp"
 #include "device/row_params.hpp"
 #include "device/row_reduction.cuh"
@@ -18,143 +21,184 @@ template <RowConfig Config> struct RowEngine {
   using T = Element<Config.dtype>;
   static constexpr int VEC = Config.vector_elements(), VALUES = Config.thread_elements(), VECTORS = VALUES / VEC;
   static constexpr int GROUP = Config.group;
-  static constexpr bool is_cluster = Config.kind == RowKind::cluster;
+  static constexpr bool is_cluster = Config.is_cluster();
   /// What sums are formed in. f64 where f32's rounding errors would show: in f32 results, and where a thread sums up more than it
   /// holds.
   using Real = cute::conditional_t<Config.dtype == DType::f32 || Config.kind == RowKind::stream, double, float>;
   using Reduction = RowReduction<GROUP, is_cluster, Real>;
+  /// A thread's elements of a row as they lie in memory: a row that waits for its statistics takes few registers.
+  using Fragment = decltype(make_tensor<T>(Shape<Int<VEC>, Int<VECTORS>>{}));  // (VEC, VECTORS)
   using Vectorized = AutoVectorizingCopyWithAssumedAlignment<128>;  // 16 bytes at a time, or an element
   static_assert(Config.group != 0 && VALUES % VEC == 0);
+  static_assert(Config.kind != RowKind::cluster || Config.vector);  // bulk copies move 16-byte units
 
   /// The part of a row that this block's group of threads works on.
   struct Part {
     int64_t row, begin;  // begin: its first column
-    int columns;         // 0 where there is no such row
+    int64_t columns;     // 0 where there is no such row; no more than the capacity, but in a stream
     int thread;          // in the group
   };
 
   /// The row, or for a cluster the part of it, of the calling thread.
   CUTE_DEVICE static Part part(RowGrid const& grid) {
-    int thread = int(threadIdx.x) % GROUP;
+    int thread = Config.rows_per_block() > 1 ? int(threadIdx.x) % GROUP : int(threadIdx.x);
     if constexpr (is_cluster) {
       int blocks = int(cluster_shape().x), rank = int(block_rank_in_cluster());
       int64_t begin = rank * grid.part, left = grid.columns - begin;
-      return {int64_t(blockIdx.x) / blocks, begin, int(left < 0 ? 0 : left < grid.part ? left : grid.part), thread};
+      return {int64_t(blockIdx.x) / blocks, begin, left < 0 ? 0 : left < grid.part ? left : grid.part, thread};
     } else {
-      int64_t row = int64_t(blockIdx.x) * Config.rows_per_block() + threadIdx.x / GROUP;
-      return {row, 0, row < grid.rows ? int(grid.columns) : 0, thread};
+      int64_t row = blockIdx.x;  // the same for the whole block, which the compiler can make use of
+      if constexpr (Config.rows_per_block() > 1) row = row * Config.rows_per_block() + threadIdx.x / GROUP;
+      return {row, 0, row < grid.rows ? grid.columns : 0, thread};
     }
   }
 
   /// Elements from an operand's first one to the first one of row `row`.
   CUTE_DEVICE static int64_t offset(RowGrid const& grid, RowOperand const& x, int64_t row) {
+    if (grid.dimensions == 1) return row * x.strides[0];
     return grid.rows < int64_t(1) << 31 ? offset_of(grid, x, int32_t(row)) : offset_of(grid, x, row);
   }
 
-  /// The vectors of a row (or of a part of it) that lies at `data`.
-  template <class U> CUTE_DEVICE static auto vectors(U* data, int64_t step) {
-    if constexpr (Config.vector)
-      return make_tensor(make_gmem_ptr(data), make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, Int<VEC>{}));
+  /// Where column `begin` of a row that starts at `data` lies.
+  template <class U> CUTE_DEVICE static U* at_column(U* data, int64_t step, int64_t begin) {
+    return data + (Config.vector ? begin : begin * step);
+  }
+
+  /// The vectors of a row (or of a part of it) that lies at `data`: in global memory, or where a CuTe pointer says.
+  template <class Pointer> CUTE_DEVICE static auto vectors(Pointer data, int64_t step) {
+    if constexpr (cute::is_pointer_v<Pointer>)
+      return vectors(make_gmem_ptr(data), step);
+    else if constexpr (Config.vector)
+      return make_tensor(data, make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, Int<VEC>{}));
     else
-      return make_tensor(make_gmem_ptr(data), make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, step));
+      return make_tensor(data, make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, step));
   }
 
-  /// Loads the thread's elements of `columns` columns at `data`; what is beyond them becomes `filling`. All loads are issued before
-  /// the first is used.
-  template <class U> CUTE_DEVICE static void load(U const* data, int64_t step, int columns, int thread, float filling,
-                                                  float (&values)[VALUES]) {
-    Tensor gX = vectors(data, step);                              // (VEC, vectors)
-    Tensor rX = make_tensor<U>(Shape<Int<VEC>, Int<VECTORS>>{});  // (VEC, VECTORS)
+  /// Loads the thread's elements of `columns` columns at `data`; what is beyond them becomes 0. All loads are issued before the first
+  /// is used.
+  template <class Pointer>
+  CUTE_DEVICE static void load(Pointer data, int64_t step, int columns, int thread, Fragment& rX) {
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VECTORS; ++i)
-      if (column(i, thread) < columns) copy(Vectorized{}, gX(_, i * GROUP + thread), rX(_, i));
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VALUES; ++i) values[i] = column(i / VEC, thread) < columns ? float(rX(i)) : filling;
+    for (int i = 0; i < VECTORS; ++i) load_vector(data, step, columns, thread, i, rX(_, i), T(0));
   }
 
-  /// Loads one of the thread's vectors, number `i`: for operands that are used up as they come.
-  template <class U> CUTE_DEVICE static void load_vector(U const* data, int64_t step, int columns, int thread, int i,
-                                                         float (&values)[VEC]) {
-    Tensor gX = vectors(data, step);         // (VEC, vectors)
-    Tensor rX = make_tensor<U>(Int<VEC>{});  // (VEC)
-    if (column(i, thread) >= columns) return;
-    copy(Vectorized{}, gX(_, i * GROUP + thread), rX);
-    CUTLASS_PRAGMA_UNROLL
-    for (int v = 0; v < VEC; ++v) values[v] = float(rX(v));
+  /// Loads one of the thread's vectors, number `i`; what is beyond the row becomes `filling`.
+  template <class Pointer, class Vector, class U>
+  CUTE_DEVICE static void load_vector(Pointer data, int64_t step, int columns, int thread, int i, Vector&& rX,
+                                      U filling) {
+    Tensor gX = vectors(data, step);  // (VEC, vectors)
+    if (column(i, thread) < columns)
+      copy(Vectorized{}, gX(_, i * GROUP + thread), rX);
+    else
+      fill(rX, filling);
   }
 
-  /// Stores vector `i` of a thread, converted to T.
-  CUTE_DEVICE static void store_vector(float const* values, T* data, int64_t step, int columns, int thread, int i) {
+  /// Makes the compiler forget what it has computed from the elements: kept until it is wanted again, it would take more registers
+  /// than the elements do.
+  CUTE_DEVICE static void forget_derived(Fragment& rX) {
+    if constexpr (Config.vector) {
+      Tensor rRaw = recast<uint32_t>(rX);  // (VEC * sizeof(T) / 4, VECTORS)
+      warpgroup_fence_operand(rRaw);
+    }
+  }
+
+  /// Stores vector `i` of a thread: values(j) for each of its elements, converted to T.
+  template <class Values, class Pointer>
+  CUTE_DEVICE static void store_vector(Values const& values, Pointer data, int64_t step, int columns, int thread, int i) {
     Tensor gY = vectors(data, step);         // (VEC, vectors)
     Tensor rY = make_tensor<T>(Int<VEC>{});  // (VEC)
-    CUTLASS_PRAGMA_UNROLL
-    for (int v = 0; v < VEC; ++v) rY(v) = T(values[v]);
+    if constexpr (VEC == 1) {
+      rY(0) = T(values(i));
+    } else {  // two at a time, as the hardware converts
+      using Pair = cutlass::Array<T, 2>;
+      Tensor rPairs = recast<Pair>(rY);  // (VEC / 2)
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < VEC / 2; ++v) {
+        cutlass::Array<float, 2> pair{values(i * VEC + 2 * v), values(i * VEC + 2 * v + 1)};
+        rPairs(v) = cutlass::NumericArrayConverter<T, float, 2>{}(pair);
+      }
+    }
     if (column(i, thread) < columns) copy(Vectorized{}, rY, gY(_, i * GROUP + thread));
   }
 
   /// Stores all of them.
-  CUTE_DEVICE static void store(float const (&values)[VALUES], T* data, int64_t step, int columns, int thread) {
+  template <class Values, class Pointer>
+  CUTE_DEVICE static void store(Values const& values, Pointer data, int64_t step, int columns, int thread) {
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VECTORS; ++i) store_vector(values + i * VEC, data, step, columns, thread, i);
+    for (int i = 0; i < VECTORS; ++i) store_vector(values, data, step, columns, thread, i);
   }
 
-  /// The operation's result over this thread's elements.
-  template <class Operation> CUTE_DEVICE static float reduce(float const (&values)[VALUES], Operation operation) {
-    // A tree: its error grows with the logarithm of the number of elements.
-    float partial[VALUES];
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VALUES; ++i) partial[i] = values[i];
-    CUTLASS_PRAGMA_UNROLL
-    for (int distance = 1; distance < VALUES; distance *= 2) {
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i + distance < VALUES; i += 2 * distance)
-        partial[i] = operation(partial[i], partial[i + distance]);
-    }
-    return partial[0];
+  /// The operation's result over values(i) of this thread's elements. A tree: its error grows with the logarithm of their number.
+  template <class Operation, class Values> CUTE_DEVICE static float reduce(Values const& values, Operation operation) {
+    return reduce_range<0, VALUES>(values, operation);
   }
 
-  /// The sum of term(i) over this thread's elements, in a few chains: few registers, and an error of a few units.
-  template <class Term> CUTE_DEVICE static Real sum(Term const& term) {
+  /// The sums of terms(i), an array of N, over this thread's elements, in a few chains: few registers, and an error of a few units.
+  template <size_t N, class Terms> CUTE_DEVICE static cute::array<Real, N> sums(Terms const& terms) {
     constexpr int CHAINS = sizeof(Real) == 4 ? 4 : 2;  // f64 needs no short chains
-    Real partial[CHAINS] = {};
+    Real partial[N][CHAINS] = {};
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VALUES; ++i) partial[i % CHAINS] += term(i);
-    Real total = partial[0] + partial[1];
-    for (int c = 2; c < CHAINS; c += 2) total += partial[c] + partial[c + 1];
+    for (int i = 0; i < VALUES; ++i) {
+      cute::array<Real, N> term = terms(i);
+      CUTLASS_PRAGMA_UNROLL
+      for (size_t n = 0; n < N; ++n) partial[n][i % CHAINS] += term[n];
+    }
+    cute::array<Real, N> total;
+    CUTLASS_PRAGMA_UNROLL
+    for (size_t n = 0; n < N; ++n) {
+      total[n] = partial[n][0] + partial[n][1];
+      for (int c = 2; c < CHAINS; c += 2) total[n] += partial[n][c] + partial[n][c + 1];
+    }
     return total;
   }
 
-  /// Calls f(first column, columns) for the pieces of a row that the group holds at a time: for rows that it cannot hold whole.
+  /// The sum of term(i).
+  template <class Term> CUTE_DEVICE static Real sum(Term const& term) {
+    return sums<1>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return cute::array<Real, 1>{{term(i)}}; })[0];
+  }
+
+  /// Calls f(first column, columns) for the pieces of a row that the group works on at a time.
   template <class F> CUTE_DEVICE static void for_each_piece(int64_t columns, F const& f) {
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int64_t begin = 0; begin < columns; begin += Config.capacity()) {
+    for (int64_t begin = 0; begin < columns; begin += Config.piece()) {
       int64_t left = columns - begin;
-      f(begin, int(left < Config.capacity() ? left : Config.capacity()));
+      f(begin, int(left < Config.piece() ? left : Config.piece()));
     }
   }
 
-  /// The column of value `i` of a thread.
-  CUTE_DEVICE static int column_of(int i, int thread) { return column(i / VEC, thread) + i % VEC; }
+  /// Whether element `i` of a thread is one of the `columns`: with vectors, a row has whole ones.
+  CUTE_DEVICE static bool has(int i, int columns, int thread) { return column(i / VEC, thread) < columns; }
 
-  /// How many of `columns` columns are a thread's.
-  CUTE_DEVICE static int columns_of(int columns, int thread) {
-    int vectors = columns / VEC;  // whole ones: with vectors, a row has no other
-    return vectors > thread ? (vectors - thread + GROUP - 1) / GROUP * VEC : 0;
+  /// Element `i` of a thread.
+  CUTE_DEVICE static float value(Fragment const& rX, int i) {
+    if constexpr (Config.vector)
+      return unpacked(rX, i);
+    else
+      return float(rX(i));
   }
 
  private:
+  template <int BEGIN, int COUNT, class Operation, class Values>
+  CUTE_DEVICE static float reduce_range(Values const& values, Operation operation) {
+    if constexpr (COUNT == 1)
+      return values(BEGIN);
+    else
+      return operation(reduce_range<BEGIN, COUNT / 2>(values, operation),
+                       reduce_range<BEGIN + COUNT / 2, COUNT / 2>(values, operation));
+  }
+
   /// The first column of vector `i` of a thread.
   CUTE_DEVICE static int column(int i, int thread) { return (i * GROUP + thread) * VEC; }
 
   template <class Index> CUTE_DEVICE static int64_t offset_of(RowGrid const& grid, RowOperand const& x, Index row) {
     int64_t offset = 0;
-    CUTLASS_PRAGMA_UNROLL
-    for (int d = max_row_dimensions - 1; d >= 0; --d) {
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int d = grid.dimensions - 1; d > 0; --d) {
       Index outer = grid.sizes[d].quotient(row);
       offset += int64_t(row - outer * Index(grid.sizes[d].divisor)) * x.strides[d];
       row = outer;
     }
-    return offset;
+    return offset + int64_t(row) * x.strides[0];
   }
 };
 

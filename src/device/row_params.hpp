@@ -9,7 +9,7 @@
 
 namespace ckl {
 
-/// The dimensions that count rows, outermost first; unused ones have size 1.
+/// The dimensions that count rows, outermost first.
 constexpr int max_row_dimensions = max_rank - 1;
 
 /// One operand, strides in elements.
@@ -23,6 +23,7 @@ struct RowGrid {
   std::int64_t rows;  ///< In all.
   std::int64_t columns;
   std::int64_t part;  ///< Columns of each block of a cluster, a multiple of the vector; of the last one, at most.
+  int dimensions;      ///< In use, 1 at least.
   Divider sizes[max_row_dimensions];
 };
 

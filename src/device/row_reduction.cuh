@@ -28,7 +28,7 @@ template <class Value> CUTE_DEVICE Value from_lane_xor(Value x, int mask) {
   return cg::tiled_partition<32>(cg::this_thread_block()).shfl_xor(x, unsigned(mask));
 }
 
-/// Reduces over groups of GROUP threads, a power of two from 8 on. A group larger than a warp is the whole block; with IsCluster, the
+/// Reduces over groups of GROUP threads, a power of two from 4 on. A group larger than a warp is the whole block; with IsCluster, the
 /// block's result is reduced further over its cluster. All threads of the block call it, each time from the same place, and all with
 /// the same type: Value is the widest. Up to max_values are reduced together, for one round of synchronization.
 template <int GROUP, bool IsCluster, class Value = float> class RowReduction {

@@ -29,12 +29,13 @@ RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes,
   shape.grid.columns = sizes[axis];
   shape.grid.rows = 1;
   shape.operands.resize(operands.size());
+  const int dimensions = int(outer.sizes.size());
+  shape.grid.dimensions = std::max(1, dimensions);
   for (int d = 0; d < max_row_dimensions; ++d) {
-    int from = d - (max_row_dimensions - int(outer.sizes.size()));
-    shape.grid.sizes[d] = Divider::of(from < 0 ? 1 : outer.sizes[from]);
-    shape.grid.rows *= from < 0 ? 1 : outer.sizes[from];
+    shape.grid.sizes[d] = Divider::of(d < dimensions ? outer.sizes[d] : 1);
+    shape.grid.rows *= d < dimensions ? outer.sizes[d] : 1;
     for (std::size_t i = 0; i < operands.size(); ++i)
-      shape.operands[i].strides[d] = from < 0 ? 0 : outer.strides[from][i];
+      shape.operands[i].strides[d] = d < dimensions ? outer.strides[d][i] : 0;
   }
 
   shape.vectors = true;
@@ -50,22 +51,23 @@ RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes,
 }
 
 int row_cluster(const RowConfig& config, std::int64_t columns) {
-  if (config.kind != RowKind::cluster) return 1;
-  return int(std::bit_ceil(std::uint64_t(ceil_div(columns, config.capacity()))));
+  if (!config.is_cluster()) return 1;
+  auto blocks = std::int64_t(std::bit_ceil(std::uint64_t(ceil_div(columns, config.capacity()))));
+  return int(config.kind == RowKind::stream ? std::min<std::int64_t>(blocks, RowConfig::max_cluster) : blocks);
 }
 
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
-                                          const std::vector<std::string>& shipped) {
+                                          const std::vector<std::string>& shipped, int inputs) {
   struct Candidate {
     std::string name;
     RowConfig config;
   };
   std::vector<Candidate> able;
   for (const std::string& name : shipped) {
-    RowConfig config = parse_row_config(name);
+    RowConfig config = parse_row_config(name, inputs);
     if (config.dtype != dtype || (config.vector && !vectors)) continue;
     if (config.kind == RowKind::registers && columns > config.capacity()) continue;
-    if (config.kind == RowKind::cluster && row_cluster(config, columns) > RowConfig::max_cluster) continue;
+    if (config.kind == RowKind::cluster && columns > std::int64_t(config.capacity()) * RowConfig::max_cluster) continue;
     able.push_back({name, config});
   }
   // Vectors before elements; what reads a row once before what reads it twice; few threads a row, so that many rows are in flight;
@@ -79,14 +81,15 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
   return names;
 }
 
-Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device) {
-  RowConfig config = parse_row_config(name);
+Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device, int inputs) {
+  RowConfig config = parse_row_config(name, inputs);
   Launch launch;
   launch.kernel = find_kernel(op, name);
   launch.threads = unsigned(config.threads());
   launch.cluster = unsigned(row_cluster(config, grid.columns));
+  launch.shared_bytes = std::size_t(config.shared_bytes());
   grid.part = grid.columns;
-  if (config.kind == RowKind::cluster) {
+  if (config.is_cluster()) {
     int vector = config.vector_elements();
     grid.part = ceil_div(ceil_div(grid.columns, launch.cluster), vector) * vector;
   }

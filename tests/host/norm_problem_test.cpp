@@ -105,7 +105,8 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 16392), "bf16_cluster_vec");
   EXPECT_EQ(chosen(100, 1 << 20), "bf16_stream_vec");
   EXPECT_EQ(chosen(100, 1024, DType::f32), "f32_t128_vec");
-  EXPECT_EQ(chosen(100, 1023), "bf16_t32_any");
+  EXPECT_EQ(chosen(100, 511), "bf16_t32_any");
+  EXPECT_EQ(chosen(100, 1023), "bf16_t256_any");
   EXPECT_EQ(chosen(0, 1024), "");
 }
 
@@ -116,7 +117,7 @@ TEST(NormConfigs, DoNotDependOnTheNumberOfRows) {
 
 TEST(NormConfigs, VectorsNeedEveryOperandAligned) {
   NormArguments arguments = good();
-  EXPECT_EQ(chosen(arguments), "f32_t8_vec");
+  EXPECT_EQ(chosen(arguments), "f32_t4_vec");
   const std::function<void(NormArguments&)> changes[] = {
       [](auto& n) { n.x.data = moved(n.x.data, 4); },
       [](auto& n) { n.y.data = moved(n.y.data, 8); },

@@ -75,15 +75,19 @@ std::string best(std::int64_t rows, std::int64_t columns, DType dtype, std::int6
 }
 
 TEST(SoftmaxChoice, FollowsTheRowsLength) {
-  EXPECT_EQ(best(1000, 64, DType::bf16), "bf16_t8_vec");
+  EXPECT_EQ(best(1000, 64, DType::bf16), "bf16_t4_vec");
+  EXPECT_EQ(best(1000, 136, DType::bf16), "bf16_t8_vec");
+  EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t16_vec");
   EXPECT_EQ(best(1000, 1024, DType::bf16), "bf16_t32_vec");
   EXPECT_EQ(best(1000, 1024, DType::f32), "f32_t128_vec");
   EXPECT_EQ(best(1000, 16384, DType::f16), "f16_t512_vec");
   EXPECT_EQ(best(1000, 16392, DType::f16), "f16_cluster_vec");
   EXPECT_EQ(best(1000, 131072, DType::bf16), "bf16_cluster_vec");
-  EXPECT_EQ(best(1000, 131080, DType::bf16), "bf16_stream_vec");
-  EXPECT_EQ(best(1000, 1001, DType::bf16), "bf16_t32_any");
-  EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t32_any");
+  EXPECT_EQ(best(1000, 262144, DType::bf16), "bf16_cluster_vec");
+  EXPECT_EQ(best(1000, 262152, DType::bf16), "bf16_stream_vec");
+  EXPECT_EQ(best(1000, 511, DType::bf16), "bf16_t32_any");
+  EXPECT_EQ(best(1000, 1001, DType::bf16), "bf16_t256_any");
+  EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t256_any");
   EXPECT_EQ(best(1000, 100000, DType::bf16, 100001), "bf16_stream_any");
   EXPECT_EQ(best(0, 64, DType::bf16), "");
 }
@@ -97,9 +101,10 @@ TEST(SoftmaxChoice, DoesNotDependOnTheNumberOfRows) {
 TEST(RowConfig, IsReadFromItsName) {
   constexpr RowConfig config = parse_row_config("bf16_t128_vec");
   static_assert(config.group == 128 && config.vector && config.dtype == DType::bf16 && config.capacity() == 4096);
+  static_assert(parse_row_config("bf16_t128_vec", 2).capacity() == 2048);  // two operands share a thread's registers
   static_assert(parse_row_config("f32_cluster_vec").kind == RowKind::cluster);
   static_assert(parse_row_config("f16_stream_any").kind == RowKind::stream);
-  for (const char* name : {"", "bf16", "bf16_", "bf16_t", "bf16_t128", "bf16_t100_vec", "bf16_t4_vec", "bf16_t2048_vec",
+  for (const char* name : {"", "bf16", "bf16_", "bf16_t", "bf16_t128", "bf16_t100_vec", "bf16_t2_vec", "bf16_t2048_vec",
                            "i8_t128_vec", "bf16_t128_vec_", "bf16_block_vec", "bf16_t128_both"})
     EXPECT_EQ(parse_row_config(name).group, 0) << name;
 }
@@ -109,11 +114,13 @@ TEST(RowShape, MergesWhatAllOperandsStepThroughAsOne) {
   const auto shape = host::RowShape::of(4, {2, 3, 4, 5}, 3, {dense, padded});
   EXPECT_EQ(shape.grid.rows, 24);
   EXPECT_EQ(shape.grid.columns, 5);
-  EXPECT_EQ(shape.grid.sizes[max_row_dimensions - 1].divisor, 24);
-  EXPECT_EQ(shape.operands[1].strides[max_row_dimensions - 1], 10);
+  EXPECT_EQ(shape.grid.dimensions, 1);
+  EXPECT_EQ(shape.operands[1].strides[0], 10);
   EXPECT_FALSE(shape.vectors);  // 5 elements are no whole vectors
   TensorOperand swapped{DType::f32, {4, 8, 1, 24}, 16};
-  EXPECT_EQ(host::RowShape::of(4, {2, 3, 4, 5}, 3, {dense, swapped}).grid.sizes[max_row_dimensions - 1].divisor, 4);
+  const auto shuffled = host::RowShape::of(4, {2, 3, 4, 5}, 3, {dense, swapped});
+  EXPECT_EQ(shuffled.grid.dimensions, 3);
+  EXPECT_EQ(shuffled.grid.sizes[2].divisor, 4);
 }
 
 }  // namespace

@@ -6,6 +6,9 @@
 
 namespace ckl {
 
+/// Operands whose rows a kernel holds: y and dy.
+constexpr int softmax_backward_inputs = 2;
+
 struct SoftmaxBackwardParams {
   RowGrid grid;
   RowOperand y, dy, dx;

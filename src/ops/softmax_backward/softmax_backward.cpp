@@ -98,7 +98,7 @@ namespace {
 std::vector<std::string> candidates(const SoftmaxBackwardProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
   return host::rank_row_configs(p.y.dtype, shape.grid.columns, shape.vectors,
-                                host::shipped_configs("softmax_backward"));
+                                host::shipped_configs("softmax_backward"), softmax_backward_inputs);
 }
 
 }  // namespace
@@ -130,7 +130,7 @@ struct SoftmaxBackwardPlan::Implementation {
     params.log = p.log;
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device);
-    launch = host::prepare_rows("softmax_backward", config, params.grid, device);
+    launch = host::prepare_rows("softmax_backward", config, params.grid, device, softmax_backward_inputs);
   }
 };
 
