@@ -28,7 +28,7 @@ template <RowConfig Config> struct RowEngine {
   using Reduction = RowReduction<GROUP, is_cluster, Real>;
   /// A thread's elements of a row as they lie in memory: a row that waits for its statistics takes few registers.
   using Fragment = decltype(make_tensor<T>(Shape<Int<VEC>, Int<VECTORS>>{}));  // (VEC, VECTORS)
-  using Vectorized = AutoVectorizingCopyWithAssumedAlignment<128>;  // 16 bytes at a time, or an element
+  using Vectorized = AutoVectorizingCopyWithAssumedAlignment<128>;             // 16 bytes at a time, or an element
   static_assert(Config.group != 0 && VALUES % VEC == 0);
   static_assert(Config.kind != RowKind::cluster || Config.vector);  // bulk copies move 16-byte units
 
@@ -83,9 +83,9 @@ template <RowConfig Config> struct RowEngine {
   }
 
   /// Loads one of the thread's vectors, number `i`; what is beyond the row becomes `filling`.
-  template <class Pointer, class Vector, class U>
-  CUTE_DEVICE static void load_vector(Pointer data, int64_t step, int columns, int thread, int i, Vector&& rX,
-                                      U filling) {
+  template <class Pointer, class Vector, class U> CUTE_DEVICE static void load_vector(Pointer data, int64_t step,
+                                                                                      int columns, int thread, int i,
+                                                                                      Vector&& rX, U filling) {
     Tensor gX = vectors(data, step);  // (VEC, vectors)
     if (column(i, thread) < columns)
       copy(Vectorized{}, gX(_, i * GROUP + thread), rX);
@@ -103,8 +103,9 @@ template <RowConfig Config> struct RowEngine {
   }
 
   /// Stores vector `i` of a thread: values(j) for each of its elements, converted to T.
-  template <class Values, class Pointer>
-  CUTE_DEVICE static void store_vector(Values const& values, Pointer data, int64_t step, int columns, int thread, int i) {
+  template <class Values, class Pointer> CUTE_DEVICE static void store_vector(Values const& values, Pointer data,
+                                                                              int64_t step, int columns, int thread,
+                                                                              int i) {
     Tensor gY = vectors(data, step);         // (VEC, vectors)
     Tensor rY = make_tensor<T>(Int<VEC>{});  // (VEC)
     if constexpr (VEC == 1) {

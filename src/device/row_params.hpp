@@ -23,7 +23,7 @@ struct RowGrid {
   std::int64_t rows;  ///< In all.
   std::int64_t columns;
   std::int64_t part;  ///< Columns of each block of a cluster, a multiple of the vector; of the last one, at most.
-  int dimensions;      ///< In use, 1 at least.
+  int dimensions;     ///< In use, 1 at least.
   Divider sizes[max_row_dimensions];
 };
 

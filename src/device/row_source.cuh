@@ -80,15 +80,15 @@ template <RowConfig Config, int OPERANDS> class SharedRowSource {
 
  private:
   CUTE_DEVICE static T* memory(int operand) {
-    extern __shared__ uint4 row_memory[];  // the operands' parts of a row, one after the other
+    extern __shared__ __align__(128) char row_memory[];  // the operands' parts of a row, one after the other
     return reinterpret_cast<T*>(row_memory) + operand * Config.capacity();
   }
 
   Storage& storage_;
 };
 
-template <RowConfig Config, int OPERANDS>
-using RowSource = cute::conditional_t<Config.kind == RowKind::cluster, SharedRowSource<Config, OPERANDS>,
-                                      GlobalRowSource<Config, OPERANDS>>;
+template <RowConfig Config, int OPERANDS> using RowSource =
+    cute::conditional_t<Config.kind == RowKind::cluster, SharedRowSource<Config, OPERANDS>,
+                        GlobalRowSource<Config, OPERANDS>>;
 
 }  // namespace ckl::device

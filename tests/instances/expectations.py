@@ -28,6 +28,7 @@ FEATURES = {
     "distributed shared memory": r"SYNCS\.ARRIVE\.\S*\.RED\.A1T0",  # arriving at a barrier of another CTA in the cluster
     "store to another block": r"(?<![A-Z.])ST\.E(?:\.64)? ",  # generic: to the shared memory of a block of the cluster
     "programmatic launch": r"ACQBULK",  # waiting for the grids before this one
+    "bulk copy to shared memory": r"UBLKCP",
     "16-byte loads": r"LDG\.E\.\S*128",
     "16-byte stores": r"STG\.E\.\S*128",
 }
@@ -53,13 +54,15 @@ RULES = [
     (r"^ckl_elementwise_n2_.*_v[248]_", [], [], 64, 0),  # 4 blocks an SM
     (r"^ckl_elementwise_.*_strided$", [], ["wgmma"], 96, 0),
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
-    (r"^ckl_norm_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_norm_.*(t\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_(cluster|stream)_", ["cluster barrier", "store to another block"], [], 128, 0),
+    (r"^ckl_(norm|softmax|softmax_backward)_.*_cluster_vec$", ["bulk copy to shared memory", "16-byte stores"], ["wgmma"],
+     80, 0),
     (r"^ckl_reduce_.*_vec$", ["16-byte loads", "programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_(warp|columns)_any$", ["programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_block_", ["cluster barrier", "store to another block"], [], 128, 0),
-    (r"^ckl_softmax_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_softmax_.*(t\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_softmax_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_softmax_.*_(cluster|stream)_", ["cluster barrier", "store to another block"], [], 128, 0),
     (r"^ckl_gemm_(?!fused).*_gather$",

@@ -43,7 +43,8 @@ template <RowConfig Config> struct NormKernel {
     CUTE_DEVICE Row(NormParams const& p, Part const& part) : begin(part.begin) {
       int64_t row = part.row < p.grid.rows ? part.row : 0;
       auto at = [&](RowOperand const& operand) CUTLASS_LAMBDA_FUNC_INLINE {
-        return Engine::at_column(static_cast<T*>(operand.data) + Engine::offset(p.grid, operand, row), operand.step, part.begin);
+        return Engine::at_column(static_cast<T*>(operand.data) + Engine::offset(p.grid, operand, row), operand.step,
+                                 part.begin);
       };
       x = at(p.x);
       y = at(p.y);
@@ -124,9 +125,9 @@ template <RowConfig Config> struct NormKernel {
 
   /// The same with weight and bias of type U. Those of a few vectors are loaded before the first of these is stored: the compiler
   /// must not move a load before a store that it cannot tell apart.
-  template <class U>
-  CUTE_DEVICE static void store_normalized(NormParams const& p, Row const& row, int64_t begin, int columns, int thread,
-                                           Statistics const& statistics, Fragment& rX) {
+  template <class U> CUTE_DEVICE static void store_normalized(NormParams const& p, Row const& row, int64_t begin,
+                                                              int columns, int thread, Statistics const& statistics,
+                                                              Fragment& rX) {
     constexpr int CHUNK = 1;
     CUTLASS_PRAGMA_UNROLL
     for (int first = 0; first < Engine::VECTORS; first += CHUNK) {
@@ -149,12 +150,12 @@ template <RowConfig Config> struct NormKernel {
   }
 
   /// Vector `i` of this thread's elements of the weight or the bias; `absent` if there is none.
-  template <class U, class Vector>
-  CUTE_DEVICE static void load_affine(RowOperand const& operand, int64_t begin, int columns, int thread, int i,
-                                      U absent, Vector&& rV) {
+  template <class U, class Vector> CUTE_DEVICE static void load_affine(RowOperand const& operand, int64_t begin,
+                                                                       int columns, int thread, int i, U absent,
+                                                                       Vector&& rV) {
     if (operand.data)
-      Engine::load_vector(Engine::at_column(static_cast<U const*>(operand.data), operand.step, begin), operand.step, columns, thread, i,
-                          rV, absent);
+      Engine::load_vector(Engine::at_column(static_cast<U const*>(operand.data), operand.step, begin), operand.step,
+                          columns, thread, i, rV, absent);
     else
       fill(rV, absent);
   }
@@ -173,7 +174,8 @@ template <RowConfig Config> struct NormKernel {
     Real first = 0;
     if (is_first || !row.sum) {
       T x = *Engine::at_column(row.x, p.x.step, -row.begin);
-      first = row.residual ? float(T(float(x) + float(*Engine::at_column(row.residual, p.residual.step, -row.begin)))) : float(x);
+      first = row.residual ? float(T(float(x) + float(*Engine::at_column(row.residual, p.residual.step, -row.begin))))
+                           : float(x);
     }
     return row.sum ? reduction(first, Sum()) : first;  // the sum may take the element's place: then one thread reads it
   }

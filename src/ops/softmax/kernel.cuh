@@ -112,9 +112,9 @@ template <RowConfig Config> struct SoftmaxKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_SOFTMAX_ENTRY(NAME) \
-  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME).threads(), \
+#define CKL_SOFTMAX_ENTRY(NAME)                                                              \
+  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME).threads(),       \
                                                ckl::parse_row_config(#NAME).blocks_per_sm()) \
-      ckl_softmax_##NAME(__grid_constant__ ckl::SoftmaxParams const params) {          \
-    ckl::device::SoftmaxKernel<ckl::parse_row_config(#NAME)>::run(params);             \
+      ckl_softmax_##NAME(__grid_constant__ ckl::SoftmaxParams const params) {                \
+    ckl::device::SoftmaxKernel<ckl::parse_row_config(#NAME)>::run(params);                   \
   }

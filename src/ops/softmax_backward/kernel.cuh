@@ -29,7 +29,8 @@ template <RowConfig Config> struct SoftmaxBackwardKernel {
     typename Engine::Part part = Engine::part(p.grid);
     auto at = [&](RowOperand const& operand) CUTLASS_LAMBDA_FUNC_INLINE {
       int64_t row = part.row < p.grid.rows ? part.row : 0;
-      return Engine::at_column(static_cast<T*>(operand.data) + Engine::offset(p.grid, operand, row), operand.step, part.begin);
+      return Engine::at_column(static_cast<T*>(operand.data) + Engine::offset(p.grid, operand, row), operand.step,
+                               part.begin);
     };
     T const *y = at(p.y), *dy = at(p.dy);
     T* dx = at(p.dx);
@@ -71,9 +72,8 @@ template <RowConfig Config> struct SoftmaxBackwardKernel {
     });
   }
 
-  template <bool IsLog>
-  CUTE_DEVICE static void store(SoftmaxBackwardParams const& p, Fragment& rY, Fragment& rDY, Real sum, T* dx,
-                                 int64_t begin, int columns, int thread) {
+  template <bool IsLog> CUTE_DEVICE static void store(SoftmaxBackwardParams const& p, Fragment& rY, Fragment& rDY,
+                                                      Real sum, T* dx, int64_t begin, int columns, int thread) {
     auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
       Real y = Real(Engine::value(rY, i)), dy = Real(Engine::value(rDY, i));
       return float(Real(p.scale) * (IsLog ? dy - exp(y) * sum : y * (dy - sum)));
@@ -90,9 +90,10 @@ template <RowConfig Config> struct SoftmaxBackwardKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_SOFTMAX_BACKWARD_ENTRY(NAME)                                                       \
-  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::softmax_backward_inputs).threads(),         \
-                                               ckl::parse_row_config(#NAME, ckl::softmax_backward_inputs).blocks_per_sm())  \
-      ckl_softmax_backward_##NAME(__grid_constant__ ckl::SoftmaxBackwardParams const params) { \
-    ckl::device::SoftmaxBackwardKernel<ckl::parse_row_config(#NAME, ckl::softmax_backward_inputs)>::run(params);             \
+#define CKL_SOFTMAX_BACKWARD_ENTRY(NAME)                                                                         \
+  extern "C" __global__ void __launch_bounds__(                                                                  \
+      ckl::parse_row_config(#NAME, ckl::softmax_backward_inputs).threads(),                                      \
+      ckl::parse_row_config(#NAME, ckl::softmax_backward_inputs).blocks_per_sm())                                \
+      ckl_softmax_backward_##NAME(__grid_constant__ ckl::SoftmaxBackwardParams const params) {                   \
+    ckl::device::SoftmaxBackwardKernel<ckl::parse_row_config(#NAME, ckl::softmax_backward_inputs)>::run(params); \
   }

@@ -97,8 +97,8 @@ namespace {
 
 std::vector<std::string> candidates(const SoftmaxBackwardProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
-  return host::rank_row_configs(p.y.dtype, shape.grid.columns, shape.vectors,
-                                host::shipped_configs("softmax_backward"), softmax_backward_inputs);
+  return host::rank_row_configs(p.y.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("softmax_backward"),
+                                softmax_backward_inputs);
 }
 
 }  // namespace
