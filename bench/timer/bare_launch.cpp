@@ -1,5 +1,7 @@
 #include "timer/bare_launch.hpp"
 
+#include <cuda.h>
+
 #include <memory>
 #include <vector>
 
@@ -7,6 +9,26 @@
 
 namespace ckl::bench {
 namespace {
+
+/// What the node launches. The runtime does not know kernels of a library here (CUDA 13.0), the driver does.
+bool read_params(cudaGraphNode_t node, cudaKernelNodeParams& params) {
+  if (cudaGraphKernelNodeGetParams(node, &params) == cudaSuccess) return params.kernelParams != nullptr;
+  void* function = nullptr;
+  cudaDriverEntryPointQueryResult found{};
+  if (cudaGetDriverEntryPointByVersion("cuGraphKernelNodeGetParams", &function, 12000, cudaEnableDefault, &found) !=
+          cudaSuccess ||
+      !function)
+    return false;
+  CUDA_KERNEL_NODE_PARAMS known{};
+  const auto get_params = reinterpret_cast<CUresult (*)(CUgraphNode, CUDA_KERNEL_NODE_PARAMS*)>(function);
+  if (get_params(node, &known) != CUDA_SUCCESS || !known.kern || !known.kernelParams) return false;
+  params.func = known.kern;
+  params.gridDim = dim3(known.gridDimX, known.gridDimY, known.gridDimZ);
+  params.blockDim = dim3(known.blockDimX, known.blockDimY, known.blockDimZ);
+  params.sharedMemBytes = known.sharedMemBytes;
+  params.kernelParams = known.kernelParams;
+  return true;
+}
 
 /// Kernels as a captured graph tells them; the graph keeps their params.
 class BareLaunches {
@@ -59,7 +81,7 @@ class BareLaunches {
     cudaGraphNodeType type{};
     if (cudaGraphNodeGetType(node, &type) != cudaSuccess || type != cudaGraphNodeTypeKernel) return false;
     Kernel kernel;
-    if (cudaGraphKernelNodeGetParams(node, &kernel.params) != cudaSuccess || !kernel.params.kernelParams) return false;
+    if (!read_params(node, kernel.params)) return false;
     cudaLaunchAttributeValue cluster{};
     if (cudaGraphKernelNodeGetAttribute(node, cudaLaunchAttributeClusterDimension, &cluster) != cudaSuccess)
       return false;
