@@ -1,7 +1,7 @@
 # What the build needs from outside: the CUDA toolkit, CuTe, and a few distribution packages.
 # `make setup` brings all of it; CKL_CUDA_DIR (or CUDA_HOME), CKL_CUTLASS_DIR and CMAKE_PREFIX_PATH override it.
 
-include(find_toolkit)
+include("${CMAKE_CURRENT_LIST_DIR}/find_toolkit.cmake")
 
 # cuobjdump and nvdisasm are needed by tests only; some toolkits lack them.
 function(ckl_find_disassemblers)
