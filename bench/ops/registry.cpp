@@ -67,7 +67,7 @@ std::size_t fastest_of(const std::vector<Implementation>& able, const Workload& 
 
 std::size_t rotation_sets(const Session& session, double bytes) {
   if (session.gpu.emulated || !session.timing) return 1;
-  constexpr double most = 1 << 15;  // graphs of more nodes take longer to make than the row may
+  constexpr double most = 1 << 17;  // 2 KB an operand; graphs of more nodes take longer to make than the row may
   const double needed = std::ceil(4.0 * double(session.gpu.l2_bytes) / std::max(bytes, 1.0));
   if (needed > most)
     throw UsageError(fmt::format(

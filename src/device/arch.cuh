@@ -15,6 +15,15 @@ CUTE_DEVICE void warp_sync() { __syncwarp(); }
 /// Adds `value` to *counter and returns what was there before; orders nothing else (atom.relaxed.gpu).
 CUTE_DEVICE int atomic_add(int* counter, int value) { return atomicAdd(counter, value); }
 
+/// Draws a number from *tickets, 0 for the first. What the calling thread wrote before, whoever draws a later number sees after
+/// (fence.acq_rel.gpu before and after atom.relaxed.gpu).
+CUTE_DEVICE int draw_ticket(int* tickets) {
+  __threadfence();
+  int number = atomic_add(tickets, 1);
+  __threadfence();
+  return number;
+}
+
 /// Programmatic dependent launch: a kernel that is launched with `overlaps_preceding` (host/launch.hpp) may start while the
 /// grids before it in the stream still run. Every thread calls this before it touches global memory: it returns when those
 /// grids have completed and what they wrote is visible.

@@ -6,6 +6,7 @@
 #include <cute/tensor.hpp>
 
 #include "device/conversion.cuh"
+#include "device/coordinates.cuh"
 #include "device/elementwise_config.hpp"
 #include "device/elementwise_params.hpp"
 
@@ -87,16 +88,13 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     for (int i = 0; i < INPUTS; ++i) place.in[i] = column * p.in[i].strides[max_rank - 1];
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < OUTPUTS; ++i) place.out[i] = column * p.out[i].strides[max_rank - 1];
-    CUTLASS_PRAGMA_NO_UNROLL
-    for (int d = max_rank - 2; d >= p.first_dimension; --d) {
-      Index outer = p.sizes[d].quotient(rest);
-      int64_t coordinate = rest - outer * Index(p.sizes[d].divisor);
-      rest = outer;
+    auto add = [&](int d, int64_t coordinate) CUTLASS_LAMBDA_FUNC_INLINE {
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < INPUTS; ++i) place.in[i] += coordinate * p.in[i].strides[d];
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < OUTPUTS; ++i) place.out[i] += coordinate * p.out[i].strides[d];
-    }
+    };
+    if (p.first_dimension < max_rank - 1) for_each_coordinate(p.sizes, p.first_dimension, max_rank - 2, rest, add);
     return place;
   }
 

@@ -44,15 +44,12 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     int rest = p.row_vectors.quotient(int(blockIdx.x));
     int64_t n = int64_t(int(blockIdx.x) - rest * int(p.row_vectors.divisor)) * BLK_N, m = 0;
     Tile tile{n * p.in[0].strides[max_rank - 1], n, 0, 0};
-    CUTLASS_PRAGMA_NO_UNROLL
-    for (int d = max_rank - 2; d >= p.first_dimension; --d) {
-      int outer = p.sizes[d].quotient(rest);
-      int64_t coordinate = rest - outer * int(p.sizes[d].divisor);
-      rest = outer;
+    auto add = [&](int d, int64_t coordinate) CUTLASS_LAMBDA_FUNC_INLINE {
       if (d == p.tile_dimension) m = coordinate *= BLK_M;
       tile.in += coordinate * p.in[0].strides[d];
       tile.out += coordinate * p.out[0].strides[d];
-    }
+    };
+    for_each_coordinate(p.sizes, p.first_dimension, max_rank - 2, rest, add);  // tiles have two dimensions at least
     tile.m = int(cute::min(p.tile_rows - m, int64_t(BLK_M)));
     tile.n = int(cute::min(p.row - n, int64_t(BLK_N)));
     return tile;

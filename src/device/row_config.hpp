@@ -52,8 +52,8 @@ struct RowConfig {
   constexpr int rows_per_block() const { return threads() / group; }
 
   static constexpr int min_threads = 128;
-  static constexpr int max_cluster = 8;  ///< Blocks; larger clusters are not portable.
-  static constexpr int cluster_group = 256, stream_group = 256;
+  static constexpr int max_cluster = 8;            ///< Blocks; larger clusters are not portable.
+  static constexpr int cluster_group = 256;        ///< Threads of a block that reads a row in pieces.
   static constexpr int cluster_bytes = 64 * 1024;  ///< Of each block's shared memory.
 };
 
@@ -69,14 +69,13 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   };
   if (accept("cluster")) {
     config.kind = RowKind::cluster;
-    config.group = RowConfig::cluster_group;
   } else if (accept("stream")) {
     config.kind = RowKind::stream;
-    config.group = RowConfig::stream_group;
   } else if (accept("t")) {
     for (; !text.empty() && text[0] >= '0' && text[0] <= '9' && config.group < 1024; text.remove_prefix(1))
       config.group = config.group * 10 + (text[0] - '0');
   }
+  if (config.is_cluster()) config.group = RowConfig::cluster_group;
   const bool is_group = config.group >= 4 && config.group <= 1024 && (config.group & (config.group - 1)) == 0;
   if (accept("_vec"))
     config.vector = true;

@@ -6,11 +6,13 @@
 #include <cute/tensor.hpp>
 #include <cutlass/numeric_conversion.h>
 
+#include "device/coordinates.cuh"
 #include "device/numeric.cuh"
 #include "device/packed.cuh"
 #include "device/row_config.hpp"
 #include "device/row_params.hpp"
 #include "device/row_reduction.cuh"
+#include "device/tree.cuh"
 
 namespace ckl::device {
 
@@ -55,8 +57,7 @@ template <RowConfig Config> struct RowEngine {
 
   /// Elements from an operand's first one to the first one of row `row`.
   CUTE_DEVICE static int64_t offset(RowGrid const& grid, RowOperand const& x, int64_t row) {
-    if (grid.dimensions == 1) return row * x.strides[0];
-    return grid.rows < int64_t(1) << 31 ? offset_of(grid, x, int32_t(row)) : offset_of(grid, x, row);
+    return strided_offset(grid.sizes, x.strides, grid.dimensions, grid.rows, row);
   }
 
   /// Where column `begin` of a row that starts at `data` lies.
@@ -131,7 +132,7 @@ template <RowConfig Config> struct RowEngine {
 
   /// The operation's result over values(i) of this thread's elements. A tree: its error grows with the logarithm of their number.
   template <class Operation, class Values> CUTE_DEVICE static float reduce(Values const& values, Operation operation) {
-    return reduce_range<0, VALUES>(values, operation);
+    return reduce_tree_of<VALUES>(values, operation);
   }
 
   /// The sums of terms(i), an array of N, over this thread's elements, in a few chains: few registers, and an error of a few units.
@@ -179,28 +180,8 @@ template <RowConfig Config> struct RowEngine {
   }
 
  private:
-  template <int BEGIN, int COUNT, class Operation, class Values>
-  CUTE_DEVICE static float reduce_range(Values const& values, Operation operation) {
-    if constexpr (COUNT == 1)
-      return values(BEGIN);
-    else
-      return operation(reduce_range<BEGIN, COUNT / 2>(values, operation),
-                       reduce_range<BEGIN + COUNT / 2, COUNT / 2>(values, operation));
-  }
-
   /// The first column of vector `i` of a thread.
   CUTE_DEVICE static int column(int i, int thread) { return (i * GROUP + thread) * VEC; }
-
-  template <class Index> CUTE_DEVICE static int64_t offset_of(RowGrid const& grid, RowOperand const& x, Index row) {
-    int64_t offset = 0;
-    CUTLASS_PRAGMA_NO_UNROLL
-    for (int d = grid.dimensions - 1; d > 0; --d) {
-      Index outer = grid.sizes[d].quotient(row);
-      offset += int64_t(row - outer * Index(grid.sizes[d].divisor)) * x.strides[d];
-      row = outer;
-    }
-    return offset + int64_t(row) * x.strides[0];
-  }
 };
 
 }  // namespace ckl::device

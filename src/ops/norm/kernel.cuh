@@ -1,7 +1,8 @@
 #pragma once
 
 // LayerNorm and RMSNorm of rows: y = (x - mean) * rstd * weight + bias, with rstd = 1 / sqrt(variance + epsilon); RMSNorm takes the mean
-// to be 0. The variance is summed up around the mean, so that a large mean costs no digits.
+// to be 0. The variance is summed up around the mean, or in f64 around an
+// element of the row, so that a large mean costs no digits.
 
 #include "device/row_engine.cuh"
 #include "device/row_source.cuh"
@@ -123,28 +124,21 @@ template <RowConfig Config> struct NormKernel {
       store_normalized<T>(p, row, begin, columns, thread, statistics, rX);
   }
 
-  /// The same with weight and bias of type U. Those of a few vectors are loaded before the first of these is stored: the compiler
-  /// must not move a load before a store that it cannot tell apart.
+  /// The same with weight and bias of type U.
   template <class U> CUTE_DEVICE static void store_normalized(NormParams const& p, Row const& row, int64_t begin,
                                                               int columns, int thread, Statistics const& statistics,
                                                               Fragment& rX) {
-    constexpr int CHUNK = 1;
     CUTLASS_PRAGMA_UNROLL
-    for (int first = 0; first < Engine::VECTORS; first += CHUNK) {
-      Tensor rW = make_tensor<U>(Shape<Int<VEC>, Int<CHUNK>>{});  // (VEC, CHUNK)
-      Tensor rB = make_tensor<U>(Shape<Int<VEC>, Int<CHUNK>>{});  // (VEC, CHUNK)
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < CHUNK; ++i) {
-        load_affine(p.weight, row.begin + begin, columns, thread, first + i, U(1), rW(_, i));
-        load_affine(p.bias, row.begin + begin, columns, thread, first + i, U(0), rB(_, i));
-      }
-      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-        int j = i - first * VEC;
-        return float(statistics.normalize(Engine::value(rX, i)) * Real(unpacked(rW, j)) + Real(unpacked(rB, j)));
+    for (int i = 0; i < Engine::VECTORS; ++i) {
+      Tensor rW = make_tensor<U>(Int<VEC>{});  // (VEC)
+      Tensor rB = make_tensor<U>(Int<VEC>{});  // (VEC)
+      load_affine(p.weight, row.begin + begin, columns, thread, i, U(1), rW);
+      load_affine(p.bias, row.begin + begin, columns, thread, i, U(0), rB);
+      auto result = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE {
+        int v = j - i * VEC;
+        return float(statistics.normalize(Engine::value(rX, j)) * Real(unpacked(rW, v)) + Real(unpacked(rB, v)));
       };
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = first; i < first + CHUNK; ++i)
-        Engine::store_vector(result, Engine::at_column(row.y, p.y.step, begin), p.y.step, columns, thread, i);
+      Engine::store_vector(result, Engine::at_column(row.y, p.y.step, begin), p.y.step, columns, thread, i);
       Engine::forget_derived(rX);
     }
   }
@@ -219,10 +213,20 @@ template <RowConfig Config> struct NormKernel {
       if constexpr (!is_f64)
         if (p.centered) mean = reduction(sum, Sum()) * Real(p.reciprocal_columns);
     }
+    auto load = [&](int64_t begin, int columns, Fragment& rX)
+                    CUTLASS_LAMBDA_FUNC_INLINE { source.load(0, begin, columns, part.thread, rX); };
+    normalize_in_pieces(p, row, part, reduction, mean, load, load);
+  }
+
+  /// The last two passes over a row, in pieces that first(begin, columns, rX) and again(begin, columns, rX) bring: for the statistics, with
+  /// distances taken from `mean`, and for the result.
+  template <class First, class Again>
+  CUTE_DEVICE static void normalize_in_pieces(NormParams const& p, Row const& row, Part const& part,
+                                              Reduction& reduction, Real mean, First const& first, Again const& again) {
     Pair sums{{0, 0}};
     Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
       Fragment rX;  // (VEC, VECTORS)
-      source.load(0, begin, columns, part.thread, rX);
+      first(begin, columns, rX);
       Pair piece = moments(rX, mean, columns, part.thread);
       sums = {{sums[0] + piece[0], sums[1] + piece[1]}};
     });
@@ -230,7 +234,7 @@ template <RowConfig Config> struct NormKernel {
     store_statistics(p, part, statistics);
     Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
       Fragment rX;  // (VEC, VECTORS)
-      source.load(0, begin, columns, part.thread, rX);
+      again(begin, columns, rX);
       store_normalized(p, row, begin, columns, part.thread, statistics, rX);
     });
   }
@@ -238,22 +242,13 @@ template <RowConfig Config> struct NormKernel {
   /// The row is read twice from global memory.
   CUTE_DEVICE static void stream(NormParams const& p, Row const& row, Part const& part, Reduction& reduction) {
     static_assert(is_f64);
-    Real mean = pivot(p, row, part, reduction);
-    Pair sums{{0, 0}};
-    Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-      Fragment rX;  // (VEC, VECTORS)
+    auto first = [&](int64_t begin, int columns, Fragment& rX) CUTLASS_LAMBDA_FUNC_INLINE {
       load_sum(p, row, begin, columns, part.thread, rX);
       store_sum(p, row, begin, columns, part.thread, rX);
-      Pair piece = moments(rX, mean, columns, part.thread);
-      sums = {{sums[0] + piece[0], sums[1] + piece[1]}};
-    });
-    Statistics statistics = Statistics::of(p, mean, reduction(sums, Sum()));
-    store_statistics(p, part, statistics);
-    Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-      Fragment rX;  // (VEC, VECTORS)
-      load_sum_again(p, row, begin, columns, part.thread, rX);
-      store_normalized(p, row, begin, columns, part.thread, statistics, rX);
-    });
+    };
+    auto again = [&](int64_t begin, int columns, Fragment& rX)
+                     CUTLASS_LAMBDA_FUNC_INLINE { load_sum_again(p, row, begin, columns, part.thread, rX); };
+    normalize_in_pieces(p, row, part, reduction, pivot(p, row, part, reduction), first, again);
   }
 };
 

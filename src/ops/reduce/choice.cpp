@@ -197,7 +197,7 @@ namespace {
 /// `dimensions` but the last ones, `without` of them.
 ReduceDimensions dimensions_of(const Dimensions& dimensions, int without) {
   ReduceDimensions result{1, 0, {}, {}};
-  for (int d = int(dimensions.size()) - 1 - without; d >= 0; --d) {
+  for (int d = 0; d < int(dimensions.size()) - without; ++d) {
     result.count *= dimensions[d].size;
     result.sizes[result.rank] = Divider::of(dimensions[d].size);
     result.strides[result.rank++] = dimensions[d].x;
@@ -216,9 +216,7 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
   ReduceParams& p = work.params;
   p.kept = dimensions_of(shape.kept, columns ? 1 : 0);
   p.reduced = dimensions_of(shape.reduced, columns ? 0 : 1);
-  const int skipped = columns ? 1 : 0;
-  for (int d = 0; d < int(shape.kept.size()) - skipped; ++d)
-    p.y_strides[d] = shape.kept[shape.kept.size() - 1 - skipped - d].y;
+  for (int d = 0; d < int(shape.kept.size()) - (columns ? 1 : 0); ++d) p.y_strides[d] = shape.kept[d].y;
   p.inner = inner.size;
   p.inner_step = inner.x;
   p.inner_y_step = inner.y;

@@ -6,8 +6,8 @@
 #include <cute/tensor.hpp>
 
 #include "device/arch.cuh"
+#include "device/coordinates.cuh"
 #include "device/row_reduction.cuh"
-#include "device/ticket.cuh"
 #include "ops/reduce/monoid.cuh"
 
 namespace ckl::device {
@@ -42,22 +42,8 @@ template <ReduceConfig Config> struct ReduceKernel {
 
   // ---- where elements are ----------------------------------------------------------------------------------------------
 
-  /// The offset of index number `i` of some dimensions, counted in C order.
-  template <class Index> CUTE_DEVICE static int64_t offset_of(ReduceDimensions const& dimensions,
-                                                              int64_t const (&strides)[max_rank], Index i) {
-    int64_t offset = 0;
-    int last = dimensions.rank - 1;
-    CUTLASS_PRAGMA_NO_UNROLL
-    for (int d = 0; d < last; ++d) {
-      Index outer = dimensions.sizes[d].quotient(i);
-      offset += int64_t(i - outer * Index(dimensions.sizes[d].divisor)) * strides[d];
-      i = outer;
-    }
-    return offset + int64_t(i) * strides[last];
-  }
   CUTE_DEVICE static int64_t offset(ReduceDimensions const& dimensions, int64_t const (&strides)[max_rank], int64_t i) {
-    return dimensions.count < int64_t(1) << 31 ? offset_of(dimensions, strides, int32_t(i))
-                                               : offset_of(dimensions, strides, i);
+    return strided_offset(dimensions.sizes, strides, dimensions.rank, dimensions.count, i);
   }
 
   CUTE_DEVICE static T const* row_of(ReduceParams const& p, int64_t row) {

@@ -19,10 +19,6 @@
 
 namespace ckl::device {
 
-template <> struct ElementOf<DType::f64> { using type = double; };
-template <> struct ElementOf<DType::i32> { using type = int32_t; };
-template <> struct ElementOf<DType::i64> { using type = int64_t; };
-
 /// The types that elements of D become.
 template <DType D> struct Arithmetic {
   using T = Element<D>;
@@ -244,8 +240,6 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
   CUTE_DEVICE static double rescaled(State x, Exact largest) {
     return x.sum == 0 ? 0 : x.sum * double(exponential(base(x.largest) - base(largest)));
   }
-  CUTE_DEVICE static float exponential(float x) { return exp2f(x * 1.4426950408889634f); }
-  CUTE_DEVICE static double exponential(double x) { return exp(x); }
 };
 
 /// l2, variance, deviation: sums of distances from a pivot, and of their squares. Of 16-bit elements a tree in f32 over what is loaded at

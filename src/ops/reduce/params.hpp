@@ -9,7 +9,7 @@
 
 namespace ckl {
 
-/// Some dimensions of x, the innermost first; at least one.
+/// Some dimensions of x, the outermost first; at least one.
 struct ReduceDimensions {
   std::int64_t count;  ///< The product of the sizes.
   int rank;

@@ -15,7 +15,7 @@ template <RowConfig Config> struct SoftmaxKernel {
   using Fragment = typename Engine::Fragment;
   using T = typename Engine::T;
   static constexpr int VALUES = Engine::VALUES;
-  static constexpr float log2_e = 1.4426950408889634f, ln_2 = 0.6931471805599453f;
+  static constexpr float ln_2 = 0.6931471805599453f;
 
   CUTE_DEVICE static void run(SoftmaxParams const& p) {
     __shared__ typename Reduction::Storage storage;
@@ -41,9 +41,6 @@ template <RowConfig Config> struct SoftmaxKernel {
     else
       pass_twice<IsLog>(p, x, y, part, reduction);
   }
-
-  /// e^x.
-  CUTE_DEVICE static float exponential(float x) { return exp2f(x * log2_e); }
 
   /// Element `i` of a thread, scaled; -infinity beyond the row, where it changes nothing.
   CUTE_DEVICE static float scaled(SoftmaxParams const& p, Fragment const& rX, int i, int columns, int thread) {
