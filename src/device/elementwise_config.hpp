@@ -35,20 +35,23 @@ struct ElementwiseConfig {
 
   /// Most outputs.
   constexpr int outputs() const { return inputs == 4 ? 2 : 1; }
-  /// Vectors of each operand that one thread has in flight.
-  constexpr int unroll() const { return access == Access::strided || access == Access::tiles ? 4 : 2; }
+  /// Vectors of each operand that one thread has in flight: of tiles, squares of vectors.
+  constexpr int unroll() const {
+    if (access == Access::tiles) return 8;
+    return access == Access::strided || (inputs == 1 && vector <= 4) ? 4 : 2;
+  }
   /// Vectors of one block.
   constexpr int block_vectors() const { return threads * unroll(); }
-  /// Elements of a tile along the dimension in which the input is dense, and along that of the output: 128 bytes of the widest
-  /// element, and as many as give each thread its vectors.
+  /// Elements of a tile along the dimension in which the input is dense, and along that of the output: 128 bytes of the widest element,
+  /// and as many as give each thread its vectors.
   constexpr int tile_m() const { return 8 * vector; }
   constexpr int tile_n() const { return block_vectors() / 8; }
   /// Bytes of the widest element that has room in a vector.
   constexpr int widest() const { return vector == 1 ? 8 : vector_bytes / vector; }
   /// Blocks that an SM has to hold at a time, so that about 32 KB are in flight there even where there is one input.
   constexpr int min_blocks() const {
-    if (vector == 16) return inputs == 1 ? 4 : 2;
-    return inputs == 1 ? 5 : inputs == 2 ? 4 : 2;
+    if (access == Access::tiles) return 3;
+    return inputs == 4 || vector == 16 ? 2 : 4;
   }
 };
 
@@ -89,7 +92,7 @@ constexpr ElementwiseConfig parse_elementwise_config(std::string_view text) {
                                  : Access::strided;
   if (config.access == Access::strided && !eat("strided")) return {};
   if (!text.empty() || config.vector == 0 || (config.vector == 1) != (config.access == Access::strided)) return {};
-  if (config.access == Access::tiles && inputs != 1) return {};
+  if (config.access == Access::tiles && (inputs != 1 || config.vector > config.unroll())) return {};
   config.inputs = inputs;
   return config;
 }

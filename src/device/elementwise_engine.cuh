@@ -32,10 +32,12 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   using C = conditional_t<Config.compute == Compute::f32, float, int64_t>;
   static constexpr int INPUTS = Config.inputs, OUTPUTS = Config.outputs();
   static constexpr int VEC = Config.vector, UNROLL = Config.unroll(), THREADS = ElementwiseConfig::threads;
-  static constexpr int WIDEST = Config.widest();               // bytes of an element
-  static constexpr int WORDS = cute::max(1, VEC* WIDEST / 4);  // of 4 bytes, for a vector of any dtype
+  static constexpr int WIDEST = Config.widest();  // bytes of an element
   static constexpr bool FLAT = Config.access == Access::flat;
   static_assert(Config.inputs > 0, "no config's name");
+
+  /// A vector of an operand, as it lies in memory or as the functor's type.
+  template <class T> using Vector = cutlass::Array<T, VEC>;
 
   CUTE_DEVICE static void run(ElementwiseParams const& p) {
     if (FLAT || p.vectors >= int64_t(1) << 31)
@@ -44,28 +46,89 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
       run<int32_t>(p);
   }
 
+  /// The branches on what is known at run time only - dtypes, function, whether a vector is cut off - are taken once for all of a
+  /// thread's vectors: a branch takes longer than the element's arithmetic.
+  template <class Index> CUTE_DEVICE static void run(ElementwiseParams const& p) {
+    int64_t first = int64_t(blockIdx.x) * Config.block_vectors() + threadIdx.x;
+    Place place[UNROLL];
+    CUTLASS_PRAGMA_UNROLL
+    for (int u = 0; u < UNROLL; ++u) place[u] = locate<Index>(p, first + u * THREADS);
+    Vector<C> x[INPUTS][UNROLL], y[OUTPUTS][UNROLL];
+    load_inputs(p, place, x);
+    apply<UNROLL>(p, x, y);
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < OUTPUTS; ++i)
+      if (i < p.outputs)
+        with_element<C, WIDEST>(p.out[i].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+          using T = decltype(element);
+          T* to = static_cast<T*>(p.out[i].data);
+          bool whole = all_whole(place);
+          CUTLASS_PRAGMA_UNROLL
+          for (int u = 0; u < UNROLL; ++u) store(convert<T>(y[i][u]), to + place[u].out[i], place[u].count, whole);
+        });
+  }
+
+  /// Outputs y of the functor on inputs x, for COUNT vectors of each.
+  template <int COUNT> CUTE_DEVICE static void apply(ElementwiseParams const& p, Vector<C> const (&x)[INPUTS][COUNT],
+                                                     Vector<C> (&y)[OUTPUTS][COUNT]) {
+    C scalars[max_elementwise_scalars];
+    read_scalars(p, scalars);
+    Functions::template with_function<Config>(p.function, [&](auto function) CUTLASS_LAMBDA_FUNC_INLINE {
+      CUTLASS_PRAGMA_UNROLL
+      for (int u = 0; u < COUNT; ++u) {
+        CUTLASS_PRAGMA_UNROLL
+        for (int v = 0; v < VEC; ++v) {
+          C in[INPUTS], out[OUTPUTS];
+          CUTLASS_PRAGMA_UNROLL
+          for (int i = 0; i < INPUTS; ++i) in[i] = x[i][u][v];
+          function(in, scalars, out);
+          CUTLASS_PRAGMA_UNROLL
+          for (int i = 0; i < OUTPUTS; ++i) y[i][u][v] = out[i];
+        }
+      }
+    });
+  }
+
+  /// Loads a vector, of which `count` elements are inside; `whole`: all of them, and aligned.
+  template <class T> CUTE_DEVICE static void load(T const* from, int count, bool whole, Vector<T>& x) {
+    using Bits = uint_bit_t<sizeof_bits_v<T>>;
+    Tensor gX = make_tensor(make_gmem_ptr(reinterpret_cast<Bits const*>(from)), Int<VEC>{});  // (VEC)
+    Tensor rX = make_tensor(reinterpret_cast<Bits*>(&x), Int<VEC>{});                         // (VEC)
+    if (whole) {
+      copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, gX, rX);
+    } else {
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < VEC; ++v)
+        if (v < count) rX(v) = gX(v);
+    }
+  }
+
+  /// Stores a vector in the same way.
+  template <class T> CUTE_DEVICE static void store(Vector<T> const& x, T* to, int count, bool whole) {
+    using Bits = uint_bit_t<sizeof_bits_v<T>>;
+    Tensor rD = make_tensor(reinterpret_cast<Bits const*>(&x), Int<VEC>{});           // (VEC)
+    Tensor gD = make_tensor(make_gmem_ptr(reinterpret_cast<Bits*>(to)), Int<VEC>{});  // (VEC)
+    if (whole) {
+      copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, rD, gD);
+    } else {
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < VEC; ++v)
+        if (v < count) gD(v) = rD(v);
+    }
+  }
+
+ private:
   /// Where a vector lies: in elements from each operand's begin, and how many of its elements there are.
   struct Place {
     int64_t in[INPUTS], out[OUTPUTS];
     int count;
   };
 
-  template <class Index> CUTE_DEVICE static void run(ElementwiseParams const& p) {
-    int64_t first = int64_t(blockIdx.x) * Config.block_vectors() + threadIdx.x;
-    Place place[UNROLL];
+  CUTE_DEVICE static bool all_whole(Place const (&place)[UNROLL]) {
+    bool whole = true;
     CUTLASS_PRAGMA_UNROLL
-    for (int u = 0; u < UNROLL; ++u) place[u] = locate<Index>(p, first + u * THREADS);
-
-    Tensor rX = make_tensor<uint32_t>(Shape<Int<WORDS>, Int<UNROLL>, Int<INPUTS>>{});  // (WORDS, UNROLL, INPUT)
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < INPUTS; ++i)
-      if (i < p.inputs)
-        with_element_bits<WIDEST>(p.in[i].dtype, [&](auto element) {
-          CUTLASS_PRAGMA_UNROLL
-          for (int u = 0; u < UNROLL; ++u) load(element, p.in[i], place[u].in[i], place[u].count, rX(_, u, i));
-        });
-    CUTLASS_PRAGMA_UNROLL
-    for (int u = 0; u < UNROLL; ++u) compute(p, place[u], rX(_, u, _));
+    for (int u = 0; u < UNROLL; ++u) whole = whole && place[u].count == VEC;
+    return whole;
   }
 
   /// Takes vector `number` apart into coordinates.
@@ -98,74 +161,48 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     return place;
   }
 
-  /// Only tiles are used where vectors are not aligned.
-  CUTE_DEVICE static bool may_use_vectors(ElementwiseOperand const& operand) {
-    return Config.access != Access::tiles || operand.aligned;
-  }
-
-  /// Loads a vector of elements of the size of `Bits`, as they are.
-  template <class Bits, class Words>
-  CUTE_DEVICE static void load(Bits, ElementwiseOperand const& operand, int64_t offset, int count, Words&& words) {
-    Bits const* from = static_cast<Bits const*>(operand.data) + offset;
-    Tensor gX = make_tensor(make_gmem_ptr(from), Int<VEC>{});             // (VEC)
-    Tensor rX = make_tensor(recast_ptr<Bits>(words.data()), Int<VEC>{});  // (VEC)
-    if (Config.access == Access::rows && operand.strides[max_rank - 1] == 0) {
-      if (count > 0) fill(rX, *from);
-    } else if (count == VEC && may_use_vectors(operand)) {
-      copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, gX, rX);
+  CUTE_DEVICE static void load_inputs(ElementwiseParams const& p, Place const (&place)[UNROLL],
+                                      Vector<C> (&x)[INPUTS][UNROLL]) {
+    if (INPUTS == 1 || p.inputs_alike) {
+      with_element<C, WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+        load_inputs<0, INPUTS>(element, p, place, x);
+      });
     } else {
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v)
-        if (v < count) rX(v) = gX(v);
+      for_each(make_seq<INPUTS>{}, [&](auto input) CUTLASS_LAMBDA_FUNC_INLINE {
+        constexpr int i = decltype(input)::value;
+        if (i < p.inputs)
+          with_element<C, WIDEST>(p.in[i].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+            load_inputs<i, i + 1>(element, p, place, x);
+          });
+      });
     }
   }
 
-  /// Applies the functor to one vector of each input, and stores one of each output.
-  template <class Words>
-  CUTE_DEVICE static void compute(ElementwiseParams const& p, Place const& place, Words const& rX) {
-    cutlass::Array<C, VEC> x[INPUTS], y[OUTPUTS];
+  /// Inputs Begin to End - 1, of type T: all loads are issued before the first result is used.
+  template <int Begin, int End, class T>
+  CUTE_DEVICE static void load_inputs(T, ElementwiseParams const& p, Place const (&place)[UNROLL],
+                                      Vector<C> (&x)[INPUTS][UNROLL]) {
+    Vector<T> loaded[INPUTS][UNROLL];
+    bool whole = all_whole(place);
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < INPUTS; ++i)
-      if (i < p.inputs)
-        with_element<C, WIDEST>(p.in[i].dtype, [&](auto element) {
-          using T = decltype(element);
-          x[i] = convert<C>(*reinterpret_cast<cutlass::Array<T, VEC> const*>(rX(_, i).data()));
-        });
-    C scalars[max_elementwise_scalars];
-    read_scalars(p, scalars);
-    Functions::template with_function<Config>(p.function, [&](auto function) {
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v) {
-        C in[INPUTS], out[OUTPUTS];
+    for (int i = Begin; i < End; ++i)
+      if (i < p.inputs) {
+        T const* from = static_cast<T const*>(p.in[i].data);
         CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < INPUTS; ++i) in[i] = x[i][v];
-        function(in, scalars, out);
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < OUTPUTS; ++i) y[i][v] = out[i];
+        for (int u = 0; u < UNROLL; ++u) {
+          if (Config.access == Access::rows && p.in[i].strides[max_rank - 1] == 0) {
+            if (place[u].count > 0) loaded[i][u].fill(from[place[u].in[i]]);
+          } else {
+            load(from + place[u].in[i], place[u].count, whole, loaded[i][u]);
+          }
+        }
       }
-    });
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < OUTPUTS; ++i)
-      if (i < p.outputs)
-        with_element<C, WIDEST>(p.out[i].dtype, [&](auto element) {
-          using T = decltype(element);
-          store(convert<T>(y[i]), static_cast<T*>(p.out[i].data) + place.out[i], place.count,
-                may_use_vectors(p.out[i]));
-        });
-  }
-
-  template <class T>
-  CUTE_DEVICE static void store(cutlass::Array<T, VEC> const& values, T* to, int count, bool vectors) {
-    using Bits = uint_bit_t<sizeof_bits_v<T>>;
-    Tensor rD = make_tensor(reinterpret_cast<Bits const*>(&values), Int<VEC>{});      // (VEC)
-    Tensor gD = make_tensor(make_gmem_ptr(reinterpret_cast<Bits*>(to)), Int<VEC>{});  // (VEC)
-    if (count == VEC && vectors) {
-      copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, rD, gD);
-    } else {
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v)
-        if (v < count) gD(v) = rD(v);
-    }
+    for (int i = Begin; i < End; ++i)
+      if (i < p.inputs) {
+        CUTLASS_PRAGMA_UNROLL
+        for (int u = 0; u < UNROLL; ++u) x[i][u] = convert<C>(loaded[i][u]);
+      }
   }
 };
 

@@ -34,6 +34,8 @@ struct ElementwiseParams {
   int tile_dimension;  ///< The one in which the input of tiles is dense. `sizes` and `row_vectors` count tiles then.
   std::int64_t tile_rows;  ///< Elements of that dimension.
   int inputs, outputs;     ///< How many of the operands there are.
+  bool inputs_alike;       ///< Whether they have one dtype.
+  bool moves;              ///< Whether the elements' bits leave as they came.
   int function;            ///< Which one; its meaning is the functions'.
   float f32_scalars[max_elementwise_scalars];
   std::int64_t i64_scalars[max_elementwise_scalars];

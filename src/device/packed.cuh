@@ -1,8 +1,9 @@
 #pragma once
 
-// Elements of 16 bits that share a register.
+// Elements that share a register.
 
 #include <cute/tensor.hpp>
+#include <cutlass/array.h>
 #include <cutlass/numeric_types.h>
 #include <cutlass/platform/platform.h>
 
@@ -17,6 +18,41 @@ template <class Packed> CUTE_DEVICE float unpacked(Packed const& elements, int i
   } else {
     return float(elements(i));
   }
+}
+
+/// x[i][j] <-> x[j][i], of unsigned integers: rows of registers become columns, which takes instructions only among those that share one.
+template <class Bits, int N> CUTE_DEVICE void transpose(cutlass::Array<Bits, N> (&x)[N]) {
+  constexpr int PACKED = cute::min(N, cute::max(1, int(sizeof(uint32_t) / sizeof(Bits))));  // elements of a word
+  using Word = cute::uint_bit_t<PACKED * cute::sizeof_bits_v<Bits>>;
+  using Words = Word[N][N / PACKED];
+  static_assert(N % PACKED == 0 && sizeof(Words) == sizeof(x));
+  Words y;
+  auto const& words = reinterpret_cast<Words const&>(x);
+  CUTLASS_PRAGMA_UNROLL
+  for (int i = 0; i < N; i += PACKED) {
+    CUTLASS_PRAGMA_UNROLL
+    for (int j = 0; j < N / PACKED; ++j) {  // word j of rows i and on -> word i / PACKED of rows j * PACKED and on
+      auto to = [&](int row) -> Word& { return y[j * PACKED + row][i / PACKED]; };
+      if constexpr (PACKED == 1) {
+        to(0) = words[i][j];
+      } else if constexpr (PACKED == 2) {
+        constexpr uint32_t low = sizeof(Bits) == 2 ? 0x5410 : 0x40, high = sizeof(Bits) == 2 ? 0x7632 : 0x51;
+        to(0) = Word(__byte_perm(words[i][j], words[i + 1][j], low));
+        to(1) = Word(__byte_perm(words[i][j], words[i + 1][j], high));
+      } else {
+        uint32_t even01 = __byte_perm(words[i][j], words[i + 1][j], 0x6240);  // bytes 0 and 2 of rows 0 and 1
+        uint32_t odd01 = __byte_perm(words[i][j], words[i + 1][j], 0x7351);   // bytes 1 and 3
+        uint32_t even23 = __byte_perm(words[i + 2][j], words[i + 3][j], 0x6240);
+        uint32_t odd23 = __byte_perm(words[i + 2][j], words[i + 3][j], 0x7351);
+        to(0) = __byte_perm(even01, even23, 0x5410);
+        to(1) = __byte_perm(odd01, odd23, 0x5410);
+        to(2) = __byte_perm(even01, even23, 0x7632);
+        to(3) = __byte_perm(odd01, odd23, 0x7632);
+      }
+    }
+  }
+  CUTLASS_PRAGMA_UNROLL
+  for (int i = 0; i < N; ++i) x[i] = reinterpret_cast<cutlass::Array<Bits, N> const&>(y[i]);
 }
 
 }  // namespace ckl::device

@@ -6,7 +6,9 @@
 #include <cutlass/functional.h>
 
 #include "ckl/elementwise.hpp"
+#include "device/activation.cuh"
 #include "device/elementwise_config.hpp"
+#include "device/numeric.cuh"
 
 namespace ckl::device {
 
@@ -26,7 +28,15 @@ CUTE_DEVICE int64_t negative(int64_t x) { return difference(0, x); }
 CUTE_DEVICE float magnitude(float x) { return fabsf(x); }
 CUTE_DEVICE int64_t magnitude(int64_t x) { return x < 0 ? negative(x) : x; }
 
-CUTE_DEVICE float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+/// 1 / (1 + exp(-x)), given e = exp(-|x|), which does not overflow: so the smallest results are not lost.
+CUTE_DEVICE float sigmoid_from(float e, float x) {
+  float share = reciprocal_approx(1.0f + e);
+  return x < 0.0f ? e * share : share;
+}
+/// The logistic function, to within 4 units in the last place.
+CUTE_DEVICE float logistic(float x) { return sigmoid_from(expf(-fabsf(x)), x); }
+/// The logistic function, to within 2^-21: what gates another number.
+CUTE_DEVICE float gate(float x) { return sigmoid_from(exponential(-fabsf(x)), x); }
 
 /// The functor of operation Op.
 template <ElementwiseOp Op> struct ElementwiseFunction {
@@ -54,17 +64,16 @@ template <ElementwiseOp Op> struct ElementwiseFunction {
     if constexpr (Op == sqrt) y[0] = sqrtf(x[0]);
     if constexpr (Op == rsqrt) y[0] = rsqrtf(x[0]);
     if constexpr (Op == tanh) y[0] = tanhf(x[0]);
-    if constexpr (Op == sigmoid) y[0] = device::sigmoid(x[0]);
-    if constexpr (Op == gelu) y[0] = 0.5f * x[0] * erfcf(-0.70710678f * x[0]);
-    if constexpr (Op == gelu_tanh)  // (1 + tanh u) / 2 is the sigmoid of 2 u
-      y[0] = x[0] * device::sigmoid(1.5957691f * (x[0] + 0.044715f * x[0] * x[0] * x[0]));
-    if constexpr (Op == silu) y[0] = x[0] * device::sigmoid(x[0]);
+    if constexpr (Op == sigmoid) y[0] = logistic(x[0]);
+    if constexpr (Op == gelu) y[0] = ckl::gelu(x[0]);
+    if constexpr (Op == gelu_tanh) y[0] = ckl::gelu_tanh(x[0]);
+    if constexpr (Op == silu) y[0] = x[0] * gate(x[0]);
     if constexpr (Op == div) y[0] = x[0] / x[1];
-    if constexpr (Op == swiglu) y[0] = x[0] * device::sigmoid(x[0]) * x[1];
+    if constexpr (Op == swiglu) y[0] = x[0] * gate(x[0]) * x[1];
     if constexpr (Op == swiglu_backward) {
-      C gate = device::sigmoid(x[1]);
-      y[0] = x[0] * x[2] * gate * (1.0f + x[1] * (1.0f - gate));
-      y[1] = x[0] * x[1] * gate;
+      C g = gate(x[1]);
+      y[0] = x[0] * x[2] * g * (1.0f + x[1] * (1.0f - g));
+      y[1] = x[0] * x[1] * g;
     }
     if constexpr (Op == rotate) {
       y[0] = x[0] * x[2] - x[1] * x[3];
@@ -81,13 +90,17 @@ struct ElementwiseFunctions {
     return config.inputs == elementwise_group(info.inputs) && (config.compute == Compute::f32 || info.integers);
   }
 
-  template <ElementwiseConfig Config, int Number = 0, class Body>
+  /// Finds the function by halving the range of numbers that it is in.
+  template <ElementwiseConfig Config, int Begin = 0, int End = elementwise_op_count, class Body>
   CUTE_DEVICE static void with_function(int function, Body&& body) {
-    if constexpr (Number < elementwise_op_count) {
-      constexpr auto op = ElementwiseOp(Number);
-      if constexpr (serves(Config, op))
-        if (function == Number) return body(ElementwiseFunction<op>{});
-      with_function<Config, Number + 1>(function, body);
+    if constexpr (End - Begin == 1) {
+      if constexpr (serves(Config, ElementwiseOp(Begin))) body(ElementwiseFunction<ElementwiseOp(Begin)>{});
+    } else {
+      constexpr int middle = (Begin + End) / 2;
+      if (function < middle)
+        with_function<Config, Begin, middle>(function, body);
+      else
+        with_function<Config, middle, End>(function, body);
     }
   }
 };

@@ -193,6 +193,9 @@ ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device
                           "an elementwise operator takes fewer than 2^31 blocks, but this problem needs ", blocks);
   params_.inputs = info.inputs;
   params_.outputs = info.outputs;
+  params_.inputs_alike = std::all_of(p.in.begin(), p.in.begin() + info.inputs,
+                                     [&](const TensorOperand& x) { return x.dtype == p.in[0].dtype; });
+  params_.moves = p.op == ElementwiseOp::cast && p.in[0].dtype == p.out[0].dtype && p.in[0].dtype != DType::b8;
   params_.function = int(p.op);
   for (std::size_t i = 0; i < c.operands.size(); ++i) {
     const CollapsedOperand& from = c.operands[i];
