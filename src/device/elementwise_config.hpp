@@ -51,7 +51,7 @@ struct ElementwiseConfig {
   /// Blocks that an SM has to hold at a time, so that about 32 KB are in flight there even where there is one input.
   constexpr int min_blocks() const {
     if (access == Access::tiles) return 3;
-    return inputs == 4 || vector == 16 ? 2 : 4;
+    return inputs == 4 ? 2 : vector == 16 ? 3 : inputs == 2 || access == Access::rows ? 4 : 5;
   }
 };
 

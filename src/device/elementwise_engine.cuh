@@ -51,8 +51,10 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   template <class Index> CUTE_DEVICE static void run(ElementwiseParams const& p) {
     int64_t first = int64_t(blockIdx.x) * Config.block_vectors() + threadIdx.x;
     Place place[UNROLL];
+    place[0] = locate<Index>(p, first);
     CUTLASS_PRAGMA_UNROLL
-    for (int u = 0; u < UNROLL; ++u) place[u] = locate<Index>(p, first + u * THREADS);
+    for (int u = 1; u < UNROLL; ++u)
+      if (!follows(p, place[0], u * THREADS * VEC, place[u])) place[u] = locate<Index>(p, first + u * THREADS);
     Vector<C> x[INPUTS][UNROLL], y[OUTPUTS][UNROLL];
     load_inputs(p, place, x);
     apply<UNROLL>(p, x, y);
@@ -118,11 +120,32 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   }
 
  private:
-  /// Where a vector lies: in elements from each operand's begin, and how many of its elements there are.
+  /// Where a vector lies: in elements from each operand's begin, how many elements of its row there are from it on, and how many of its own.
   struct Place {
-    int64_t in[INPUTS], out[OUTPUTS];
+    int64_t in[INPUTS], out[OUTPUTS], left;
     int count;
   };
+
+  CUTE_DEVICE static int count_of(int64_t left) { return int(cute::max(int64_t(0), cute::min(left, int64_t(VEC)))); }
+
+  /// From an index of the innermost dimension to elements.
+  CUTE_DEVICE static int64_t along_row(ElementwiseOperand const& operand, int64_t index) {
+    int64_t stride = operand.strides[max_rank - 1];
+    if constexpr (Config.access == Access::rows) return stride == 0 ? 0 : index;
+    return index * stride;
+  }
+
+  /// Where the vector `distance` elements after `from` lies, unless that is in another row.
+  CUTE_DEVICE static bool follows(ElementwiseParams const& p, Place const& from, int distance, Place& place) {
+    if (!FLAT && from.left <= distance) return false;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < INPUTS; ++i) place.in[i] = from.in[i] + (FLAT ? distance : along_row(p.in[i], distance));
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < OUTPUTS; ++i) place.out[i] = from.out[i] + (FLAT ? distance : along_row(p.out[i], distance));
+    place.left = from.left - distance;
+    place.count = count_of(place.left);
+    return true;
+  }
 
   CUTE_DEVICE static bool all_whole(Place const (&place)[UNROLL]) {
     bool whole = true;
@@ -140,17 +163,19 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
       for (int i = 0; i < INPUTS; ++i) place.in[i] = at;
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < OUTPUTS; ++i) place.out[i] = at;
-      place.count = int(cute::max(int64_t(0), cute::min(p.row - at, int64_t(VEC))));
+      place.left = p.row - at;
+      place.count = count_of(place.left);
       return place;
     }
     bool inside = number < p.vectors;
     Index rest = p.row_vectors.quotient(Index(inside ? number : 0));
     int64_t column = ((inside ? number : 0) - int64_t(rest) * p.row_vectors.divisor) * VEC;
-    place.count = inside ? int(cute::min(p.row - column, int64_t(VEC))) : 0;
+    place.left = inside ? p.row - column : 0;
+    place.count = count_of(place.left);
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < INPUTS; ++i) place.in[i] = column * p.in[i].strides[max_rank - 1];
+    for (int i = 0; i < INPUTS; ++i) place.in[i] = along_row(p.in[i], column);
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < OUTPUTS; ++i) place.out[i] = column * p.out[i].strides[max_rank - 1];
+    for (int i = 0; i < OUTPUTS; ++i) place.out[i] = along_row(p.out[i], column);
     auto add = [&](int d, int64_t coordinate) CUTLASS_LAMBDA_FUNC_INLINE {
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < INPUTS; ++i) place.in[i] += coordinate * p.in[i].strides[d];
@@ -165,44 +190,51 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
                                       Vector<C> (&x)[INPUTS][UNROLL]) {
     if (INPUTS == 1 || p.inputs_alike) {
       with_element<C, WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-        load_inputs<0, INPUTS>(element, p, place, x);
+        Vector<decltype(element)> loaded[INPUTS][UNROLL];
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < INPUTS; ++i)
+          if (i < p.inputs) load_input(p, i, place, loaded[i]);
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < INPUTS; ++i)
+          if (i < p.inputs) convert_input(loaded[i], x[i]);
       });
-    } else {
-      for_each(make_seq<INPUTS>{}, [&](auto input) CUTLASS_LAMBDA_FUNC_INLINE {
-        constexpr int i = decltype(input)::value;
-        if (i < p.inputs)
-          with_element<C, WIDEST>(p.in[i].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-            load_inputs<i, i + 1>(element, p, place, x);
-          });
-      });
+      return;
+    }
+    struct {
+      alignas(16) uint8_t bytes[UNROLL][VEC * WIDEST];
+    } loaded[INPUTS];
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < INPUTS; ++i)
+      if (i < p.inputs)
+        with_element_bits<WIDEST>(p.in[i].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+          load_input(p, i, place, reinterpret_cast<Vector<decltype(element)>(&)[UNROLL]>(loaded[i]));
+        });
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < INPUTS; ++i)
+      if (i < p.inputs)
+        with_element<C, WIDEST>(p.in[i].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+          convert_input(reinterpret_cast<Vector<decltype(element)> const(&)[UNROLL]>(loaded[i]), x[i]);
+        });
+  }
+
+  /// Issues the loads of input i, whose elements have the size of T's.
+  template <class T> CUTE_DEVICE static void load_input(ElementwiseParams const& p, int i, Place const (&place)[UNROLL],
+                                                        Vector<T> (&x)[UNROLL]) {
+    T const* from = static_cast<T const*>(p.in[i].data);
+    bool whole = all_whole(place);
+    CUTLASS_PRAGMA_UNROLL
+    for (int u = 0; u < UNROLL; ++u) {
+      if (Config.access == Access::rows && p.in[i].strides[max_rank - 1] == 0) {
+        if (place[u].count > 0) x[u].fill(from[place[u].in[i]]);
+      } else {
+        load(from + place[u].in[i], place[u].count, whole, x[u]);
+      }
     }
   }
 
-  /// Inputs Begin to End - 1, of type T: all loads are issued before the first result is used.
-  template <int Begin, int End, class T>
-  CUTE_DEVICE static void load_inputs(T, ElementwiseParams const& p, Place const (&place)[UNROLL],
-                                      Vector<C> (&x)[INPUTS][UNROLL]) {
-    Vector<T> loaded[INPUTS][UNROLL];
-    bool whole = all_whole(place);
+  template <class T> CUTE_DEVICE static void convert_input(Vector<T> const (&from)[UNROLL], Vector<C> (&to)[UNROLL]) {
     CUTLASS_PRAGMA_UNROLL
-    for (int i = Begin; i < End; ++i)
-      if (i < p.inputs) {
-        T const* from = static_cast<T const*>(p.in[i].data);
-        CUTLASS_PRAGMA_UNROLL
-        for (int u = 0; u < UNROLL; ++u) {
-          if (Config.access == Access::rows && p.in[i].strides[max_rank - 1] == 0) {
-            if (place[u].count > 0) loaded[i][u].fill(from[place[u].in[i]]);
-          } else {
-            load(from + place[u].in[i], place[u].count, whole, loaded[i][u]);
-          }
-        }
-      }
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = Begin; i < End; ++i)
-      if (i < p.inputs) {
-        CUTLASS_PRAGMA_UNROLL
-        for (int u = 0; u < UNROLL; ++u) x[i][u] = convert<C>(loaded[i][u]);
-      }
+    for (int u = 0; u < UNROLL; ++u) to[u] = convert<C>(from[u]);
   }
 };
 

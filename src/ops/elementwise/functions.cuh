@@ -38,6 +38,34 @@ CUTE_DEVICE float logistic(float x) { return sigmoid_from(expf(-fabsf(x)), x); }
 /// The logistic function, to within 2^-21: what gates another number.
 CUTE_DEVICE float gate(float x) { return sigmoid_from(exponential(-fabsf(x)), x); }
 
+/// tanh(x), to within 4 units in the last place, without a branch. Near 0 by the odd polynomial whose relative error there, 2^-24.7, is the
+/// least.
+CUTE_DEVICE float hyperbolic_tangent(float x) {
+  constexpr float two_log2_e = 2.88539008f;
+  float far = 1.0f - 2.0f * reciprocal_approx(1.0f + exp2f(two_log2_e * fabsf(x)));
+  float square = x * x;
+  float p = 0.01643752183f;
+  p = fmaf(p, square, -0.05267177196f);
+  p = fmaf(p, square, 0.1332072419f);
+  p = fmaf(p, square, -0.3333294659f);
+  float near = fmaf(x * square, p, x);
+  return fabsf(x) < 0.55f ? near : copysignf(far, x);
+}
+
+/// x Phi(x), Phi the normal distribution, to within 2^-22 |x|: Phi(x) = 1 / (1 + 2^(-x Q(x^2))), Q the polynomial with the least error of
+/// Phi, 2^-25. Beyond its range, 5.4, x Q(x^2) grows on, and Phi is 0 or 1.
+CUTE_DEVICE float gaussian_error_linear_unit(float x) {
+  float square = x * x;
+  float q = 5.067236716e-09f;
+  q = fmaf(q, square, -3.816313035e-07f);
+  q = fmaf(q, square, 1.1439834e-05f);
+  q = fmaf(q, square, -0.0001595799419f);
+  q = fmaf(q, square, -9.404922191e-05f);
+  q = fmaf(q, square, 0.1048351219f);
+  q = fmaf(q, square, 2.302209296f);
+  return x * reciprocal_approx(1.0f + exp2f(-x * q));
+}
+
 /// The functor of operation Op.
 template <ElementwiseOp Op> struct ElementwiseFunction {
   template <class C, int Inputs, int Scalars, int Outputs>
@@ -63,9 +91,9 @@ template <ElementwiseOp Op> struct ElementwiseFunction {
     if constexpr (Op == log) y[0] = logf(x[0]);
     if constexpr (Op == sqrt) y[0] = sqrtf(x[0]);
     if constexpr (Op == rsqrt) y[0] = rsqrtf(x[0]);
-    if constexpr (Op == tanh) y[0] = tanhf(x[0]);
+    if constexpr (Op == tanh) y[0] = hyperbolic_tangent(x[0]);
     if constexpr (Op == sigmoid) y[0] = logistic(x[0]);
-    if constexpr (Op == gelu) y[0] = ckl::gelu(x[0]);
+    if constexpr (Op == gelu) y[0] = gaussian_error_linear_unit(x[0]);
     if constexpr (Op == gelu_tanh) y[0] = ckl::gelu_tanh(x[0]);
     if constexpr (Op == silu) y[0] = x[0] * gate(x[0]);
     if constexpr (Op == div) y[0] = x[0] / x[1];
