@@ -1,8 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
-#include <sstream>
 #include <vector>
 
 #include "compare.hpp"
@@ -81,16 +79,9 @@ template <class Problem> Comparison compare(const Problem& p, const TensorOperan
     const Index first = first_of(p, r);
     const std::int64_t from = offset_of(p, operand, first), to = linear(p, first);
     for (std::int64_t i = 0; i < columns; ++i) {
-      const double value = numeric.read(actual, from + i * operand.strides[p.axis]), expected = y[to + i * step];
-      const double granted = slack[to + i * step];
-      const double half = std::isfinite(expected) ? ulp(numeric.format(), expected) / 2 : 0;
-      comparison.error = std::max(comparison.error, relative_error(numeric.format(), value, expected, granted + half));
-      if (acceptable(numeric.format(), value, expected, granted) || comparison.wrong++ > 0) continue;
-      std::ostringstream text;
-      text.precision(9);
-      text << "element " << i << " of row " << r << " is " << value << ", expected " << expected
-           << " before rounding, give or take " << granted;
-      comparison.first_wrong = text.str();
+      const std::int64_t at = to + i * step;
+      judge(comparison, numeric.format(), numeric.read(actual, from + i * operand.strides[p.axis]), y[at], slack[at], r,
+            i);
     }
   }
   return comparison;

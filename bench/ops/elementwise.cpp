@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "ops/memory.hpp"
 #include "ops/parse.hpp"
 #include "providers/providers.hpp"
 #include "reference/numeric.hpp"
@@ -12,10 +13,6 @@
 
 namespace ckl::bench {
 namespace {
-
-constexpr std::size_t alignment = 256;
-
-std::size_t align(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 /// Elements from the first to the last of an operand, inclusive.
 std::int64_t span(const ElementwiseProblem& p, const TensorOperand& operand) {
@@ -101,12 +98,6 @@ ElementwiseProblem problem_of(ElementwiseOp op, const Case& one) {
     for (int i = 0; i < info.inputs; ++i) widen_rows(p, p.in[std::size_t(i)]);
   if (one.layout == "transposed") transpose(p, p.in[0]);
   return p;
-}
-
-std::vector<char> download(const void* data, std::size_t bytes) {
-  std::vector<char> copy(bytes);
-  check(cudaMemcpy(copy.data(), data, bytes, cudaMemcpyDeviceToHost), "cudaMemcpy");
-  return copy;
 }
 
 class ElementwiseOperator final : public Operator {

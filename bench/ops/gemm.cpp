@@ -7,6 +7,7 @@
 #include "ckl/tuning.hpp"
 #include "ops/gemm_epilogue.hpp"
 #include "ops/gemm_oracle.hpp"
+#include "ops/memory.hpp"
 #include "ops/parse.hpp"
 #include "providers/providers.hpp"
 #include "reference/reference.hpp"
@@ -21,10 +22,6 @@ void provide(GemmWorkload& workload) {
   attempt(workload, workload.session, {"cutlass_best"}, [&] { provide_cutlass(workload); });
   provide_ladder(workload);
 }
-
-constexpr std::size_t alignment = 256;  // what cudaMalloc gives, kept for every operand
-
-std::size_t align(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 std::size_t bytes_of(const GemmOperand& operand, std::int64_t rows, std::int64_t columns) {
   return std::size_t(rows * columns) * size_of(operand.dtype);

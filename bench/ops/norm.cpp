@@ -4,14 +4,12 @@
 
 #include <fmt/format.h>
 
+#include "ops/memory.hpp"
 #include "ops/parse.hpp"
 #include "providers/providers.hpp"
 
 namespace ckl::bench {
 namespace {
-
-constexpr std::size_t alignment = 256;
-std::size_t align(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 /// LayerNorm has a weight and a bias, RMSNorm a weight, as is usual; rms_add also adds a residual and stores the sum.
 NormProblem problem_of(const Case& one) {
@@ -28,12 +26,6 @@ NormProblem problem_of(const Case& one) {
   p.has_bias = one.layout == "layer";
   p.has_residual = p.has_sum = one.layout == "rms_add";
   return p;
-}
-
-std::vector<char> download(const void* data, std::size_t bytes) {
-  std::vector<char> copy(bytes);
-  check(cudaMemcpy(copy.data(), data, bytes, cudaMemcpyDeviceToHost), "cudaMemcpy");
-  return copy;
 }
 
 class NormOperator final : public Operator {

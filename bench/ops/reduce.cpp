@@ -5,15 +5,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "ops/memory.hpp"
 #include "ops/parse.hpp"
 #include "providers/providers.hpp"
 #include "reference/reference.hpp"
 
 namespace ckl::bench {
 namespace {
-
-constexpr std::size_t alignment = 256;
-std::size_t align(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 constexpr ReduceOp all_ops[] = {ReduceOp::sum,      ReduceOp::product,  ReduceOp::mean,   ReduceOp::min,
                                 ReduceOp::max,      ReduceOp::argmin,   ReduceOp::argmax, ReduceOp::any,
@@ -158,14 +156,11 @@ Verdict ReduceWorkload::verify(const Implementation& implementation) {
   Stream stream;
   implementation.launch(0, stream);
   stream.synchronize();
-  std::vector<char> y(y_bytes());
-  check(cudaMemcpy(y.data(), set.y, y.size(), cudaMemcpyDeviceToHost), "cudaMemcpy");
+  const std::vector<char> y = download(set.y, y_bytes());
   if (expected_.empty()) {
-    std::vector<char> x(x_bytes());
-    check(cudaMemcpy(x.data(), set.x, x.size(), cudaMemcpyDeviceToHost), "cudaMemcpy");
     expected_.resize(std::size_t(reference::output_count(problem)));
     slack_.resize(expected_.size());
-    reference::reduce(problem, x.data(), expected_.data(), slack_.data());
+    reference::reduce(problem, download(set.x, x_bytes()).data(), expected_.data(), slack_.data());
   }
   const reference::Comparison comparison =
       reference::compare_reduce(problem, y.data(), expected_.data(), slack_.data());

@@ -2,15 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "ops/memory.hpp"
 #include "ops/parse.hpp"
 #include "providers/providers.hpp"
 #include "reference/reference.hpp"
 
 namespace ckl::bench {
 namespace {
-
-constexpr std::size_t alignment = 256;
-std::size_t align(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 SoftmaxProblem problem_of(const Case& one) {
   SoftmaxProblem p;
@@ -102,13 +100,11 @@ Verdict SoftmaxWorkload::verify(const Implementation& implementation) {
   Stream stream;
   implementation.launch(0, stream);
   stream.synchronize();
-  std::vector<char> x(bytes()), y(bytes());
-  check(cudaMemcpy(y.data(), set.y, y.size(), cudaMemcpyDeviceToHost), "cudaMemcpy");
+  const std::vector<char> y = download(set.y, bytes());
   if (expected_.empty()) {
-    check(cudaMemcpy(x.data(), set.x, x.size(), cudaMemcpyDeviceToHost), "cudaMemcpy");
     expected_.resize(std::size_t(reference::element_count(problem)));
     slack_.resize(expected_.size());
-    reference::softmax(problem, x.data(), expected_.data(), slack_.data());
+    reference::softmax(problem, download(set.x, bytes()).data(), expected_.data(), slack_.data());
   }
   const reference::Comparison comparison =
       reference::compare_softmax(problem, y.data(), expected_.data(), slack_.data());

@@ -2,15 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "ops/memory.hpp"
 #include "ops/parse.hpp"
 #include "providers/providers.hpp"
 #include "reference/reference.hpp"
 
 namespace ckl::bench {
 namespace {
-
-constexpr std::size_t alignment = 256;
-std::size_t align(std::size_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
 SoftmaxBackwardProblem problem_of(const Case& one) {
   SoftmaxBackwardProblem p;
@@ -22,12 +20,6 @@ SoftmaxBackwardProblem problem_of(const Case& one) {
   p.y.dtype = parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16, DType::f32});
   p.dy = p.dx = p.y;
   return p;
-}
-
-std::vector<char> download(const void* data, std::size_t bytes) {
-  std::vector<char> copy(bytes);
-  check(cudaMemcpy(copy.data(), data, bytes, cudaMemcpyDeviceToHost), "cudaMemcpy");
-  return copy;
 }
 
 class SoftmaxBackwardOperator final : public Operator {

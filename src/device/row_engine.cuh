@@ -37,8 +37,9 @@ template <RowConfig Config> struct RowEngine {
   /// The part of a row that this block's group of threads works on.
   struct Part {
     int64_t row, begin;  // begin: its first column
-    int64_t columns;     // 0 where there is no such row; no more than the capacity, but in a stream
-    int thread;          // in the group
+    int64_t
+        columns;  // 0 where there is no such row; no more than the capacity, but in a stream or where nothing is held
+    int thread;   // in the group
   };
 
   /// The row, or for a cluster the part of it, of the calling thread.
@@ -75,12 +76,33 @@ template <RowConfig Config> struct RowEngine {
       return make_tensor(data, make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, step));
   }
 
-  /// Loads the thread's elements of `columns` columns at `data`; what is beyond them becomes 0. All loads are issued before the first
-  /// is used.
+  /// A row as vectors can take it: the elements before the first 16-byte boundary, whole vectors, and the elements behind them. Element
+  /// by element, there is nothing but the body.
+  struct Ragged {
+    int head, tail;
+    int64_t body;
+
+    CUTE_DEVICE static Ragged of(T const* data, int64_t columns) {
+      if constexpr (!Config.vector) return {0, 0, columns};
+      int64_t head = (16 - reinterpret_cast<uint64_t>(data) % 16) % 16 / sizeof(T);
+      if (head > columns) head = columns;
+      int64_t body = (columns - head) / VEC * VEC;
+      return {int(head), int(columns - head - body), body};
+    }
+
+    /// Calls f(column) for the thread's share of the elements that are in no vector.
+    template <class F> CUTE_DEVICE void for_each_end(int thread, F const& f) const {
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int i = thread; i < head + tail; i += GROUP) f(i < head ? int64_t(i) : i + body);
+    }
+  };
+
+  /// Loads the thread's elements of `columns` columns at `data`; what is beyond them becomes `filling`. All loads are issued before the
+  /// first is used.
   template <class Pointer>
-  CUTE_DEVICE static void load(Pointer data, int64_t step, int columns, int thread, Fragment& rX) {
+  CUTE_DEVICE static void load(Pointer data, int64_t step, int columns, int thread, Fragment& rX, T filling = T(0)) {
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VECTORS; ++i) load_vector(data, step, columns, thread, i, rX(_, i), T(0));
+    for (int i = 0; i < VECTORS; ++i) load_vector(data, step, columns, thread, i, rX(_, i), filling);
   }
 
   /// Loads one of the thread's vectors, number `i`; what is beyond the row becomes `filling`.
@@ -123,11 +145,15 @@ template <RowConfig Config> struct RowEngine {
     if (column(i, thread) < columns) copy(Vectorized{}, rY, gY(_, i * GROUP + thread));
   }
 
-  /// Stores all of them.
-  template <class Values, class Pointer>
-  CUTE_DEVICE static void store(Values const& values, Pointer data, int64_t step, int columns, int thread) {
+  /// Stores all of them, computed from elements that wait in `inputs` one vector after another.
+  template <class Values, class Pointer, class... Fragments>
+  CUTE_DEVICE static void store(Values const& values, Pointer data, int64_t step, int columns, int thread,
+                                Fragments&... inputs) {
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VECTORS; ++i) store_vector(values, data, step, columns, thread, i);
+    for (int i = 0; i < VECTORS; ++i) {
+      store_vector(values, data, step, columns, thread, i);
+      (forget_derived(inputs), ...);
+    }
   }
 
   /// The operation's result over values(i) of this thread's elements. A tree: its error grows with the logarithm of their number.
@@ -170,6 +196,13 @@ template <RowConfig Config> struct RowEngine {
 
   /// Whether element `i` of a thread is one of the `columns`: with vectors, a row has whole ones.
   CUTE_DEVICE static bool has(int i, int columns, int thread) { return column(i / VEC, thread) < columns; }
+
+  /// Which of the thread's elements is column `column` of a piece; -1 if none is.
+  CUTE_DEVICE static int element_at(int64_t column, int thread) {
+    if (column < 0 || column >= Config.piece()) return -1;
+    int vector = int(column) / VEC;
+    return vector % GROUP == thread ? vector / GROUP * VEC + int(column) % VEC : -1;
+  }
 
   /// Element `i` of a thread.
   CUTE_DEVICE static float value(Fragment const& rX, int i) {

@@ -26,6 +26,15 @@ TensorOperand operand_of(const Tensor& tensor) {
   return operand;
 }
 
+void require_same_shape(const Tensor& tensor, const char* argument, const Tensor& like, const char* like_name,
+                        int rank) {
+  require_well_formed(tensor, argument);
+  require(tensor.rank == rank, argument, ".rank must be ", rank, ", but is ", tensor.rank);
+  for (int d = 0; d < rank; ++d)
+    require(tensor.sizes[d] == like.sizes[d], argument, ".sizes[", d, "] must be ", like_name, ".sizes[", d, "], ",
+            like.sizes[d], ", but is ", tensor.sizes[d]);
+}
+
 void require_operand(int rank, const std::array<std::int64_t, max_rank>& sizes, const TensorOperand& operand,
                      const char* argument) {
   require_well_formed(tensor_at(rank, sizes, operand, nullptr), argument);

@@ -16,6 +16,10 @@ Tensor tensor_at(int rank, const std::array<std::int64_t, max_rank>& sizes, cons
 /// How `tensor` lies in memory, its pointer's alignment included.
 TensorOperand operand_of(const Tensor& tensor);
 
+/// Throws invalid_argument unless `tensor` is well formed and has the first `rank` sizes of `like`, which is called `like_name`.
+void require_same_shape(const Tensor& tensor, const char* argument, const Tensor& like, const char* like_name,
+                        int rank);
+
 /// Throws invalid_argument unless `operand` is one of a well-formed problem: its alignment is a power of two up to 16, and its tensor
 /// is well formed.
 void require_operand(int rank, const std::array<std::int64_t, max_rank>& sizes, const TensorOperand& operand,

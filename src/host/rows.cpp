@@ -16,36 +16,43 @@ std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; 
 }  // namespace
 
 RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes, int axis,
-                      const std::vector<TensorOperand>& operands) {
+                      const std::vector<TensorOperand>& operands, const std::vector<TensorOperand>& one_a_row) {
+  std::vector<TensorOperand> all = operands;
+  all.insert(all.end(), one_a_row.begin(), one_a_row.end());
   MergedDimensions outer;  // those that count rows
   for (int d = 0; d < rank; ++d) {
     if (d == axis) continue;
     std::vector<std::int64_t> steps;
-    for (const TensorOperand& operand : operands) steps.push_back(operand.strides[d]);
+    for (const TensorOperand& operand : all) steps.push_back(operand.strides[d]);
     outer.add(sizes[d], std::move(steps));
   }
 
   RowShape shape;
   shape.grid.columns = sizes[axis];
   shape.grid.rows = 1;
-  shape.operands.resize(operands.size());
+  shape.operands.resize(all.size());
   const int dimensions = int(outer.sizes.size());
   shape.grid.dimensions = std::max(1, dimensions);
   for (int d = 0; d < max_row_dimensions; ++d) {
     shape.grid.sizes[d] = Divider::of(d < dimensions ? outer.sizes[d] : 1);
     shape.grid.rows *= d < dimensions ? outer.sizes[d] : 1;
-    for (std::size_t i = 0; i < operands.size(); ++i)
+    for (std::size_t i = 0; i < all.size(); ++i)
       shape.operands[i].strides[d] = d < dimensions ? outer.strides[d][i] : 0;
   }
+  for (std::size_t i = 0; i < operands.size(); ++i) shape.operands[i].step = operands[i].strides[axis];
 
-  shape.vectors = true;
+  shape.vectors = shape.ragged_vectors = true;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     const TensorOperand& operand = operands[i];
-    shape.operands[i].step = operand.strides[axis];
-    auto vector = std::int64_t(16 / size_of(operand.dtype));
-    bool whole = operand.strides[axis] == 1 && operand.alignment >= 16 && shape.grid.columns % vector == 0;
-    for (const auto& strides : outer.strides) whole = whole && strides[i] % vector == 0;
-    shape.vectors = shape.vectors && whole;
+    const auto vector = std::int64_t(16 / size_of(operand.dtype));
+    const bool dense = operand.strides[axis] == 1, aligned = operand.alignment >= 16;
+    bool whole = shape.grid.columns % vector == 0, alike = aligned || operands.size() == 1;
+    for (const auto& strides : outer.strides) {
+      whole = whole && strides[i] % vector == 0;
+      alike = alike && (strides[i] - strides[0]) % vector == 0;
+    }
+    shape.vectors = shape.vectors && dense && aligned && whole;
+    shape.ragged_vectors = shape.ragged_vectors && dense && alike;
   }
   return shape;
 }
@@ -56,29 +63,57 @@ int row_cluster(const RowConfig& config, std::int64_t columns) {
   return int(config.kind == RowKind::stream ? std::min<std::int64_t>(blocks, RowConfig::max_cluster) : blocks);
 }
 
-std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
-                                          const std::vector<std::string>& shipped, int inputs) {
-  struct Candidate {
-    std::string name;
-    RowConfig config;
-  };
+namespace {
+
+struct Candidate {
+  std::string name;
+  RowConfig config;
+};
+
+/// Those of `shipped` that take rows of `dtype`, if need be element by element.
+std::vector<Candidate> able_row_configs(DType dtype, bool vectors, const std::vector<std::string>& shipped,
+                                        int inputs) {
   std::vector<Candidate> able;
   for (const std::string& name : shipped) {
     RowConfig config = parse_row_config(name, inputs);
-    if (config.dtype != dtype || (config.vector && !vectors)) continue;
-    if (config.kind == RowKind::registers && columns > config.capacity()) continue;
-    if (config.kind == RowKind::cluster && columns > std::int64_t(config.capacity()) * RowConfig::max_cluster) continue;
-    able.push_back({name, config});
+    if (config.dtype == dtype && (vectors || !config.vector)) able.push_back({name, config});
   }
-  // Vectors before elements; what reads a row once before what reads it twice; few threads a row, so that many rows are in flight;
-  // a cluster only where no block holds the row.
-  std::stable_sort(able.begin(), able.end(), [](const Candidate& x, const Candidate& y) {
-    auto order = [](const RowConfig& c) { return std::array<int, 3>{!c.vector, int(c.kind), c.group}; };
-    return order(x.config) < order(y.config);
-  });
+  return able;
+}
+
+/// Their names, those for which order(config) is the least first.
+template <class Order> std::vector<std::string> names_by(std::vector<Candidate> able, const Order& order) {
+  std::stable_sort(able.begin(), able.end(),
+                   [&](const Candidate& x, const Candidate& y) { return order(x.config) < order(y.config); });
   std::vector<std::string> names;
   for (Candidate& candidate : able) names.push_back(std::move(candidate.name));
   return names;
+}
+
+}  // namespace
+
+std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
+                                          const std::vector<std::string>& shipped, int inputs) {
+  std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, inputs);
+  std::erase_if(able, [columns](const Candidate& candidate) {
+    const RowConfig& config = candidate.config;
+    return config.kind != RowKind::stream &&
+           columns > std::int64_t(config.capacity()) * (config.is_cluster() ? RowConfig::max_cluster : 1);
+  });
+  // Vectors before elements; what reads a row once before what reads it twice; few threads a row, so that many rows are in flight;
+  // a cluster only where no block holds the row.
+  return names_by(std::move(able), [](const RowConfig& c) {
+    return std::array<int, 3>{!c.vector, int(c.kind), c.group};
+  });
+}
+
+std::vector<std::string> rank_passing_row_configs(DType dtype, std::int64_t columns, bool vectors,
+                                                  const std::vector<std::string>& shipped) {
+  // Vectors before elements; the fewest threads that take the row in one piece, so that many rows are in flight; else the most.
+  return names_by(able_row_configs(dtype, vectors, shipped, 1), [columns](const RowConfig& c) {
+    const bool in_one_piece = columns <= c.piece();
+    return std::array<int, 3>{!c.vector, !in_one_piece, in_one_piece ? c.group : -c.group};
+  });
 }
 
 Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device, int inputs) {

@@ -20,17 +20,24 @@ namespace ckl::host {
 /// Rows along one axis of a shape: the other dimensions, merged where all operands allow it, count them.
 struct RowShape {
   RowGrid grid{};
-  std::vector<RowOperand> operands;  ///< Without data, in the order in which they were given.
+  std::vector<RowOperand> operands;  ///< Without data: those that have a row, then those that have one element a row.
   bool vectors = false;              ///< Whether every row of every operand is a dense run of aligned 16-byte vectors.
+  /// Whether rows are dense runs of elements, and those of all operands lie alike between 16-byte boundaries: all but their ends are
+  /// vectors.
+  bool ragged_vectors = false;
 
   static RowShape of(int rank, const std::array<std::int64_t, max_rank>& sizes, int axis,
-                     const std::vector<TensorOperand>& operands);
+                     const std::vector<TensorOperand>& operands, const std::vector<TensorOperand>& one_a_row = {});
 };
 
-/// The configs among `shipped` that can serve rows of `columns` elements of `dtype`, of which an operator holds `inputs`, best first. `vectors`: 16-byte accesses are
-/// possible. It does not depend on the number of rows, so that a row's bits do not either.
+/// The configs among `shipped` that can serve rows of `columns` elements of `dtype`, of which an operator holds `inputs`, best first.
+/// `vectors`: 16-byte accesses are possible. It does not depend on the number of rows, so that a row's bits do not either.
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
                                           const std::vector<std::string>& shipped, int inputs = 1);
+
+/// The same for an operator that reads a row once and holds nothing of it: a group of threads takes rows of any length, piece by piece.
+std::vector<std::string> rank_passing_row_configs(DType dtype, std::int64_t columns, bool vectors,
+                                                  const std::vector<std::string>& shipped);
 
 /// How many blocks of a cluster share a row of `columns` elements; 1 for configs that do not use clusters.
 int row_cluster(const RowConfig& config, std::int64_t columns);

@@ -136,14 +136,6 @@ void require_pointers(const NormProblem& p, const NormPointers& pointers) {
   }
 }
 
-void require_same_shape(const Tensor& tensor, const char* argument, const Tensor& x, int rank) {
-  host::require_well_formed(tensor, argument);
-  host::require(tensor.rank == rank, argument, ".rank must be ", rank, ", but is ", tensor.rank);
-  for (int d = 0; d < rank; ++d)
-    host::require(tensor.sizes[d] == x.sizes[d], argument, ".sizes[", d, "] must be x.sizes[", d, "], ", x.sizes[d],
-                  ", but is ", tensor.sizes[d]);
-}
-
 /// A vector over the last dimension, as an operand of x's shape.
 TensorOperand vector_operand(const Tensor& tensor, const char* argument, const Tensor& x) {
   host::require_well_formed(tensor, argument);
@@ -158,7 +150,7 @@ TensorOperand vector_operand(const Tensor& tensor, const char* argument, const T
 }
 
 void require_statistic(const Tensor& tensor, const char* argument, const Tensor& x, const NormProblem& p) {
-  require_same_shape(tensor, argument, x, x.rank - 1);
+  host::require_same_shape(tensor, argument, x, "x", x.rank - 1);
   host::require_supported(tensor.dtype == DType::f32, argument, ".dtype must be f32, but is ", name(tensor.dtype));
   Tensor contiguous = statistic_at(p, nullptr);
   for (int d = 0; d < tensor.rank; ++d)
@@ -173,7 +165,7 @@ bool is_given(const Tensor& tensor) { return tensor.data != nullptr || tensor.ra
 NormProblem norm_problem(const NormArguments& in) {
   host::require_well_formed(in.x, "x");
   host::require(in.x.rank >= 1, "x.rank must be 1 or more, but is ", in.x.rank);
-  require_same_shape(in.y, "y", in.x, in.x.rank);
+  host::require_same_shape(in.y, "y", in.x, "x", in.x.rank);
   NormProblem p;
   p.kind = in.kind;
   p.rank = in.x.rank;
@@ -184,11 +176,11 @@ NormProblem norm_problem(const NormArguments& in) {
   if ((p.has_weight = is_given(in.weight))) p.weight = vector_operand(in.weight, "weight", in.x);
   if ((p.has_bias = is_given(in.bias))) p.bias = vector_operand(in.bias, "bias", in.x);
   if ((p.has_residual = is_given(in.residual))) {
-    require_same_shape(in.residual, "residual", in.x, in.x.rank);
+    host::require_same_shape(in.residual, "residual", in.x, "x", in.x.rank);
     p.residual = host::operand_of(in.residual);
   }
   if ((p.has_sum = is_given(in.sum))) {
-    require_same_shape(in.sum, "sum", in.x, in.x.rank);
+    host::require_same_shape(in.sum, "sum", in.x, "x", in.x.rank);
     p.sum = host::operand_of(in.sum);
   }
   if ((p.has_mean = is_given(in.mean))) require_statistic(in.mean, "mean", in.x, p);

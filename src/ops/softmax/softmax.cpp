@@ -53,11 +53,7 @@ void require_pointers(const SoftmaxProblem& p, const void* x, const void* y) {
 
 SoftmaxProblem softmax_problem(const SoftmaxArguments& in) {
   host::require_well_formed(in.x, "x");
-  host::require_well_formed(in.y, "y");
-  host::require(in.y.rank == in.x.rank, "y.rank must be x's, ", in.x.rank, ", but is ", in.y.rank);
-  for (int d = 0; d < in.x.rank; ++d)
-    host::require(in.y.sizes[d] == in.x.sizes[d], "y.sizes[", d, "] must be x.sizes[", d, "], ", in.x.sizes[d],
-                  ", but is ", in.y.sizes[d]);
+  host::require_same_shape(in.y, "y", in.x, "x", in.x.rank);
   host::require(in.x.rank >= 1, "x.rank must be 1 or more, but is ", in.x.rank);
   host::require(in.axis >= -in.x.rank && in.axis < in.x.rank, "axis must be ", -in.x.rank, " to ", in.x.rank - 1,
                 ", but is ", in.axis);

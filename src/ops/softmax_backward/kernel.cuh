@@ -78,12 +78,7 @@ template <RowConfig Config> struct SoftmaxBackwardKernel {
       Real y = Real(Engine::value(rY, i)), dy = Real(Engine::value(rDY, i));
       return float(Real(p.scale) * (IsLog ? dy - exp(y) * sum : y * (dy - sum)));
     };
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < Engine::VECTORS; ++i) {
-      Engine::store_vector(result, Engine::at_column(dx, p.dx.step, begin), p.dx.step, columns, thread, i);
-      Engine::forget_derived(rY);
-      Engine::forget_derived(rDY);
-    }
+    Engine::store(result, Engine::at_column(dx, p.dx.step, begin), p.dx.step, columns, thread, rY, rDY);
   }
 };
 

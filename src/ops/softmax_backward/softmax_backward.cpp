@@ -55,13 +55,8 @@ void require_pointers(const SoftmaxBackwardProblem& p, const void* y, const void
 
 SoftmaxBackwardProblem softmax_backward_problem(const SoftmaxBackwardArguments& in) {
   host::require_well_formed(in.y, "y");
-  for (auto [tensor, argument] : {std::pair{&in.dy, "dy"}, {&in.dx, "dx"}}) {
-    host::require_well_formed(*tensor, argument);
-    host::require(tensor->rank == in.y.rank, argument, ".rank must be y's, ", in.y.rank, ", but is ", tensor->rank);
-    for (int d = 0; d < in.y.rank; ++d)
-      host::require(tensor->sizes[d] == in.y.sizes[d], argument, ".sizes[", d, "] must be y.sizes[", d, "], ",
-                    in.y.sizes[d], ", but is ", tensor->sizes[d]);
-  }
+  host::require_same_shape(in.dy, "dy", in.y, "y", in.y.rank);
+  host::require_same_shape(in.dx, "dx", in.y, "y", in.y.rank);
   host::require(in.y.rank >= 1, "y.rank must be 1 or more, but is ", in.y.rank);
   host::require(in.axis >= -in.y.rank && in.axis < in.y.rank, "axis must be ", -in.y.rank, " to ", in.y.rank - 1,
                 ", but is ", in.axis);
