@@ -137,6 +137,23 @@ TEST_F(SoftmaxBehaviour, LargeValuesDoNotOverflow) {
   data.check();
 }
 
+// Threads that see nothing but -infinity, while all that the others see is far below 0.
+TEST_F(SoftmaxBehaviour, MaskedElementsDoNotOverflow) {
+  for (const std::int64_t columns : {40, 5001, short_list() ? 8200 : 20000}) {
+    SoftmaxData data(rows_of(DType::bf16, 1, columns));
+    for (std::int64_t i = 0; i < columns; ++i)
+      reference::Numeric(DType::bf16).write(data.x().host(), i, i < 8 ? -500.0 - double(i) : -INFINITY);
+    data.x().upload();
+    data.expect();
+    for (const std::string& config : softmax_candidates(data.problem(), device_info(0))) {
+      SCOPED_TRACE(config);
+      data.reset();
+      SoftmaxPlan(data.problem(), 0, config).run(data.x().device(), data.y().device());
+      data.check();
+    }
+  }
+}
+
 // How many rows there are must not change a row's bits.
 TEST_F(SoftmaxBehaviour, RowsAreIndependent) {
   for (const std::int64_t columns : {40, 1000, 4096}) {

@@ -2,6 +2,7 @@
 
 // Softmax of rows: y = exp(s - max(s)) / sum(exp(s - max(s))) with s = scale * x, or its logarithm.
 
+#include "device/online_softmax.cuh"
 #include "device/row_engine.cuh"
 #include "device/row_source.cuh"
 #include "ops/softmax/params.hpp"
@@ -72,33 +73,26 @@ template <RowConfig Config> struct SoftmaxKernel {
     }
   }
 
-  /// Two passes over the row. In the first, each thread keeps the largest element so far, and the sum relative to it (Milakov and
-  /// Gimelshein, 2018).
+  /// Two passes over the row: for the sum of its exponentials, and for the result.
   template <bool IsLog>
   CUTE_DEVICE static void pass_twice(SoftmaxParams const& p, T const* x, T* y, Part const& part, Reduction& reduction) {
     using Source = RowSource<Config, 1>;
     __shared__ typename Source::Storage storage;
     Source source(storage, {{{x, p.x.step}}}, part.columns);
-    float max = -INFINITY, sum = 0;
-    // Where everything so far is -infinity, terms are relative to 0: they vanish rather than become NaN.
-    auto base = [](float m) CUTLASS_LAMBDA_FUNC_INLINE { return m == -INFINITY ? 0.0f : m; };
+    OnlineSoftmax row;
     Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
       Fragment rX;  // (VEC, VECTORS)
       source.load(0, begin, columns, part.thread, rX);
-      auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return scaled(p, rX, i, columns, part.thread); };
-      float larger = fmaxf(max, Engine::reduce(value, Max()));
-      auto term = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return exponential(value(i) - base(larger)); };
-      sum = sum * exponential(max - base(larger)) + Engine::reduce(term, Sum());
-      max = larger;
+      row.template absorb<VALUES>([&](int i)
+                                      CUTLASS_LAMBDA_FUNC_INLINE { return scaled(p, rX, i, columns, part.thread); });
     });
-    float row_max = reduction(max, Max());
-    float row_sum = reduction(sum * exponential(base(max) - base(row_max)), Sum());
-    float log_sum = log2f(row_sum) * ln_2, reciprocal = 1.0f / row_sum;
+    row = row.over(reduction);
+    float log_sum = row.log_sum(), reciprocal = 1.0f / row.sum;
     Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
       Fragment rX;  // (VEC, VECTORS)
       source.load(0, begin, columns, part.thread, rX);
       auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-        float distance = scaled(p, rX, i, columns, part.thread) - row_max;
+        float distance = scaled(p, rX, i, columns, part.thread) - row.max;
         return IsLog ? distance - log_sum : exponential(distance) * reciprocal;
       };
       Engine::store(result, Engine::at_column(y, p.y.step, begin), p.y.step, columns, part.thread);
