@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "ckl/cross_entropy.hpp"
+#include "ckl/cross_entropy_backward.hpp"
 #include "ckl/elementwise.hpp"
 #include "ckl/gemm.hpp"
 #include "ckl/norm.hpp"
@@ -115,6 +117,36 @@ void softmax_backward(const SoftmaxBackwardProblem& problem, const void* y, cons
 /// Judges `actual`, dx in host memory, as compare_softmax() does.
 Comparison compare_softmax_backward(const SoftmaxBackwardProblem& problem, const void* actual, const double* dx,
                                     const double* slack);
+
+// ---- Cross-entropy -------------------------------------------------------------------------------------
+
+/// What a cross-entropy gives, one value a row in C order, before it is rounded to f32; and what the documented accuracy grants each.
+struct CrossEntropyResult {
+  std::vector<double> loss, lse, loss_slack, lse_slack;
+};
+
+/// The cross-entropy in double. Pointers are to host memory, laid out as the problem says.
+CrossEntropyResult cross_entropy(const CrossEntropyProblem& problem, const void* logits, const void* targets);
+
+/// Judges the losses in host memory, as compare_softmax() does.
+Comparison compare_cross_entropy(const CrossEntropyProblem& problem, const float* loss,
+                                 const CrossEntropyResult& expected);
+
+/// The same of lse.
+Comparison compare_cross_entropy_lse(const CrossEntropyProblem& problem, const float* lse,
+                                     const CrossEntropyResult& expected);
+
+/// Elements of the problem's output.
+std::int64_t element_count(const CrossEntropyBackwardProblem& problem);
+
+/// The gradient of logits in double, in C order of the indices and dense. Pointers are to host memory.
+std::vector<double> cross_entropy_backward(const CrossEntropyBackwardProblem& problem,
+                                           const CrossEntropyBackwardPointers& pointers);
+
+/// Judges `dlogits`, in host memory as the problem lays it out, of the inputs that `pointers` names, as compare_softmax() does. It keeps
+/// no more than a row: there may be a lot of logits.
+Comparison compare_cross_entropy_backward(const CrossEntropyBackwardProblem& problem,
+                                          const CrossEntropyBackwardPointers& pointers, const void* dlogits);
 
 // ---- Normalization -------------------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ namespace fs = std::filesystem;
 void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
   verb.add_option(
           "op", op,
-          "The operator: gemm, add and the other elementwise functions, norm, reduce, softmax, softmax_backward")
+          "The operator: gemm, add and the other elementwise functions, cross_entropy, cross_entropy_backward, norm, "
+          "reduce, softmax, softmax_backward")
       ->required();
   const auto list = [&](const char* name, std::vector<std::string>& values, const char* help) {
     verb.add_option(name, values, help)->delimiter(',');
@@ -32,16 +33,19 @@ void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
   list("--dtype", dtype, "Type of the inputs: bf16, f16, f32 (not gemm); elementwise also e4m3, e5m2, i64, i32, b8");
   list("--dtype-out", dtype_out, "Type of the output, of gemm and elementwise functions [that of the inputs]");
   list("--layout", layout,
-       "gemm: tn, nn, nt, tt; elementwise: contiguous, broadcast, strided, transposed; softmax: plain, log; norm: "
-       "layer, rms, rms_add; reduce: sum, max, argmax and the other reductions (its error lists them)");
+       "gemm: tn, nn, nt, tt; elementwise: contiguous, broadcast, strided, transposed; cross_entropy: plain, smoothed; "
+       "norm: "
+       "layer, rms, rms_add; softmax: plain, log; reduce: sum, max, argmax and the other reductions (its error lists "
+       "them)");
   list("--axis", axis,
        "The dimension that softmax sums over [the last]; of reduce: all, or dimensions such as 0+2 [all]");
   list("--alpha", alpha, "Scale of a gemm's product, or of what softmax is taken of [1]");
   list("--beta", beta, "Scale of a gemm's addend [0]");
   list("--epilogue", epilogue, std::string("What is fused into a gemm: ").append(epilogue_words).c_str());
-  verb.add_option(
-      "--config", config,
-      "Config of the library to force; `ckl candidates` lists them; all (gemm, reduce): each of them in turn");
+  verb.add_option("--config", config,
+                  "Config of the library to force; `ckl candidates` lists them; all (gemm, reduce, cross_entropy, "
+                  "norm): each of them "
+                  "in turn");
   if (with_device)
     verb.add_option("--device", device, "CUDA index, emulator, or reference (run only)")->capture_default_str();
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "ops/cross_entropy.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/gemm.hpp"
 #include "ops/norm.hpp"
@@ -16,8 +17,9 @@ namespace ckl::bench {
 
 const std::vector<const Operator*>& operators() {
   static const std::vector<const Operator*> all = [] {
-    std::vector<const Operator*> list = {&gemm_operator(), &norm_operator(), &reduce_operator(), &softmax_operator(),
-                                         &softmax_backward_operator()};
+    std::vector<const Operator*> list = {
+        &gemm_operator(),   &cross_entropy_operator(), &cross_entropy_backward_operator(), &norm_operator(),
+        &reduce_operator(), &softmax_operator(),       &softmax_backward_operator()};
     const std::vector<const Operator*> elementwise = elementwise_operators();
     list.insert(list.begin() + 1, elementwise.begin(), elementwise.end());
     return list;

@@ -4,6 +4,7 @@
 
 #include "ckl/elementwise.hpp"
 #include "ckl/gemm.hpp"
+#include "ops/cross_entropy.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/gemm.hpp"
 #include "ops/norm.hpp"
@@ -34,6 +35,19 @@ void add(GemmWorkload& workload, const GemmProblem& problem, const std::string& 
   workload.implementations.push_back({name, plan->config(), launch, ours});
 }
 
+/// Adds the plan that the library chooses, the one that was asked for, or one for each of the configs that `candidates` names.
+template <class Plan, class Workload>
+void add_row_plans(Workload& workload, const std::vector<std::string>& candidates) {
+  const Session& session = workload.session;
+  for (const std::string& config : session.config == "all" ? candidates : std::vector{session.config}) {
+    const auto plan = std::make_shared<const Plan>(workload.problem, session.gpu.index, config);
+    const auto launch = [plan, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
+      plan->run(operands[set], stream);
+    };
+    workload.implementations.push_back({"ckl", plan->config(), launch, true});
+  }
+}
+
 }  // namespace
 
 void provide_ckl(GemmWorkload& workload) {
@@ -49,6 +63,16 @@ void provide_ckl(GemmWorkload& workload) {
     add(workload, plain_problem(workload.problem), "", without_epilogue, false);
 }
 
+void provide_ckl(CrossEntropyWorkload& workload) {
+  const DeviceInfo& device = device_info(workload.session.gpu.index);
+  add_row_plans<CrossEntropyPlan>(workload, cross_entropy_candidates(workload.problem, device));
+}
+
+void provide_ckl(CrossEntropyBackwardWorkload& workload) {
+  const DeviceInfo& device = device_info(workload.session.gpu.index);
+  add_row_plans<CrossEntropyBackwardPlan>(workload, cross_entropy_backward_candidates(workload.problem, device));
+}
+
 void provide_ckl(ElementwiseWorkload& workload) {
   const Session& session = workload.session;
   const auto plan = std::make_shared<const ElementwisePlan>(workload.problem, session.gpu.index, session.config);
@@ -59,12 +83,7 @@ void provide_ckl(ElementwiseWorkload& workload) {
 }
 
 void provide_ckl(NormWorkload& workload) {
-  const Session& session = workload.session;
-  const auto plan = std::make_shared<const NormPlan>(workload.problem, session.gpu.index, session.config);
-  const auto launch = [plan, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
-    plan->run(operands[set], stream);
-  };
-  workload.implementations.push_back({"ckl", plan->config(), launch, true});
+  add_row_plans<NormPlan>(workload, norm_candidates(workload.problem, device_info(workload.session.gpu.index)));
 }
 
 void provide_ckl(ReduceWorkload& workload) {

@@ -11,6 +11,8 @@
 
 namespace ckl::bench {
 
+class CrossEntropyBackwardWorkload;
+class CrossEntropyWorkload;
 class ElementwiseWorkload;
 class GemmWorkload;
 class NormWorkload;
@@ -20,6 +22,8 @@ class SoftmaxWorkload;
 
 /// The library under test.
 void provide_ckl(GemmWorkload& workload);
+void provide_ckl(CrossEntropyWorkload& workload);
+void provide_ckl(CrossEntropyBackwardWorkload& workload);
 void provide_ckl(ElementwiseWorkload& workload);
 void provide_ckl(NormWorkload& workload);
 void provide_ckl(ReduceWorkload& workload);

@@ -3,6 +3,8 @@
 /// @file
 /// Everything that the library offers.
 
+#include "ckl/cross_entropy.hpp"
+#include "ckl/cross_entropy_backward.hpp"
 #include "ckl/device.hpp"
 #include "ckl/elementwise.hpp"
 #include "ckl/error.hpp"

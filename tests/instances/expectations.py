@@ -2,6 +2,8 @@
 
 # How many entries of each operator are shipped. Change it together with src/ops/<op>/instances.txt.
 SHIPPED = {
+    "cross_entropy": 24,
+    "cross_entropy_backward": 24,
     "elementwise": 43,
     "gemm": 62,
     "gemm_fused": 36,
@@ -59,6 +61,9 @@ RULES = [
     (r"^ckl_norm_.*_(cluster|stream)_", ["cluster barrier", "store to another block"], [], 128, 0),
     (r"^ckl_(norm|softmax|softmax_backward)_.*_cluster_vec$", ["bulk copy to shared memory", "16-byte stores"], ["wgmma"],
      80, 0),
+    (r"^ckl_cross_entropy_(?!backward).*_vec$", ["16-byte loads"], ["wgmma", "16-byte stores"], 64, 0),
+    (r"^ckl_cross_entropy_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 64, 0),
+    (r"^ckl_cross_entropy_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_vec$", ["16-byte loads", "programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_(warp|columns)_any$", ["programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_block_", ["cluster barrier", "store to another block"], [], 128, 0),

@@ -126,6 +126,12 @@ DEVICE = [
             "norm:*sum_is_x*", "a sum that replaces x is not added to the residual again"),
     mistake("cluster-forgets-the-last-block", "src/device/row_reduction.cuh", "for (int block = 1; block < blocks; ++block)",
             "for (int block = 2; block < blocks; ++block)", "softmax_backward:*cluster*", "every block of a cluster counts"),
+    mistake("ends-of-rows-are-forgotten", "src/device/row_engine.cuh", "i < head + tail; i += GROUP", "i < head; i += GROUP",
+            "cross_entropy:*_classes1001", "elements behind the last vector count"),
+    mistake("target-is-taken-from-the-body", "src/ops/cross_entropy/backward/kernel.cuh", "row.target.index - ragged.head - begin",
+            "row.target.index - begin", "cross_entropy_backward:*_classes1001", "a row's first vector is not its first element"),
+    mistake("nothing-yet-is-relative-to-0", "src/device/online_softmax.cuh", "sum * weight(max, all.max)", "sum * weight(max == -INFINITY ? 0.0f : max, all.max)",
+            "softmax:*MaskedElements*", "a thread that has seen nothing adds nothing"),
     # Reductions.
     mistake("tickets-are-not-put-back", "src/ops/reduce/kernel.cuh", "if (last) *tickets = 0;", "", "reduce:*WorkspaceIsReadyAgain*",
             "the workspace is ready for the next launch"),

@@ -1,0 +1,16 @@
+#pragma once
+
+// What the host hands to a kernel of cross-entropy's gradient.
+
+#include "ops/cross_entropy/params.hpp"
+
+namespace ckl {
+
+struct CrossEntropyBackwardParams {
+  RowGrid grid;
+  RowOperand logits, dlogits;
+  TargetParams targets;
+  RowOperand lse, dloss;  ///< f32, one a row.
+};
+
+}  // namespace ckl

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cute/config.hpp>
+
+#include "device/coordinates.cuh"
+#include "ops/cross_entropy/params.hpp"
+
+namespace ckl::device {
+
+/// The class that a row has to predict.
+struct Target {
+  int64_t index;
+  bool is_ignored;
+  bool is_class;  ///< Whether there is such a class.
+
+  CUTE_DEVICE static Target of(TargetParams const& p, RowGrid const& grid, int64_t row) {
+    int64_t offset = strided_offset(grid.sizes, p.data.strides, grid.dimensions, grid.rows, row);
+    int64_t index =
+        p.is_i64 ? static_cast<int64_t const*>(p.data.data)[offset] : static_cast<int32_t const*>(p.data.data)[offset];
+    return {index, index == p.ignore_index, index >= 0 && index < grid.columns};
+  }
+};
+
+}  // namespace ckl::device
