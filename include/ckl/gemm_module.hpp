@@ -16,7 +16,7 @@
 namespace ckl {
 
 /// What a module's kernels and the library must agree on: it changes when the kernels' parameters do.
-constexpr int gemm_module_version = 1;
+constexpr int gemm_module_version = 2;
 
 /// One kernel of a GemmModule.
 struct GemmModuleEntry {

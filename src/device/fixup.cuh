@@ -55,23 +55,14 @@ template <auto Config> struct Fixup {
     Flag::wait_lt(workspace.flags, thread, arrived, splits);
     cutlass::arch::NamedBarrier::sync(threads, barrier);
 
+    // As many loads at a time as there are registers for: each takes hundreds of clocks.
     int share = (values + splits - 1) / splits, begin = split * share;
     int end = begin + share < values ? begin + share : values;
-    constexpr int at_a_time = 4;  // so that as many loads are in flight
-    CUTLASS_PRAGMA_NO_UNROLL
-    for (int v = begin; v < end; v += at_a_time) {
-      float sums[at_a_time] = {};
-      CUTLASS_PRAGMA_NO_UNROLL
-      for (int s = 0; s < splits; ++s) {
-        Tensor gSlot = slot(workspace, first_cta + s * stride, part, thread);  // (VALUES)
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < at_a_time; ++i)
-          if (v + i < end) sums[i] += gSlot(v + i);
-      }
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < at_a_time; ++i)
-        if (v + i < end) f(v + i, sums[i]);
-    }
+    auto slot_of = [&](int s) { return slot(workspace, first_cta + s * stride, part, thread); };
+    if (share == 1)
+      add_slots<1, 32>(slot_of, splits, begin, end, f);
+    else
+      add_slots<4, 32>(slot_of, splits, begin, end, f);
 
     // The last to finish puts both flags back to 0 for the next launch.
     cutlass::arch::NamedBarrier::sync(threads, barrier);
@@ -85,6 +76,33 @@ template <auto Config> struct Fixup {
     CUTE_DEVICE static void sync() {}
   };
   using Flag = cutlass::GenericBarrier<NoSync>;
+
+  /// f(v, the sum of value v of all slots, in their order) for the values from `begin` to `end`, V values of S slots at a time.
+  template <int V, int S, class Slots, class F>
+  CUTE_DEVICE static void add_slots(Slots const& slot_of, int slots, int begin, int end, F const& f) {
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int v = begin; v < end; v += V) {
+      float sums[V] = {};
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int s = 0; s < slots; s += S) {
+        Tensor rSlots = make_tensor<float>(Shape<Int<V>, Int<S>>{});  // (V, S)
+        CUTLASS_PRAGMA_UNROLL
+        for (int j = 0; j < S; ++j) {
+          Tensor gSlot = slot_of(s + j);  // (VALUES)
+          CUTLASS_PRAGMA_UNROLL
+          for (int i = 0; i < V; ++i) rSlots(i, j) = v + i < end && s + j < slots ? gSlot(v + i) : 0.0f;
+        }
+        CUTLASS_PRAGMA_UNROLL
+        for (int j = 0; j < S; ++j) {
+          CUTLASS_PRAGMA_UNROLL
+          for (int i = 0; i < V; ++i) sums[i] += rSlots(i, j);
+        }
+      }
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < V; ++i)
+        if (v + i < end) f(v + i, sums[i]);
+    }
+  }
 
   /// The first of the two flags of a part of a CTA.
   CUTE_DEVICE static int flag(int cta, int part) { return 2 * (cta * Config.readers() + part); }

@@ -30,19 +30,34 @@ template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers> st
   static constexpr int CONTIGUOUS = KMajor ? BlkK : BlkMN, OTHER = KMajor ? BlkMN : BlkK;
   static constexpr int BOX_CONTIGUOUS = 128 / sizeof(T), BOX_OTHER = OTHER / Sharers;
 
+  /// The boxes of one tile.
+  struct Boxes {
+    TensorMap const& map;
+    int other;  // extent along the other mode
+    CacheHint hint;
+
+    /// Bytes that come into a stage, the other CTAs' shares included.
+    CUTE_DEVICE uint32_t bytes() const { return Sharers * other * CONTIGUOUS * sizeof(T); }
+  };
+  /// Those that end with the matrix leave rows of the stage as they are: the first time around, the zeros come from TMA all the same.
+  CUTE_DEVICE static Boxes boxes(OperandMaps const& maps, int tile, bool first_time) {
+    bool last = KMajor && tile >= maps.last_tile && !first_time;
+    return {last ? maps.last : maps.whole, last ? maps.last_rows : BOX_OTHER, maps.hint};
+  }
+
   /// Loads this CTA's share, number `share`, of the tile at (mn, k) of matrix `batch` into the stage that begins at `stage`,
   /// of every CTA in `mask`. Called by one thread.
-  CUTE_DEVICE static void load(TensorMap const& map, uint64_t& full, uint16_t mask, int mn, int k, int batch, int share,
+  CUTE_DEVICE static void load(Boxes const& boxes, uint64_t& full, uint16_t mask, int mn, int k, int batch, int share,
                                T* stage) {
-    constexpr auto hint = uint64_t(TMA::CacheHintSm90::EVICT_NORMAL);
-    int contiguous = KMajor ? k : mn, other = (KMajor ? mn : k) + share * BOX_OTHER;
+    int contiguous = KMajor ? k : mn, other = (KMajor ? mn : k) + share * boxes.other;
+    auto hint = uint64_t(boxes.hint);
     CUTLASS_PRAGMA_UNROLL
     for (int c = 0; c < CONTIGUOUS; c += BOX_CONTIGUOUS) {
-      T* box = stage + c * OTHER + share * BOX_OTHER * BOX_CONTIGUOUS;
+      T* box = stage + c * OTHER + share * boxes.other * BOX_CONTIGUOUS;
       if constexpr (Sharers > 1)
-        SM90_TMA_LOAD_MULTICAST_3D::copy(&map, &full, mask, hint, box, contiguous + c, other, batch);
+        SM90_TMA_LOAD_MULTICAST_3D::copy(&boxes.map, &full, mask, hint, box, contiguous + c, other, batch);
       else
-        SM90_TMA_LOAD_3D::copy(&map, &full, hint, box, contiguous + c, other, batch);
+        SM90_TMA_LOAD_3D::copy(&boxes.map, &full, hint, box, contiguous + c, other, batch);
     }
   }
 };
@@ -67,7 +82,6 @@ template <auto Config> struct Mainloop {
       Layout<Shape<_1, _1, _1>>{}));
   using Pipeline = StagePipeline<PIPE, CLUSTER_M, CLUSTER_N>;
   using State = typename Pipeline::State;
-  static constexpr uint32_t stage_bytes = OperandA::stage_bytes + OperandB::stage_bytes;
 
   static_assert(OperandA::stage_bytes == Config.a_stage_bytes() && OperandB::stage_bytes == Config.b_stage_bytes());
 
@@ -87,8 +101,8 @@ template <auto Config> struct Mainloop {
 
   /// Loads K tiles k_begin to k_end - 1 of the tile, one after another. `tile` counts CTA tiles; `rank_m`, `rank_n` say
   /// where in the cluster this CTA is.
-  CUTE_DEVICE static void load(TensorMap const& a_map, TensorMap const& b_map, TileIndex tile, int k_begin, int k_end,
-                               int rank_m, int rank_n, Storage& storage, Pipeline& pipeline, State& at) {
+  CUTE_DEVICE static void load(OperandMaps const& a_maps, OperandMaps const& b_maps, TileIndex tile, int k_begin,
+                               int k_end, int rank_m, int rank_n, Storage& storage, Pipeline& pipeline, State& at) {
     // A goes to the CTAs of this rank_m, B to those of this rank_n; ranks are rank_m + CLUSTER_M * rank_n.
     constexpr uint16_t column = (uint16_t(1) << CLUSTER_M) - 1;
     uint16_t mask_a = 0;
@@ -96,14 +110,15 @@ template <auto Config> struct Mainloop {
     uint16_t mask_b = column << (CLUSTER_M * rank_n);
     Tensor sA = smem_a(storage);  // (BLK_M, BLK_K, PIPE)
     Tensor sB = smem_b(storage);  // (BLK_N, BLK_K, PIPE)
-
     CUTLASS_PRAGMA_NO_UNROLL
     for (int k_tile = k_begin; k_tile < k_end; ++k_tile, ++at) {
+      auto a = OperandA::boxes(a_maps, tile.m, at.count() < PIPE);
+      auto b = OperandB::boxes(b_maps, tile.n, at.count() < PIPE);
       pipeline.wait_empty(at);
       if (elect_one_sync()) {
-        uint64_t& full = pipeline.arrive_and_expect(at, stage_bytes);
-        OperandA::load(a_map, full, mask_a, tile.m * BLK_M, k_tile * BLK_K, tile.batch, rank_n, &sA(0, 0, at.index()));
-        OperandB::load(b_map, full, mask_b, tile.n * BLK_N, k_tile * BLK_K, tile.batch, rank_m, &sB(0, 0, at.index()));
+        uint64_t& full = pipeline.arrive_and_expect(at, a.bytes() + b.bytes());
+        OperandA::load(a, full, mask_a, tile.m * BLK_M, k_tile * BLK_K, tile.batch, rank_n, &sA(0, 0, at.index()));
+        OperandB::load(b, full, mask_b, tile.n * BLK_N, k_tile * BLK_K, tile.batch, rank_m, &sB(0, 0, at.index()));
       }
     }
   }

@@ -105,8 +105,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
  private:
   CUTE_DEVICE static void prefetch_maps(GemmParams const& p) {
     if constexpr (Config.load == Load::tma) {
-      prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.a_map));
-      prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.b_map));
+      prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.a_maps.whole));
+      prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.b_maps.whole));
     }
     if (p.d_by_tma) prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.d_map));
   }
@@ -119,7 +119,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     if constexpr (Config.load == Load::tma) {
       if (cutlass::canonical_warp_idx_sync() == 0) {
         while (segments.next(segment))
-          MainloopT::load(p.a_map, p.b_map, work.tile(segment.tile), segment.k_begin, segment.k_end, work.rank_m,
+          MainloopT::load(p.a_maps, p.b_maps, work.tile(segment.tile), segment.k_begin, segment.k_end, work.rank_m,
                           work.rank_n, shared.mainloop, pipeline, at);
         pipeline.drain(at);
       }

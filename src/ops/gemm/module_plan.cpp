@@ -19,7 +19,7 @@
 namespace ckl {
 
 // A change of what crosses to the kernels: count gemm_module_version up, then correct this number.
-static_assert(gemm_module_version == 1 && sizeof(GemmParams) == 768, "GemmParams has changed: see the line above");
+static_assert(gemm_module_version == 2 && sizeof(GemmParams) == 1280, "GemmParams has changed: see the line above");
 
 namespace {
 

@@ -26,8 +26,9 @@ struct LinearCombinationParams {
 /// D (m, n) = epilogue(A (m, k) * B (k, n)). The kernel's D has contiguous rows wherever `d_by_tma` is set. Kernels of ops/gemm/fused
 /// have parameters of their own behind these.
 struct GemmParams {
-  TensorMap a_map, b_map, d_map;  ///< For TMA: A as (m, k, batch), B as (n, k, batch), D as (m, n, batch).
-  MatrixParams a, b, d;           ///< For element-wise access; b is the transposed factor, (n, k).
+  OperandMaps a_maps, b_maps;  ///< For TMA: A as (m, k, batch), B as (n, k, batch),
+  TensorMap d_map;             ///< D as (m, n, batch).
+  MatrixParams a, b, d;        ///< For element-wise access; b is the transposed factor, (n, k).
   std::int64_t m, n, k;           ///< Of the product: a gated D has n / 2 columns.
   TileGrid tiles;
   WorkSplit split;

@@ -39,10 +39,24 @@ TensorMap matrix_map(DType dtype, std::int64_t contiguous, std::int64_t other, s
   return host::encode({dtype, contiguous, other, 1, other_stride, per_16_bytes, box_contiguous, box_other}, somewhere);
 }
 
-TensorMap operand_map(const GemmOperand& x, Major major, std::int64_t mn, std::int64_t k, std::int64_t mn_stride,
-                      std::int64_t k_stride, int box_contiguous, int box_other) {
-  return major == Major::k ? matrix_map(x.dtype, k, mn, mn_stride, box_contiguous, box_other)
-                           : matrix_map(x.dtype, mn, k, k_stride, box_contiguous, box_other);
+/// The maps of an operand with tiles of `tile` rows, which `sharers` CTAs load together, in clusters of `clustered` tiles.
+OperandMaps operand_maps(const GemmOperand& x, Major major, std::int64_t mn, std::int64_t k, std::int64_t mn_stride,
+                         std::int64_t k_stride, int box_contiguous, int box_other, int tile, int sharers, int clustered) {
+  constexpr int swizzled_rows = 8;  // a box is made of whole ones
+  OperandMaps maps{};
+  maps.last_tile = maps.no_tile;
+  maps.hint = CacheHint::normal;
+  if (major == Major::mn) {
+    maps.whole = matrix_map(x.dtype, mn, k, k_stride, box_contiguous, box_other);
+    return maps;
+  }
+  maps.whole = matrix_map(x.dtype, k, mn, mn_stride, box_contiguous, box_other);
+  if (mn % (std::int64_t(tile) * clustered) == 0) return maps;
+  const int share = int((mn % tile + sharers - 1) / sharers);
+  maps.last_tile = int(mn / tile);
+  maps.last_rows = std::max(1, (share + swizzled_rows - 1) / swizzled_rows) * swizzled_rows;
+  maps.last = matrix_map(x.dtype, k, mn, mn_stride, box_contiguous, maps.last_rows);
+  return maps;
 }
 
 /// An operand, taken as (mn, k), as a matrix with its major mode along the rows.
@@ -107,8 +121,10 @@ GemmParams ProductLauncher::prepare_run(const GemmPointers& pointers, void* work
   params.d.data = pointers.d;
   params.epilogue.c.data = const_cast<void*>(pointers.c);
   if (loads_by_tma_) {
-    host::replace_address(params.a_map, a);
-    host::replace_address(params.b_map, b);
+    for (auto [maps, data] : {std::pair{&params.a_maps, a}, {&params.b_maps, b}}) {
+      host::replace_address(maps->whole, data);
+      if (maps->last_tile != maps->no_tile) host::replace_address(maps->last, data);
+    }
   }
   if (params.d_by_tma) host::replace_address(params.d_map, pointers.d);
   return params;
@@ -130,10 +146,18 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   params_.d_by_vectors = moves_by_vectors(p.d);
   params_.tiles = tile_grid(p, config);
   if (loads_by_tma_) {
-    params_.a_map = operand_map(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride,
-                                config.box_contiguous(), config.a_box_other());
-    params_.b_map = operand_map(p.b, config.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride,
-                                config.box_contiguous(), config.b_box_other());
+    params_.a_maps =
+        operand_maps(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride, config.box_contiguous(),
+                     config.a_box_other(), config.tile_m, config.cluster_n, config.cluster_m);
+    params_.b_maps =
+        operand_maps(p.b, config.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride, config.box_contiguous(),
+                     config.b_box_other(), config.tile_n, config.cluster_m, config.cluster_n);
+    // What is read once need not stay in L2; what is read with it, many times, should.
+    const bool a_once = p.n <= config.tile_n * config.cluster_n, b_once = p.m <= config.tile_m * config.cluster_m;
+    if (a_once != b_once) {
+      params_.a_maps.hint = a_once ? CacheHint::evict_first : CacheHint::evict_last;
+      params_.b_maps.hint = b_once ? CacheHint::evict_first : CacheHint::evict_last;
+    }
   }
   if (params_.d_by_tma) {
     int box_n = config.d_box_n(int(size_of(p.d.dtype)));
