@@ -39,9 +39,10 @@ template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers> st
     /// Bytes that come into a stage, the other CTAs' shares included.
     CUTE_DEVICE uint32_t bytes() const { return Sharers * other * CONTIGUOUS * sizeof(T); }
   };
-  /// Those that end with the matrix leave rows of the stage as they are: the first time around, the zeros come from TMA all the same.
-  CUTE_DEVICE static Boxes boxes(OperandMaps const& maps, int tile, bool first_time) {
-    bool last = KMajor && tile >= maps.last_tile && !first_time;
+  /// Boxes that end with the matrix leave rows of the stage as they are: they may be `trimmed` to that where something has been written
+  /// to those rows before.
+  CUTE_DEVICE static Boxes boxes(OperandMaps const& maps, int tile, bool trimmed) {
+    bool last = KMajor && trimmed && tile >= maps.last_tile;
     return {last ? maps.last : maps.whole, last ? maps.last_rows : BOX_OTHER, maps.hint};
   }
 
@@ -59,6 +60,15 @@ template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers> st
       else
         SM90_TMA_LOAD_3D::copy(&boxes.map, &full, hint, box, contiguous + c, other, batch);
     }
+  }
+
+  /// Clears the rows that the trimmed boxes of `tile` leave out of the first `count` of `stages`.
+  CUTE_DEVICE static void clear_rest(OperandMaps const& maps, int tile, int count, int thread, int threads, T* stages) {
+    constexpr int row_vectors = BOX_CONTIGUOUS * sizeof(T) / sizeof(uint128_t), columns = CONTIGUOUS / BOX_CONTIGUOUS;
+    Tensor sX = make_tensor(make_smem_ptr(reinterpret_cast<uint128_t*>(stages)),
+                            Shape<Int<OTHER * row_vectors>, Int<columns * Stages>>{});  // (VECTORS, COLUMNS)
+    for (int v = Sharers * boxes(maps, tile, true).other * row_vectors + thread; v < size<0>(sX); v += threads)
+      for (int c = 0; c < columns * count; ++c) sX(v, c) = uint128_t{};
   }
 };
 
@@ -100,9 +110,10 @@ template <auto Config> struct Mainloop {
   // ---- Producer, TMA: one warp ---------------------------------------------------------------------------------
 
   /// Loads K tiles k_begin to k_end - 1 of the tile, one after another. `tile` counts CTA tiles; `rank_m`, `rank_n` say
-  /// where in the cluster this CTA is.
+  /// where in the cluster this CTA is; is_first: nothing has been loaded before, and the consumers call clear_rest().
   CUTE_DEVICE static void load(OperandMaps const& a_maps, OperandMaps const& b_maps, TileIndex tile, int k_begin,
-                               int k_end, int rank_m, int rank_n, Storage& storage, Pipeline& pipeline, State& at) {
+                               int k_end, bool is_first, int rank_m, int rank_n, Storage& storage, Pipeline& pipeline,
+                               State& at) {
     // A goes to the CTAs of this rank_m, B to those of this rank_n; ranks are rank_m + CLUSTER_M * rank_n.
     constexpr uint16_t column = (uint16_t(1) << CLUSTER_M) - 1;
     uint16_t mask_a = 0;
@@ -112,8 +123,9 @@ template <auto Config> struct Mainloop {
     Tensor sB = smem_b(storage);  // (BLK_N, BLK_K, PIPE)
     CUTLASS_PRAGMA_NO_UNROLL
     for (int k_tile = k_begin; k_tile < k_end; ++k_tile, ++at) {
-      auto a = OperandA::boxes(a_maps, tile.m, at.count() < PIPE);
-      auto b = OperandB::boxes(b_maps, tile.n, at.count() < PIPE);
+      bool trimmed = is_first || at.count() >= PIPE;
+      auto a = OperandA::boxes(a_maps, tile.m, trimmed);
+      auto b = OperandB::boxes(b_maps, tile.n, trimmed);
       pipeline.wait_empty(at);
       if (elect_one_sync()) {
         uint64_t& full = pipeline.arrive_and_expect(at, a.bytes() + b.bytes());
@@ -138,6 +150,17 @@ template <auto Config> struct Mainloop {
       cutlass::arch::fence_view_async_shared();  // the tensor cores read through the async proxy
       pipeline.arrive_full(at);
     }
+  }
+
+  // ---- Consumers, all together ---------------------------------------------------------------------------------
+
+  /// Clears what load() of the first tile leaves out of its stages, while that is on its way, so that nothing undefined is multiplied.
+  CUTE_DEVICE static void clear_rest(OperandMaps const& a_maps, OperandMaps const& b_maps, TileIndex tile, int k_tiles,
+                                     int thread, int threads, Storage& storage) {
+    int stages = k_tiles < PIPE ? k_tiles : PIPE;
+    OperandA::clear_rest(a_maps, tile.m, stages, thread, threads, storage.a.data());
+    OperandB::clear_rest(b_maps, tile.n, stages, thread, threads, storage.b.data());
+    cutlass::arch::fence_view_async_shared();
   }
 
   // ---- Consumer: a warpgroup -----------------------------------------------------------------------------------

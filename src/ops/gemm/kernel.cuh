@@ -38,7 +38,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
   /// Ping-pong turns: who may issue products.
   using Turns = cutlass::OrderedSequenceBarrier<1, GemmConfig::consumers>;
-  static constexpr int first_fixup_barrier = 1;  // named barrier of consumer 0; barrier 0 is the whole block's
+  /// Named barriers: 0 is the whole block's, then one of each consumer for fixups, then one of all consumers.
+  static constexpr int first_fixup_barrier = 1, consumers_barrier = first_fixup_barrier + GemmConfig::consumers;
 
   struct Shared {
     typename MainloopT::Storage mainloop;
@@ -118,9 +119,9 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     Segment segment;
     if constexpr (Config.load == Load::tma) {
       if (cutlass::canonical_warp_idx_sync() == 0) {
-        while (segments.next(segment))
-          MainloopT::load(p.a_maps, p.b_maps, work.tile(segment.tile), segment.k_begin, segment.k_end, work.rank_m,
-                          work.rank_n, shared.mainloop, pipeline, at);
+        for (bool is_first = true; segments.next(segment); is_first = false)
+          MainloopT::load(p.a_maps, p.b_maps, work.tile(segment.tile), segment.k_begin, segment.k_end, is_first,
+                          work.rank_m, work.rank_n, shared.mainloop, pipeline, at);
         pipeline.drain(at);
       }
     } else {
@@ -145,6 +146,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     FixupWorkspace workspace{p.fixup_flags, p.fixup_slots};
     SegmentWalk segments = work.segments();
     Segment segment;
+    if (Config.load == Load::tma && (p.a_maps.last_tile != p.a_maps.no_tile || p.b_maps.last_tile != p.b_maps.no_tile))
+      clear_rest(work, consumer * GemmConfig::warpgroup_threads + thread, shared);
     int next_buffer = 0;
     for (int number = 0; segments.next(segment); ++number) {
       if constexpr (pingpong) {  // the consumers take turns
@@ -199,6 +202,17 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
       }
     }
     EpilogueT::drain();
+  }
+
+  /// Clears what the loads of the first tile leave out. Called by all consumers.
+  CUTE_DEVICE static void clear_rest(Work const& work, int thread, Shared& shared) {
+    constexpr int threads = GemmConfig::consumers * GemmConfig::warpgroup_threads;
+    SegmentWalk segments = work.segments();
+    Segment first;
+    if (segments.next(first))
+      MainloopT::clear_rest(work.p.a_maps, work.p.b_maps, work.tile(first.tile), first.k_end - first.k_begin, thread,
+                            threads, shared.mainloop);
+    cutlass::arch::NamedBarrier::sync(threads, consumers_barrier);
   }
 
   /// Adds what the clusters before this one have computed of the segment's tile: always in the same order.
