@@ -5,6 +5,7 @@
 #include <cutlass/functional.h>
 
 #include "device/activation.hpp"
+#include "device/arch_math.cuh"
 
 namespace ckl::device {
 

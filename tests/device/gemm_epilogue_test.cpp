@@ -248,32 +248,65 @@ TEST_F(GemmEpilogues, GatedFormsHaveHalfTheColumns) {
       }
 }
 
+/// Everything that fragments of accumulators take at once: of C and the residual, one passes through shared memory.
+void everything_by_fragments(FusedCase& f, bool residual) {
+  everything(f);
+  if (residual)
+    f.gemm.beta = 0;
+  else
+    f.residual.reset();
+  f.gemm.d = f.gemm.c = row_major(f.gemm.n, 8);
+  if (residual) f.residual = f.gemm.d;
+}
+
 // Every shipped kernel, whole tiles and cut ones: the functor sees each sum once, and whole. 136 columns leave each tile a partial
 // one beside it, 72 rows a partial one below; 1032 is no multiple of a K tile.
 TEST_F(GemmEpilogues, EveryConfigTakesEveryPiece) {
+  const std::map<std::string, Change> ways = {
+      {"gated", [](FusedCase& f) { f.gated = true, everything(f), f.gemm.d = row_major(f.d_columns(), 4); }},
+      {"all", [](FusedCase& f) { everything(f), f.gemm.d = row_major(f.d_columns(), 4); }},
+      {"residual", [](FusedCase& f) { everything_by_fragments(f, true); }},
+      {"c", [](FusedCase& f) { everything_by_fragments(f, false), f.activation = Activation::gelu_tanh; }},
+  };
   for (const DType type : {DType::bf16, DType::f16})
     for (const std::string layout : {"tn", "nn", "nt", "tt"})
-      for (const bool gated : {false, true}) {
-        if (gated && type == DType::f16 && short_list()) continue;
+      for (const auto& [way, change] : ways) {
+        if (type == DType::f16 && short_list() && (way == "gated" || way == "c")) continue;
         FusedCase fused = plain(72, 136, 1032);
         GemmCase& g = fused.gemm;
         g.in = g.out = type;
         g.a = layout[0] == 't' ? row_major(g.k) : column_major(g.m);
         g.b = layout[1] == 'n' ? column_major(g.k) : row_major(g.n);
-        fused.gated = gated;
-        everything(fused);
-        g.d = row_major(fused.d_columns(), 4);
+        change(fused);
         FusedData data(fused);
         data.expect();
         const std::vector<std::string> configs = gemm_candidates(gemm_problem(data.arguments()), device_info(0));
         EXPECT_GE(configs.size(), 4u) << layout;
         for (const std::string& config : configs) {
-          SCOPED_TRACE(config + (gated ? " gated" : ""));
+          SCOPED_TRACE(config + " " + way);
           data.reset();
           data.run(config);
           data.check();
         }
       }
+}
+
+// More than one tile for each consumer and more than one piece for each tile: staging buffers are used again, also those of the last tile.
+TEST_F(GemmEpilogues, FollowEachOtherInOneBlock) {
+  for (const bool residual : {true, false}) {
+    SCOPED_TRACE(residual ? "residual" : "c");
+    FusedCase fused = plain(short_list() ? 1544 : 3080, 2568, 72);
+    everything_by_fragments(fused, residual);
+    FusedData data(fused);
+    data.expect();
+    for (const char* config :
+         {"bf16_tn_128x256x64_2x1_s4_coopm", "bf16_tn_128x192x64_2x1_s4_ping", "bf16_tn_64x64x64_1x1_s12_ping"}) {
+      SCOPED_TRACE(config);
+      data.reset();
+      data.run(config);
+      data.check();
+    }
+  }
 }
 
 // Without a product, the epilogue of beta C is left; A and B stay unread.

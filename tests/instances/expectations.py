@@ -49,7 +49,7 @@ RULES = [
      ["TMA multicast", "cluster barrier", "distributed shared memory"], [], 168, 3),
     (r"^ckl_gemm_.*_1x1_",
      [], ["TMA multicast", "cluster barrier", "distributed shared memory"], 168, 3),
-    (r"^ckl_gemm_fused_", ["wgmma", "register reallocation"], ["TMA store", "matrix store to shared memory"], 168, 3),
+    (r"^ckl_gemm_fused_", ["wgmma", "register reallocation", "TMA store", "matrix store to shared memory"], [], 168, 3),
     (r"^ckl_gemm_fused_.*_(coopm|ping)$", ["TMA load"], [], 168, 3),
     (r"^ckl_elementwise_.*_(flat|rows|tiles)$", ["16-byte loads", "16-byte stores"], ["wgmma"], 96, 0),
     (r"^ckl_elementwise_n1_.*_v[248]_", [], [], 51, 0),  # 5 blocks an SM

@@ -52,10 +52,12 @@ double padding_clocks(const GemmProblem& problem, Padding padding) {
   return padding.any() ? once + 2 * elements * double(size_of(problem.a.dtype)) / dram_bytes : 0;  // read and written
 }
 
-/// What a tile with a fused epilogue takes to store: instructions, of which a multiprocessor's scheduler issues one a clock; each has one
+/// What a fused epilogue adds to the store of a tile: instructions, of which a multiprocessor's scheduler issues one a clock; each has one
 /// warp of a consumer. Counted in machine code for bf16 with a bias and tanh GELU, not yet fitted to measurements.
-double fused_store_clocks(const GemmConfig& c) {
-  const double for_an_accumulator = fused_neighbours(c) == 4 ? 115. / 4 : 150. / 2;  // of a thread
+double fused_clocks(const GemmProblem& problem, const GemmConfig& c) {
+  const bool by_fragments = traits_of(problem).stores_by_tma && size_of(problem.d.dtype) == 2 && problem.n % 8 == 0 &&
+                            !problem.epilogue.gated;
+  const double for_an_accumulator = by_fragments ? 15 : fused_neighbours(c) == 4 ? 115. / 4 : 150. / 2;  // of a thread
   return for_an_accumulator * c.accumulators() * c.readers();
 }
 
@@ -108,7 +110,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   const double pieces = double(c.warpgroup_m()) / GemmConfig::piece_m *
                         ceil_div(c.warpgroup_n(), c.piece_n(int(size_of(problem.d.dtype))));
   const double store =
-      fuses(problem) ? fused_store_clocks(c) : store_piece * pieces * (pingpong ? 1 : cooperative_store);
+      store_piece * pieces * (pingpong ? 1 : cooperative_store) + (fuses(problem) ? fused_clocks(problem, c) : 0);
   const double fill = fill_of(c.cluster_size()), elements = double(c.tile_m) * c.tile_n;
 
   double clocks = fill;

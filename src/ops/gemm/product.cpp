@@ -141,7 +141,7 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   params_.d = {nullptr, p.d.row_stride, p.d.column_stride, p.d.batch_stride};
   params_.d_dtype = p.d.dtype;
   params_.epilogue = {{nullptr, p.c.row_stride, p.c.column_stride, p.c.batch_stride}, p.alpha, p.beta};
-  params_.d_by_tma = traits.stores_by_tma && !fused_;
+  params_.d_by_tma = traits.stores_by_tma;
   params_.c_by_vectors = moves_by_vectors(p.c);
   params_.d_by_vectors = moves_by_vectors(p.d);
   params_.tiles = tile_grid(p, config);
@@ -186,6 +186,7 @@ NamedEpilogueParams ProductLauncher::epilogue_params(const GemmPointers& x) cons
   out.aux = matrix(e.has_aux, e.aux, x.aux);
   out.activation = e.activation;
   out.gated = e.gated;
+  out.by_fragments = moves_by_fragments(params_, out);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "device/activation.cuh"
+#include "device/fragment_store.cuh"
 #include "device/fused_store.cuh"
 #include "device/matrix_io.cuh"
 #include "ops/gemm/fused/params.hpp"
@@ -94,6 +95,9 @@ template <class TD> class Destination {
 struct NamedEpilogue {
   using Params = NamedEpilogueParams;
   template <class TD> class Functor;
+  template <int PAIRS> class FragmentFunctor;
+
+  CUTE_DEVICE static bool by_fragments(GemmParams const&, Params const& e) { return e.by_fragments; }
 };
 
 template <class TD> class NamedEpilogue::Functor : detail::Destination<TD> {
@@ -191,6 +195,198 @@ template <class TD> class NamedEpilogue::Functor : detail::Destination<TD> {
   Params const& e_;
 };
 
+namespace detail {
+
+/// C or, with `beta` 1, a residual that is added as it is.
+template <int V> CUTE_DEVICE void add_staged(cutlass::Array<float, V>& z, float beta,
+                                             cutlass::Array<uint16_t, V> const& x, DType dtype) {
+  auto add = [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+    using T = decltype(element);
+    Tensor elements = make_tensor(reinterpret_cast<T const*>(x.data()), Int<V>{});  // (V)
+    CUTLASS_PRAGMA_UNROLL
+    for (int v = 0; v < V; ++v) z[v] = fmaf(beta, float(elements(v)), z[v]);
+  };
+  if (dtype == DType::bf16)
+    add(cutlass::bfloat16_t{});
+  else
+    add(cutlass::half_t{});
+}
+
+CUTE_DEVICE StagedMatrix staged(MatrixParams const& x, int batch) {
+  return {static_cast<uint16_t const*>(x.data) + batch * x.batch, x.row};
+}
+
+}  // namespace detail
+
+/// The same on fragments, where moves_by_fragments().
+template <int PAIRS> class NamedEpilogue::FragmentFunctor {
+  static constexpr int V = 2 * PAIRS, STEPS = PAIRS / 2;
+  using Values = cutlass::Array<float, V>;
+  /// Pairs of elements of the chunk's columns as they lie in memory; 16-bit ones are in the first word. They are converted when they are
+  /// needed, so that nothing waits for loads that are ahead.
+  struct Columns {
+    uint32_t words[STEPS][2];
+  };
+  using ColumnValues = cutlass::Array<float, 2 * STEPS>;
+
+ public:
+  CUTE_DEVICE FragmentFunctor(GemmParams const& p, Params const& e, int batch)
+      : p_(p),
+        e_(e),
+        batch_(batch),
+        scales_(e.row_scale.data || e.column_scale.data),
+        adds_bias_(e.column_bias.data && !scales_),
+        before_(scales_ || e.row_bias.data || e.aux.at.data || p.epilogue.beta != 0.0f),
+        after_(e.residual.at.data || e.d_scale.data) {}
+
+  CUTE_DEVICE StagedMatrix staged() const {
+    if (e_.residual.at.data) return detail::staged(e_.residual.at, batch_);
+    if (p_.epilogue.beta != 0.0f) return detail::staged(p_.epilogue.c, batch_);
+    return {nullptr, 0};
+  }
+  /// The bias; zeros where scales come before it.
+  CUTE_DEVICE Columns load_columns(FragmentAt const& at) const {
+    if (adds_bias_) return load(e_.column_bias, at);
+    return Columns{};
+  }
+
+  /// alpha * acc + bias
+  CUTE_DEVICE auto first(Columns const& bias) const {
+    ColumnValues addend = as_floats(bias, e_.column_bias.dtype);
+    return [alpha = p_.epilogue.alpha, addend](float acc, int v)
+               CUTLASS_LAMBDA_FUNC_INLINE { return fmaf(alpha, acc, addend[column_of(v)]); };
+  }
+
+  template <class Staged> CUTE_DEVICE void operator()(Values& z, FragmentAt const& at, Staged const& staged) const {
+    if (before_) {
+      if (scales_) scale(z, at);
+      if (e_.row_bias.data)
+        for_rows(
+            e_.row_bias, at, [](float& x, float b) { x += b; }, z);
+      if (p_.epilogue.beta != 0.0f) detail::add_staged(z, p_.epilogue.beta, staged(), p_.d_dtype);
+      if (e_.aux.at.data) store_aux(z, at);
+    }
+    with_activation(e_.activation, [&](auto f) CUTLASS_LAMBDA_FUNC_INLINE {
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < V; ++v) z[v] = f(z[v]);
+    });
+    if (after_) {
+      if (e_.residual.at.data) detail::add_staged(z, 1.0f, staged(), e_.residual.dtype);
+      if (e_.d_scale.data) {
+        float scale = detail::vector(e_.d_scale).load(0, 1.0f);
+        CUTLASS_PRAGMA_UNROLL
+        for (int v = 0; v < V; ++v) z[v] *= scale;
+      }
+    }
+  }
+
+ private:
+  /// The column of value v, as it counts in ColumnValues.
+  CUTE_DEVICE static constexpr int column_of(int v) { return v / 4 * 2 + v % 2; }
+
+  CUTE_DEVICE static Columns load(EpilogueVector const& x, FragmentAt const& at) {
+    if (x.dtype == DType::f32) return load_as<uint64_t>(x.data, at);
+    return load_as<uint32_t>(x.data, at);
+  }
+  template <class Pair> CUTE_DEVICE static Columns load_as(void const* data, FragmentAt const& at) {
+    Pair const* first = static_cast<Pair const*>(data) + at.to.column / 2 + at.column / 2;
+    Columns columns{};
+    auto load = [&](int s) CUTLASS_LAMBDA_FUNC_INLINE {
+      Pair words = first[s * at.along / 2];
+      columns.words[s][0] = uint32_t(words);
+      if constexpr (sizeof(Pair) == 8) columns.words[s][1] = uint32_t(words >> 32);
+    };
+    if (at.column_inside(PAIRS - 1)) {
+      CUTLASS_PRAGMA_UNROLL
+      for (int s = 0; s < STEPS; ++s) load(s);
+    } else {
+      CUTLASS_PRAGMA_UNROLL
+      for (int s = 0; s < STEPS; ++s)
+        if (at.column_inside(2 * s)) load(s);
+    }
+    return columns;
+  }
+  CUTE_DEVICE static ColumnValues as_floats(Columns const& columns, DType dtype) {
+    ColumnValues x;
+    auto convert = [&](auto const& to_pair) CUTLASS_LAMBDA_FUNC_INLINE {
+      CUTLASS_PRAGMA_UNROLL
+      for (int s = 0; s < STEPS; ++s) to_pair(columns.words[s], x[2 * s], x[2 * s + 1]);
+    };
+    using cutlass::platform::bit_cast;
+    if (dtype == DType::bf16)
+      convert([](uint32_t const(&words)[2], float& even, float& odd) CUTLASS_LAMBDA_FUNC_INLINE {
+        even = bit_cast<float>(words[0] << 16);
+        odd = bit_cast<float>(words[0] & 0xffff0000u);
+      });
+    else if (dtype == DType::f16)
+      convert([](uint32_t const(&words)[2], float& even, float& odd) CUTLASS_LAMBDA_FUNC_INLINE {
+        auto pair = bit_cast<cutlass::AlignedArray<cutlass::half_t, 2>>(words[0]);
+        even = float(cutlass::half_t(pair[0]));
+        odd = float(cutlass::half_t(pair[1]));
+      });
+    else
+      convert([](uint32_t const(&words)[2], float& even, float& odd) CUTLASS_LAMBDA_FUNC_INLINE {
+        even = bit_cast<float>(words[0]);
+        odd = bit_cast<float>(words[1]);
+      });
+    return x;
+  }
+
+  /// f(value, element of the vector that belongs to its row) for all values.
+  template <class F>
+  CUTE_DEVICE static void for_rows(EpilogueVector const& x, FragmentAt const& at, F const& f, Values& z) {
+    CUTLASS_PRAGMA_UNROLL
+    for (int r = 0; r < 2; ++r) {
+      float element = at.row_inside(r) ? detail::vector(x).load(at.row_of(r), 0.0f) : 0.0f;
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < V; ++v)
+        if (v / 2 % 2 == r) f(z[v], element);
+    }
+  }
+  /// The scales, and the bias that follows them.
+  CUTE_DEVICE void scale(Values& z, FragmentAt const& at) const {
+    if (e_.row_scale.data)
+      for_rows(
+          e_.row_scale, at, [](float& x, float scale) { x *= scale; }, z);
+    ColumnValues factor;
+    factor.fill(1.0f);
+    if (e_.column_scale.data && e_.column_scale.stride == 0)
+      factor.fill(detail::vector(e_.column_scale).load(0, 1.0f));
+    else if (e_.column_scale.data)
+      factor = as_floats(load(e_.column_scale, at), e_.column_scale.dtype);
+    ColumnValues addend;
+    addend.clear();
+    if (e_.column_bias.data) addend = as_floats(load(e_.column_bias, at), e_.column_bias.dtype);
+    CUTLASS_PRAGMA_UNROLL
+    for (int v = 0; v < V; ++v) z[v] = fmaf(factor[column_of(v)], z[v], addend[column_of(v)]);
+  }
+  CUTE_DEVICE void store_aux(Values const& z, FragmentAt const& at) const {
+    MatrixParams const& x = e_.aux.at;
+    auto* first = static_cast<uint16_t*>(x.data) + batch_ * x.batch + at.row_of(0) * x.row + at.column_of(0);
+    auto store = [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+      using T = decltype(element);
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < PAIRS; ++i) {
+        cutlass::Array<float, 2> pair;
+        pair[0] = z[2 * i];
+        pair[1] = z[2 * i + 1];
+        if (at.row_inside(i) && at.column_inside(i))
+          *reinterpret_cast<uint32_t*>(first + i % 2 * at.down * x.row + i / 2 * at.along) =
+              cutlass::platform::bit_cast<uint32_t>(cutlass::NumericArrayConverter<T, float, 2>::convert(pair));
+      }
+    };
+    if (e_.aux.dtype == DType::bf16)
+      store(cutlass::bfloat16_t{});
+    else
+      store(cutlass::half_t{});
+  }
+
+  GemmParams const& p_;
+  Params const& e_;
+  int batch_;
+  bool scales_, adds_bias_, before_, after_;  // a few tests for each chunk, not one for each piece of the epilogue
+};
+
 /// Where in the product a few neighbours of a row lie.
 struct GemmCoordinates {
   int64_t row, column;  ///< Of the first of them.
@@ -209,6 +405,46 @@ template <class Epilogue> struct UserEpilogue {
   static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) <= max_epilogue_params &&
                     alignof(Params) <= max_epilogue_align,
                 "an epilogue's Params must be trivially copyable and have at most 256 bytes, aligned to at most 64");
+
+  CUTE_DEVICE static bool by_fragments(GemmParams const& p, Params const&) {
+    return p.d_by_tma && size_of(p.d_dtype) == 2 && p.n % 8 == 0 && (p.epilogue.beta == 0.0f || p.c_by_vectors);
+  }
+
+  template <int PAIRS> class FragmentFunctor {
+    struct Nothing {};
+
+   public:
+    CUTE_DEVICE FragmentFunctor(GemmParams const& p, Params const& params, int batch)
+        : p_(p), epilogue_(params), batch_(batch) {}
+
+    CUTE_DEVICE StagedMatrix staged() const {
+      if (p_.epilogue.beta != 0.0f) return detail::staged(p_.epilogue.c, batch_);
+      return {nullptr, 0};
+    }
+    CUTE_DEVICE Nothing load_columns(FragmentAt const&) const { return {}; }
+    CUTE_DEVICE auto first(Nothing) const {
+      return [alpha = p_.epilogue.alpha](float acc, int) CUTLASS_LAMBDA_FUNC_INLINE { return alpha * acc; };
+    }
+    template <class Staged>
+    CUTE_DEVICE void operator()(cutlass::Array<float, 2 * PAIRS>& x, FragmentAt const& at, Staged const& staged) const {
+      if (p_.epilogue.beta != 0.0f) detail::add_staged(x, p_.epilogue.beta, staged(), p_.d_dtype);
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < PAIRS; ++i) {
+        if (!at.row_inside(i) || !at.column_inside(i)) continue;
+        RowVector<2> pair;
+        pair[0] = x[2 * i];
+        pair[1] = x[2 * i + 1];
+        epilogue_(pair, GemmCoordinates{at.row_of(i), at.column_of(i), 2, batch_});
+        x[2 * i] = pair[0];
+        x[2 * i + 1] = pair[1];
+      }
+    }
+
+   private:
+    GemmParams const& p_;
+    Epilogue epilogue_;
+    int batch_;
+  };
 
   template <class TD> class Functor : detail::Destination<TD> {
     using Base = detail::Destination<TD>;
@@ -245,8 +481,22 @@ template <class Epilogue> struct FusedOutput {
   template <GemmConfig Config, class Accumulators, class Storage>
   CUTE_DEVICE static void store(Accumulators& acc, GemmParams const& p, Params const& params, TileIndex const& tile,
                                 int part_m, int part_n, int thread, Storage& storage) {
-    EpiloguePart to{p.m, p.n, int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
-                    int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n()};
+    int64_t row = int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m();
+    int64_t column = int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n();
+    if (Epilogue::by_fragments(p, params)) {
+      using Store = FragmentStore<Config>;
+      typename Epilogue::template FragmentFunctor<Store::PAIRS> functor(p, params, tile.batch);
+      FragmentTarget to{p.d_map,
+                        p.d_dtype,
+                        row,
+                        column,
+                        tile.batch,
+                        int(cute::min(p.m - row, int64_t(Config.tile_m))),
+                        int(cute::min(p.n - column, int64_t(Config.tile_n)))};
+      Store::store(acc, functor, to, thread, storage);
+      return;
+    }
+    EpiloguePart to{p.m, p.n, row, column};
     with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
       typename Epilogue::template Functor<decltype(element)> functor(p, params, tile.batch);
       FusedStore<Config, fused_neighbours(Config)>::store(acc, functor, to, thread, storage);
