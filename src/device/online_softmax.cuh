@@ -4,7 +4,7 @@
 
 #include <cute/config.hpp>
 
-#include "device/numeric.cuh"
+#include "device/arch_math.cuh"
 #include "device/row_reduction.cuh"
 #include "device/tree.cuh"
 
@@ -34,9 +34,10 @@ struct OnlineSoftmax {
   CUTE_DEVICE float log_sum() const { return log2f(sum) * 0.6931471805599453f; }
 
  private:
-  /// exp(x - largest). Where everything is -infinity, it is 0 rather than NaN.
+  /// exp(x - largest); 0 below 2^-126, which is nothing beside a sum of 1 or more. Where everything is -infinity, it is 0 rather than
+  /// NaN.
   CUTE_DEVICE static float weight(float x, float largest) {
-    return exponential(x - (largest == -INFINITY ? 0.0f : largest));
+    return exp2_approx((x - (largest == -INFINITY ? 0.0f : largest)) * 1.4426950408889634f);
   }
 };
 
