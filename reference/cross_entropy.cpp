@@ -69,9 +69,9 @@ void evaluate(const CrossEntropyProblem& p, const std::vector<double>& x, std::i
   } else {
     const double distance = max - x[std::size_t(target)], from_mean = s > 0 ? max - total / n : 0;
     result.loss[row] = log_sum + (s < 1 ? (1 - s) * distance : 0) + s * from_mean;
-    result.loss_slack[row] = finite_or_0(
-        error + (s < 1 ? 4 * unit * std::abs(distance) : 0) +
-        (s > 0 ? s * unit * (depth * magnitude / n + 4 * (std::abs(from_mean) + std::abs(max))) : 0));
+    result.loss_slack[row] =
+        finite_or_0(error + (s < 1 ? 4 * unit * std::abs(distance) : 0) +
+                    (s > 0 ? s * unit * (depth * magnitude / n + 4 * (std::abs(from_mean) + std::abs(max))) : 0));
   }
 }
 

@@ -13,6 +13,7 @@
 #include "ckl/elementwise.hpp"
 #include "ckl/gemm.hpp"
 #include "ckl/norm.hpp"
+#include "ckl/norm_backward.hpp"
 #include "ckl/reduce.hpp"
 #include "ckl/softmax.hpp"
 #include "ckl/softmax_backward.hpp"
@@ -180,6 +181,26 @@ Comparison compare_norm_sum(const NormProblem& problem, const void* sum, const N
 /// for the mean (`of_mean`), to the deviation 1 / rstd.
 Comparison compare_norm_statistic(const NormProblem& problem, const float* actual, const NormResult& expected,
                                   bool of_mean);
+
+/// Elements of the problem's dx.
+std::int64_t element_count(const NormBackwardProblem& problem);
+
+/// A normalization's gradients, before they are rounded, and how far the documented accuracy lets each be off.
+struct NormBackwardResult {
+  std::vector<double> dx, dx_slack;                                ///< One value an element, in C order and dense.
+  std::vector<double> dweight, dweight_slack, dbias, dbias_slack;  ///< One value a column.
+};
+
+/// The gradients in double, of mean and rstd as they are. Pointers are to host memory, laid out as the problem says; what is absent is not
+/// read.
+NormBackwardResult norm_backward(const NormBackwardProblem& problem, const NormBackwardPointers& pointers);
+
+/// Judges dx in host memory, as compare_softmax() does.
+Comparison compare_norm_dx(const NormBackwardProblem& problem, const void* dx, const NormBackwardResult& expected);
+
+/// The same of dweight, or of dbias (`of_bias`).
+Comparison compare_norm_vector(const NormBackwardProblem& problem, const void* actual,
+                               const NormBackwardResult& expected, bool of_bias);
 
 // ---- Reductions ----------------------------------------------------------------------------------------
 

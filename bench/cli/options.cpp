@@ -21,10 +21,10 @@ namespace ckl::bench {
 namespace fs = std::filesystem;
 
 void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
-  verb.add_option(
-          "op", op,
-          "The operator: gemm, add and the other elementwise functions, cross_entropy, cross_entropy_backward, norm, "
-          "reduce, softmax, softmax_backward")
+  verb.add_option("op", op,
+                  "The operator: gemm, add and the other elementwise functions, cross_entropy, cross_entropy_backward, "
+                  "norm, norm_backward, "
+                  "reduce, softmax, softmax_backward")
       ->required();
   const auto list = [&](const char* name, std::vector<std::string>& values, const char* help) {
     verb.add_option(name, values, help)->delimiter(',');
@@ -35,7 +35,8 @@ void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
   list("--layout", layout,
        "gemm: tn, nn, nt, tt; elementwise: contiguous, broadcast, strided, transposed; cross_entropy: plain, smoothed; "
        "norm: "
-       "layer, rms, rms_add; softmax: plain, log; reduce: sum, max, argmax and the other reductions (its error lists "
+       "layer, rms, rms_add; norm_backward: layer, rms; softmax: plain, log; reduce: sum, max, argmax and the other "
+       "reductions (its error lists "
        "them)");
   list("--axis", axis,
        "The dimension that softmax sums over [the last]; of reduce: all, or dimensions such as 0+2 [all]");

@@ -151,9 +151,8 @@ class CrossEntropyBackwardOperator final : public CrossEntropyBase {
     const std::vector<std::int64_t> targets = draw_targets(p);
     const std::vector<float> lse = usual_lse(p);
     return describe_reference(
-        p.dlogits.dtype,
-        reference::cross_entropy_backward(p, {logits.data(), targets.data(), lse.data(),
-                                              reinterpret_cast<const float*>(dloss.data()), nullptr}));
+        p.dlogits.dtype, reference::cross_entropy_backward(p, {logits.data(), targets.data(), lse.data(),
+                                                               reinterpret_cast<const float*>(dloss.data()), nullptr}));
   }
 
   std::vector<std::string> candidates(const Case& one, const Session& session) const override {
@@ -215,10 +214,10 @@ Verdict CrossEntropyWorkload::verify(const Implementation& implementation) {
     expected_ = reference::cross_entropy(problem, download(set.logits, logits_bytes(problem)).data(),
                                          download(set.targets, targets_bytes(problem)).data());
   const auto floats = [](const std::vector<char>& bytes) { return reinterpret_cast<const float*>(bytes.data()); };
-  const reference::Comparison loss = reference::compare_cross_entropy(
-      problem, floats(download(set.loss, floats_bytes(problem))), expected_);
-  const reference::Comparison lse = reference::compare_cross_entropy_lse(
-      problem, floats(download(set.lse, floats_bytes(problem))), expected_);
+  const reference::Comparison loss =
+      reference::compare_cross_entropy(problem, floats(download(set.loss, floats_bytes(problem))), expected_);
+  const reference::Comparison lse =
+      reference::compare_cross_entropy_lse(problem, floats(download(set.lse, floats_bytes(problem))), expected_);
   return verdict_of(lse.passed() ? loss : lse);
 }
 
@@ -246,7 +245,8 @@ CrossEntropyBackwardWorkload::CrossEntropyBackwardWorkload(const CrossEntropyBac
 }
 
 Work CrossEntropyBackwardWorkload::work() const {
-  return {0, 2.0 * double(logits_bytes(problem)) + double(targets_bytes(problem)) + 2.0 * double(floats_bytes(problem))};
+  return {0,
+          2.0 * double(logits_bytes(problem)) + double(targets_bytes(problem)) + 2.0 * double(floats_bytes(problem))};
 }
 
 Launch CrossEntropyBackwardWorkload::ceiling() { return copy_of(work().bytes, sets, session); }

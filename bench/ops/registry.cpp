@@ -7,6 +7,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/gemm.hpp"
 #include "ops/norm.hpp"
+#include "ops/norm_backward.hpp"
 #include "ops/operator.hpp"
 #include "ops/parse.hpp"
 #include "ops/reduce.hpp"
@@ -18,8 +19,9 @@ namespace ckl::bench {
 const std::vector<const Operator*>& operators() {
   static const std::vector<const Operator*> all = [] {
     std::vector<const Operator*> list = {
-        &gemm_operator(),   &cross_entropy_operator(), &cross_entropy_backward_operator(), &norm_operator(),
-        &reduce_operator(), &softmax_operator(),       &softmax_backward_operator()};
+        &gemm_operator(),    &cross_entropy_operator(),   &cross_entropy_backward_operator(),
+        &norm_operator(),    &norm_backward_operator(),   &reduce_operator(),
+        &softmax_operator(), &softmax_backward_operator()};
     const std::vector<const Operator*> elementwise = elementwise_operators();
     list.insert(list.begin() + 1, elementwise.begin(), elementwise.end());
     return list;

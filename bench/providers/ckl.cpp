@@ -8,6 +8,7 @@
 #include "ops/elementwise.hpp"
 #include "ops/gemm.hpp"
 #include "ops/norm.hpp"
+#include "ops/norm_backward.hpp"
 #include "ops/reduce.hpp"
 #include "ops/softmax.hpp"
 #include "ops/softmax_backward.hpp"
@@ -24,11 +25,17 @@ std::vector<std::string> wanted_configs(const GemmWorkload& workload) {
   return gemm_candidates(workload.problem, device_info(session.gpu.index));
 }
 
+/// A plan's workspace.
+std::shared_ptr<const Buffer> zeroed_workspace(std::size_t bytes) {
+  const auto workspace = std::make_shared<const Buffer>(bytes);
+  if (bytes > 0) check(cudaMemset(workspace->data(), 0, bytes), "cudaMemset");
+  return workspace;
+}
+
 /// Adds a plan of `problem`, which is the workload's in all but its options.
 void add(GemmWorkload& workload, const GemmProblem& problem, const std::string& config, const char* name, bool ours) {
   const auto plan = std::make_shared<const GemmPlan>(problem, workload.session.gpu.index, config);
-  const auto workspace = std::make_shared<const Buffer>(plan->workspace_bytes());
-  if (workspace->bytes() > 0) check(cudaMemset(workspace->data(), 0, workspace->bytes()), "cudaMemset");
+  const auto workspace = zeroed_workspace(plan->workspace_bytes());
   const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
     plan->run(operands[set], workspace->data(), stream);
   };
@@ -86,12 +93,25 @@ void provide_ckl(NormWorkload& workload) {
   add_row_plans<NormPlan>(workload, norm_candidates(workload.problem, device_info(workload.session.gpu.index)));
 }
 
+void provide_ckl(NormBackwardWorkload& workload) {
+  const Session& session = workload.session;
+  std::vector<std::string> configs = {session.config};
+  if (session.config == "all") configs = norm_backward_candidates(workload.problem, device_info(session.gpu.index));
+  for (const std::string& config : configs) {
+    const auto plan = std::make_shared<const NormBackwardPlan>(workload.problem, session.gpu.index, config);
+    const auto workspace = zeroed_workspace(plan->workspace_bytes());
+    const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
+      plan->run(operands[set], workspace->data(), stream);
+    };
+    workload.implementations.push_back({"ckl", plan->config(), launch, true});
+  }
+}
+
 void provide_ckl(ReduceWorkload& workload) {
   const Session& session = workload.session;
   const auto add = [&](const ReduceProblem& problem, const std::string& config, const char* name, bool ours) {
     const auto plan = std::make_shared<const ReducePlan>(problem, session.gpu.index, config);
-    const auto workspace = std::make_shared<const Buffer>(plan->workspace_bytes());
-    if (workspace->bytes() > 0) check(cudaMemset(workspace->data(), 0, workspace->bytes()), "cudaMemset");
+    const auto workspace = zeroed_workspace(plan->workspace_bytes());
     const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
       plan->run(operands[set].x, operands[set].y, workspace->data(), stream);
     };

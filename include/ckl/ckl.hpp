@@ -11,6 +11,7 @@
 #include "ckl/gemm.hpp"
 #include "ckl/gemm_module.hpp"
 #include "ckl/norm.hpp"
+#include "ckl/norm_backward.hpp"
 #include "ckl/reduce.hpp"
 #include "ckl/operand.hpp"
 #include "ckl/softmax.hpp"

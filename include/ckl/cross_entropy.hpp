@@ -34,12 +34,12 @@ struct CKL_API CrossEntropyProblem {
   int rank = 0;                                ///< Dimensions of logits, at least 1.
   std::array<std::int64_t, max_rank> sizes{};  ///< Their shape; the last dimension counts the classes.
   TensorOperand logits;                        ///< Input.
-  TensorOperand targets;            ///< Input: one a row. It, loss and lse have a stride of 0 in the last dimension.
-  TensorOperand loss;               ///< Output: one a row.
-  bool has_lse = false;             ///< Whether lse is an output too; the gradient needs it.
-  TensorOperand lse;                ///< Output: one a row.
+  TensorOperand targets;             ///< Input: one a row. It, loss and lse have a stride of 0 in the last dimension.
+  TensorOperand loss;                ///< Output: one a row.
+  bool has_lse = false;              ///< Whether lse is an output too; the gradient needs it.
+  TensorOperand lse;                 ///< Output: one a row.
   std::int64_t ignore_index = -100;  ///< The target of rows that do not count.
-  float label_smoothing = 0.0f;     ///< 0 to 1.
+  float label_smoothing = 0.0f;      ///< 0 to 1.
 
   /// E.g. "cross-entropy (4096, 32000) bf16 i64 lse".
   std::string to_string() const;

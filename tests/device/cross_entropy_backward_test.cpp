@@ -182,9 +182,8 @@ TEST_F(CrossEntropyGradientBehaviour, RowsAreIndependent) {
   }
 }
 
-class BadCrossEntropyGradient
-    : public DeviceTest,
-      public ::testing::WithParamInterface<BadCrossEntropy<CrossEntropyBackwardArguments>> {};
+class BadCrossEntropyGradient : public DeviceTest,
+                                public ::testing::WithParamInterface<BadCrossEntropy<CrossEntropyBackwardArguments>> {};
 
 INSTANTIATE_TEST_SUITE_P(List, BadCrossEntropyGradient, ::testing::ValuesIn(bad_cross_entropy_backwards()),
                          [](const auto& parameter) { return parameter.param.name; });

@@ -51,8 +51,7 @@ class CrossEntropyData : public LogitsAndTargets {
     logits().expect_unchanged("logits");
     targets().expect_unchanged("targets");
     const CrossEntropyProblem problem = this->problem();
-    const reference::CrossEntropyResult expected =
-        reference::cross_entropy(problem, logits().host(), targets().host());
+    const reference::CrossEntropyResult expected = reference::cross_entropy(problem, logits().host(), targets().host());
     expect_passed("loss", reference::compare_cross_entropy(problem, floats(loss_), expected));
     if (case_.lse) expect_passed("lse", reference::compare_cross_entropy_lse(problem, floats(lse_), expected));
   }

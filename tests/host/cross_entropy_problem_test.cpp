@@ -69,12 +69,12 @@ std::string best(std::int64_t rows, std::int64_t classes, DType dtype, std::int6
   const Tensor dlogits = Tensor::strided(at(0x900000000000), dtype, {rows, classes}, {step + more, 1});
   std::vector<std::string> names;
   if (more < 0)
-    names = cross_entropy_candidates(
-        cross_entropy_problem({logits, of_rows(0, DType::i64), of_rows(1, DType::f32)}), DeviceInfo{});
+    names = cross_entropy_candidates(cross_entropy_problem({logits, of_rows(0, DType::i64), of_rows(1, DType::f32)}),
+                                     DeviceInfo{});
   else
     names = cross_entropy_backward_candidates(
-        cross_entropy_backward_problem({logits, of_rows(0, DType::i64), of_rows(1, DType::f32),
-                                        of_rows(2, DType::f32), dlogits}),
+        cross_entropy_backward_problem(
+            {logits, of_rows(0, DType::i64), of_rows(1, DType::f32), of_rows(2, DType::f32), dlogits}),
         DeviceInfo{});
   return names.empty() ? "" : names.front();
 }

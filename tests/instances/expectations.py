@@ -9,6 +9,7 @@ SHIPPED = {
     "gemm_fused": 36,
     "pad": 2,
     "norm": 36,
+    "norm_backward": 27,
     "reduce": 192,
     "softmax": 36,
     "softmax_backward": 36,
@@ -56,7 +57,8 @@ RULES = [
     (r"^ckl_elementwise_n2_.*_v[248]_", [], [], 64, 0),  # 4 blocks an SM
     (r"^ckl_elementwise_.*_strided$", [], ["wgmma"], 96, 0),
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
-    (r"^ckl_norm_.*(t\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_norm_(?!backward).*(t\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_norm_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_(cluster|stream)_", ["cluster barrier", "store to another block"], [], 128, 0),
     (r"^ckl_(norm|softmax|softmax_backward)_.*_cluster_vec$", ["bulk copy to shared memory", "16-byte stores"], ["wgmma"],

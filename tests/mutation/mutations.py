@@ -132,6 +132,10 @@ DEVICE = [
             "row.target.index - begin", "cross_entropy_backward:*_classes1001", "a row's first vector is not its first element"),
     mistake("nothing-yet-is-relative-to-0", "src/device/online_softmax.cuh", "sum * weight(max, all.max)", "sum * weight(max == -INFINITY ? 0.0f : max, all.max)",
             "softmax:*MaskedElements*", "a thread that has seen nothing adds nothing"),
+    mistake("groups-of-a-block-do-not-add-up", "src/ops/norm/backward/kernel.cuh", "sum = turn == 0 ? sums[i] : sum + sums[i]", "sum = sums[i]",
+            "norm_backward:*many_rows*", "all rows of a block are in its partial sum"),
+    mistake("partial-sums-begin-anew", "src/ops/norm/backward/kernel.cuh", "if (part.row != cluster) load_sums", "if (false) load_sums",
+            "norm_backward:*SumsOfManyRows*", "a row that is read twice is added to the rows before it"),
     # Reductions.
     mistake("tickets-are-not-put-back", "src/ops/reduce/kernel.cuh", "if (last) *tickets = 0;", "", "reduce:*WorkspaceIsReadyAgain*",
             "the workspace is ready for the next launch"),

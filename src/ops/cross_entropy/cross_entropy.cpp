@@ -69,8 +69,8 @@ CrossEntropyProblem cross_entropy_problem(const CrossEntropyArguments& in) {
   p.ignore_index = in.ignore_index;
   p.label_smoothing = in.label_smoothing;
   require_valid(p);
-  require_pointers(p, {in.logits.data, in.targets.data, static_cast<float*>(in.loss.data),
-                       static_cast<float*>(in.lse.data)});
+  require_pointers(
+      p, {in.logits.data, in.targets.data, static_cast<float*>(in.loss.data), static_cast<float*>(in.lse.data)});
   return p;
 }
 

@@ -12,6 +12,7 @@
 #include "host/plan_cache.hpp"
 #include "host/require.hpp"
 #include "host/rows.hpp"
+#include "ops/norm/check.hpp"
 #include "ops/norm/params.hpp"
 
 namespace ckl {
@@ -70,11 +71,6 @@ Tensor statistic_at(const NormProblem& p, const void* data) {
   return t;
 }
 
-bool is_vector(const NormProblem& p, const TensorOperand& operand) {
-  return std::all_of(operand.strides.begin(), operand.strides.begin() + (p.rank - 1),
-                     [](std::int64_t stride) { return stride == 0; });
-}
-
 void require_valid(const NormProblem& p) {
   host::require(p.kind == NormKind::layer || p.kind == NormKind::rms,
                 "kind must be NormKind::layer or NormKind::rms, but is ", int(p.kind));
@@ -89,10 +85,7 @@ void require_valid(const NormProblem& p) {
     host::require_supported(operand->dtype == p.x.dtype, argument, ".dtype must be x's, ", name(p.x.dtype), ", but is ",
                             name(operand->dtype));
   for (auto [operand, has, argument] : {std::tuple{&p.weight, p.has_weight, "weight"}, {&p.bias, p.has_bias, "bias"}}) {
-    if (!has) continue;
-    host::require_supported(operand->dtype == p.x.dtype || operand->dtype == DType::f32, argument,
-                            ".dtype must be x's, ", name(p.x.dtype), ", or f32, but is ", name(operand->dtype));
-    host::require(is_vector(p, *operand), argument, ".strides must be 0 in all dimensions but the last");
+    if (has) require_vector(p.rank, *operand, argument, p.x.dtype);
   }
   if (p.has_weight && p.has_bias)
     host::require_supported(p.bias.dtype == p.weight.dtype, "bias.dtype must be weight's, ", name(p.weight.dtype),
@@ -136,19 +129,6 @@ void require_pointers(const NormProblem& p, const NormPointers& pointers) {
   }
 }
 
-/// A vector over the last dimension, as an operand of x's shape.
-TensorOperand vector_operand(const Tensor& tensor, const char* argument, const Tensor& x) {
-  host::require_well_formed(tensor, argument);
-  host::require(tensor.rank == 1, argument, ".rank must be 1, but is ", tensor.rank);
-  host::require(tensor.sizes[0] == x.sizes[x.rank - 1], argument, ".sizes[0] must be x.sizes[", x.rank - 1, "], ",
-                x.sizes[x.rank - 1], ", but is ", tensor.sizes[0]);
-  TensorOperand operand;
-  operand.dtype = tensor.dtype;
-  operand.alignment = host::alignment_of(tensor.data);
-  operand.strides[x.rank - 1] = tensor.strides[0];
-  return operand;
-}
-
 void require_statistic(const Tensor& tensor, const char* argument, const Tensor& x, const NormProblem& p) {
   host::require_same_shape(tensor, argument, x, "x", x.rank - 1);
   host::require_supported(tensor.dtype == DType::f32, argument, ".dtype must be f32, but is ", name(tensor.dtype));
@@ -157,8 +137,6 @@ void require_statistic(const Tensor& tensor, const char* argument, const Tensor&
     host::require(tensor.sizes[d] == 1 || tensor.strides[d] == contiguous.strides[d], argument, ".strides[", d,
                   "] must be ", contiguous.strides[d], " (contiguous), but is ", tensor.strides[d]);
 }
-
-bool is_given(const Tensor& tensor) { return tensor.data != nullptr || tensor.rank != 0; }
 
 }  // namespace
 

@@ -30,7 +30,8 @@ template <RowConfig Config> struct CrossEntropyBackwardKernel {
       Engine::load(Engine::at_column(body, p.logits.step, begin), p.logits.step, wanted, part.thread, rX);
       int hot = Engine::element_at(row.target.index - ragged.head - begin, part.thread);
       auto gradient = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return row.gradient(Engine::value(rX, i), i == hot); };
-      Engine::store(gradient, Engine::at_column(dbody, p.dlogits.step, begin), p.dlogits.step, columns, part.thread, rX);
+      Engine::store(gradient, Engine::at_column(dbody, p.dlogits.step, begin), p.dlogits.step, columns, part.thread,
+                    rX);
     });
     ragged.for_each_end(part.thread, [&](int64_t column) CUTLASS_LAMBDA_FUNC_INLINE {
       dx[column] = T(row.gradient(float(x[column]), column == row.target.index));

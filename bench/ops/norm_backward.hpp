@@ -1,0 +1,31 @@
+#pragma once
+
+#include <vector>
+
+#include "ckl/norm_backward.hpp"
+#include "ops/operator.hpp"
+#include "reference/reference.hpp"
+
+namespace ckl::bench {
+
+/// The gradients of one normalization in device memory.
+class NormBackwardWorkload final : public Workload {
+ public:
+  NormBackwardWorkload(const NormBackwardProblem& problem, const Session& session);
+
+  Work work() const override;
+  Verdict verify(const Implementation& implementation) override;
+  Launch ceiling() override;
+
+  const NormBackwardProblem problem;
+  const Session& session;
+  std::vector<NormBackwardPointers> operands;
+
+ private:
+  Buffer memory_;
+  reference::NormBackwardResult expected_;
+};
+
+const Operator& norm_backward_operator();
+
+}  // namespace ckl::bench

@@ -1,0 +1,336 @@
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+#include "ckl/norm_backward.hpp"
+#include "ckl/reduce.hpp"
+#include "host/device.hpp"
+#include "host/log.hpp"
+#include "host/module.hpp"
+#include "host/operand.hpp"
+#include "host/overlap.hpp"
+#include "host/plan_cache.hpp"
+#include "host/require.hpp"
+#include "host/rows.hpp"
+#include "host/workspace.hpp"
+#include "ops/norm/backward/params.hpp"
+#include "ops/norm/check.hpp"
+
+namespace ckl {
+
+// ---- check -------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+bool is_empty(const NormBackwardProblem& p) {
+  return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
+}
+
+/// A tensor of the problem that is there.
+struct Named {
+  const char* argument;
+  const TensorOperand* operand;
+  enum { full, one_a_row, vector } shape;
+  const void* data;
+};
+
+/// Those that are read, and those that are written.
+std::vector<Named> inputs(const NormBackwardProblem& p, const NormBackwardPointers& data) {
+  std::vector<Named> list = {{"x", &p.x, Named::full, data.x},
+                             {"dy", &p.dy, Named::full, data.dy},
+                             {"rstd", &p.rstd, Named::one_a_row, data.rstd}};
+  if (p.kind == NormKind::layer) list.push_back({"mean", &p.mean, Named::one_a_row, data.mean});
+  if (p.has_weight) list.push_back({"weight", &p.weight, Named::vector, data.weight});
+  return list;
+}
+
+std::vector<Named> outputs(const NormBackwardProblem& p, const NormBackwardPointers& data) {
+  std::vector<Named> list = {{"dx", &p.dx, Named::full, data.dx}};
+  if (p.has_dweight) list.push_back({"dweight", &p.dweight, Named::vector, data.dweight});
+  if (p.has_dbias) list.push_back({"dbias", &p.dbias, Named::vector, data.dbias});
+  return list;
+}
+
+Tensor tensor_of(const NormBackwardProblem& p, const Named& named) {
+  if (named.shape != Named::vector)
+    return host::tensor_at(named.shape == Named::full ? p.rank : p.rank - 1, p.sizes, *named.operand, named.data);
+  Tensor t;
+  t.data = const_cast<void*>(named.data);
+  t.dtype = named.operand->dtype;
+  t.rank = 1;
+  t.sizes[0] = p.sizes[p.rank - 1];
+  t.strides[0] = named.operand->strides[p.rank - 1];
+  return t;
+}
+
+void require_valid(const NormBackwardProblem& p) {
+  host::require(p.kind == NormKind::layer || p.kind == NormKind::rms,
+                "kind must be NormKind::layer or NormKind::rms, but is ", int(p.kind));
+  host::require(p.rank >= 1, "x.rank must be 1 or more, but is ", p.rank);
+  std::vector<Named> all = inputs(p, {}), out = outputs(p, {});
+  all.insert(all.end(), out.begin(), out.end());
+  for (const Named& named : all) host::require_operand(p.rank, p.sizes, *named.operand, named.argument);
+  host::require_supported(p.x.dtype == DType::f32 || p.x.dtype == DType::f16 || p.x.dtype == DType::bf16,
+                          "x.dtype must be f32, f16 or bf16, but is ", name(p.x.dtype));
+  for (const Named& named : all) {
+    const DType dtype = named.operand->dtype;
+    if (named.shape == Named::full)
+      host::require_supported(dtype == p.x.dtype, named.argument, ".dtype must be x's, ", name(p.x.dtype), ", but is ",
+                              name(dtype));
+    if (named.shape == Named::vector) require_vector(p.rank, *named.operand, named.argument, p.x.dtype);
+    if (named.shape != Named::one_a_row) continue;
+    host::require_supported(dtype == DType::f32, named.argument, ".dtype must be f32, but is ", name(dtype));
+    host::require(named.operand->strides[p.rank - 1] == 0, named.argument, ".strides[", p.rank - 1,
+                  "] must be 0, but is ", named.operand->strides[p.rank - 1]);
+  }
+  for (const Named& named : out) host::require_no_self_overlap(tensor_of(p, named), named.argument);
+}
+
+void require_pointers(const NormBackwardProblem& p, const NormBackwardPointers& pointers) {
+  const std::vector<Named> in = inputs(p, pointers), out = outputs(p, pointers);
+  if (is_empty(p)) {  // the sums of no rows are 0
+    for (const Named& named : out)
+      if (named.shape == Named::vector && p.sizes[p.rank - 1] > 0)
+        host::require_pointer(named.data, *named.operand, named.argument);
+    return;
+  }
+  for (const std::vector<Named>* list : {&in, &out})
+    for (const Named& named : *list) host::require_pointer(named.data, *named.operand, named.argument);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const Tensor output = tensor_of(p, out[i]);
+    for (const Named& input : in) {
+      if (out[i].shape == Named::full && input.shape == Named::full)
+        host::require_no_partial_overlap(output, out[i].argument, tensor_of(p, input), input.argument);
+      else
+        host::require_no_overlap(output, out[i].argument, tensor_of(p, input), input.argument);
+    }
+    for (std::size_t j = 0; j < i; ++j)
+      host::require_no_overlap(output, out[i].argument, tensor_of(p, out[j]), out[j].argument);
+  }
+}
+
+NormBackwardPointers pointers_of(const NormBackwardArguments& in) {
+  return {in.x.data,      in.dy.data,      in.dx.data,    static_cast<const float*>(in.rstd.data),
+          in.weight.data, in.dweight.data, in.dbias.data, static_cast<const float*>(in.mean.data)};
+}
+
+}  // namespace
+
+NormBackwardProblem norm_backward_problem(const NormBackwardArguments& in) {
+  host::require_well_formed(in.x, "x");
+  host::require(in.x.rank >= 1, "x.rank must be 1 or more, but is ", in.x.rank);
+  host::require_same_shape(in.dy, "dy", in.x, "x", in.x.rank);
+  host::require_same_shape(in.dx, "dx", in.x, "x", in.x.rank);
+  NormBackwardProblem p;
+  p.kind = in.kind;
+  p.rank = in.x.rank;
+  std::copy_n(in.x.sizes.begin(), p.rank, p.sizes.begin());
+  p.x = host::operand_of(in.x);
+  p.dy = host::operand_of(in.dy);
+  p.dx = host::operand_of(in.dx);
+  const auto statistic = [&](const Tensor& tensor, const char* argument) {
+    host::require_same_shape(tensor, argument, in.x, "x", in.x.rank - 1);
+    return host::operand_of(tensor);
+  };
+  p.rstd = statistic(in.rstd, "rstd");
+  host::require(
+      is_given(in.mean) == (in.kind == NormKind::layer), "mean must be ",
+      in.kind == NormKind::layer ? "given for a layernorm, but is not" : "absent for an rmsnorm, but is given");
+  if (in.kind == NormKind::layer) p.mean = statistic(in.mean, "mean");
+  if ((p.has_weight = is_given(in.weight))) p.weight = vector_operand(in.weight, "weight", in.x);
+  if ((p.has_dweight = is_given(in.dweight))) p.dweight = vector_operand(in.dweight, "dweight", in.x);
+  if ((p.has_dbias = is_given(in.dbias))) p.dbias = vector_operand(in.dbias, "dbias", in.x);
+  require_valid(p);
+  require_pointers(p, pointers_of(in));
+  return p;
+}
+
+std::string NormBackwardProblem::to_string() const {
+  std::string text = std::string(name(kind)) + "-backward (";
+  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
+  text += std::string(") ") + name(x.dtype);
+  for (auto [has, word] : {std::pair{has_weight, " weight"}, {has_dweight, " dweight"}, {has_dbias, " dbias"}})
+    if (has) text += word;
+  return text;
+}
+
+bool operator==(const NormBackwardProblem& x, const NormBackwardProblem& y) noexcept {
+  auto key = [](const NormBackwardProblem& p) {
+    return std::tie(p.kind, p.rank, p.sizes, p.x, p.dy, p.dx, p.mean, p.rstd, p.has_weight, p.has_dweight, p.has_dbias,
+                    p.weight, p.dweight, p.dbias);
+  };
+  return key(x) == key(y);
+}
+
+// ---- choose ------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// The operands that are there, in this order: x, dy, dx, weight, then rstd and mean.
+host::RowShape shape_of(const NormBackwardProblem& p) {
+  std::vector<TensorOperand> operands = {p.x, p.dy, p.dx}, statistics = {p.rstd};
+  if (p.has_weight) operands.push_back(p.weight);
+  if (p.kind == NormKind::layer) statistics.push_back(p.mean);
+  return host::RowShape::of(p.rank, p.sizes, p.rank - 1, operands, statistics);
+}
+
+std::vector<std::string> candidates(const NormBackwardProblem& p, const host::RowShape& shape) {
+  if (is_empty(p)) return {};
+  return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("norm_backward"),
+                                norm_backward_inputs);
+}
+
+/// How many blocks, or clusters, share the rows: as many as there is room for at a time, so that each adds up many.
+std::int64_t partitions_of(const RowConfig& config, const RowGrid& grid, const DeviceInfo& device) {
+  const std::int64_t resident =
+      device.sm_count * norm_backward_blocks_per_sm(config) / host::row_cluster(config, grid.columns);
+  const std::int64_t needed = (grid.rows + config.rows_per_block() - 1) / config.rows_per_block();
+  return std::clamp<std::int64_t>(resident, 1, needed);
+}
+
+/// The sum of the partial sums of `partitions`, which lie densely, as `output` of the problem.
+ReduceProblem sum_of_partials(const NormBackwardProblem& p, std::int64_t partitions, const TensorOperand& output) {
+  ReduceProblem sum;
+  sum.rank = 2;
+  sum.sizes = {partitions, p.sizes[p.rank - 1]};
+  sum.reduced = {true, false};
+  sum.x.strides = {p.sizes[p.rank - 1], 1};
+  sum.y.dtype = output.dtype;
+  sum.y.strides = {0, output.strides[p.rank - 1]};
+  sum.y.alignment = output.alignment;
+  return sum;
+}
+
+}  // namespace
+
+std::vector<std::string> norm_backward_candidates(const NormBackwardProblem& problem, const DeviceInfo&) {
+  require_valid(problem);
+  return candidates(problem, shape_of(problem));
+}
+
+// ---- plan --------------------------------------------------------------------------------------------------------------
+
+class NormBackwardPlan::Implementation {
+ public:
+  Implementation(const NormBackwardProblem& problem, int device, std::string_view wanted = {})
+      : problem_(problem), device_(host::require_device(device).index) {
+    const host::RowShape shape = shape_of(problem);
+    config_ = host::chosen(candidates(problem, shape), wanted);
+    if (!config_.empty())
+      prepare(shape);
+    else if (problem.sizes[problem.rank - 1] > 0)
+      prepare_sums(0);  // those of no rows are 0
+    if (host::log_plans())
+      host::log_line(problem.to_string() + " on device " + std::to_string(device_) + ": " + config_);
+  }
+
+  const NormBackwardProblem& problem() const { return problem_; }
+  const std::string& config() const { return config_; }
+  int device() const { return device_; }
+  std::size_t workspace_bytes() const { return dbias_.partials + dbias_.partial_bytes(); }
+  std::size_t zeroed_bytes() const { return dweight_.partials; }
+
+  /// Launches, all having been checked.
+  void launch(const NormBackwardPointers& pointers, void* workspace, Stream stream) const {
+    const auto at = [workspace](std::size_t offset) { return static_cast<char*>(workspace) + offset; };
+    if (!config_.empty()) {
+      NormBackwardParams params = params_;
+      params.x.data = const_cast<void*>(pointers.x);
+      params.dy.data = const_cast<void*>(pointers.dy);
+      params.dx.data = pointers.dx;
+      params.rstd.data = const_cast<float*>(pointers.rstd);
+      if (problem_.has_weight) params.weight.data = const_cast<void*>(pointers.weight);
+      if (params.centered) params.mean.data = const_cast<float*>(pointers.mean);
+      if (dweight_.plan) params.dweight_partials = reinterpret_cast<float*>(at(dweight_.partials));
+      if (dbias_.plan) params.dbias_partials = reinterpret_cast<float*>(at(dbias_.partials));
+      host::DeviceGuard guard(device_);
+      host::launch(launch_, &params, stream);
+    }
+    if (dweight_.plan) dweight_.plan->run(at(dweight_.partials), pointers.dweight, at(dweight_.tickets), stream);
+    if (dbias_.plan) dbias_.plan->run(at(dbias_.partials), pointers.dbias, at(dbias_.tickets), stream);
+  }
+
+ private:
+  /// A gradient that is a sum over rows.
+  struct SumOverRows {
+    std::optional<ReducePlan> plan;         // of the partial sums
+    std::size_t tickets = 0, partials = 0;  // where they lie in the workspace: what the plan needs, and the sums
+
+    std::size_t partial_bytes() const {
+      return plan ? std::size_t(plan->problem().sizes[0] * plan->problem().sizes[1]) * sizeof(float) : 0;
+    }
+  };
+
+  void prepare(const host::RowShape& shape) {
+    params_.grid = shape.grid;
+    auto operand = shape.operands.begin();
+    params_.x = *operand++;
+    params_.dy = *operand++;
+    params_.dx = *operand++;
+    if (problem_.has_weight) params_.weight = *operand++;
+    params_.weight_f32 = problem_.has_weight && problem_.weight.dtype == DType::f32;
+    params_.rstd = *operand++;
+    params_.centered = problem_.kind == NormKind::layer;
+    if (params_.centered) params_.mean = *operand++;
+    params_.reciprocal_columns = 1.0 / double(shape.grid.columns);
+    host::RelaxedCapture relaxed;
+    host::DeviceGuard guard(device_);
+    launch_ = host::prepare_rows("norm_backward", config_, params_.grid, device_, norm_backward_inputs);
+    const std::int64_t partitions =
+        partitions_of(parse_row_config(config_, norm_backward_inputs), params_.grid, device_info(device_));
+    launch_.grid = unsigned(partitions) * launch_.cluster;
+    prepare_sums(partitions);
+  }
+
+  void prepare_sums(std::int64_t partitions) {
+    if (problem_.has_dweight) dweight_.plan.emplace(sum_of_partials(problem_, partitions, problem_.dweight), device_);
+    if (problem_.has_dbias) dbias_.plan.emplace(sum_of_partials(problem_, partitions, problem_.dbias), device_);
+    const auto aligned = [](std::size_t bytes) { return (bytes + 255) / 256 * 256; };
+    std::size_t end = 0;
+    for (SumOverRows* sum : {&dweight_, &dbias_}) {
+      sum->tickets = end;
+      if (sum->plan) end += aligned(sum->plan->workspace_bytes());
+    }
+    for (SumOverRows* sum : {&dweight_, &dbias_}) {
+      sum->partials = end;
+      end += aligned(sum->partial_bytes());
+    }
+  }
+
+  NormBackwardProblem problem_;
+  int device_;
+  std::string config_;
+  NormBackwardParams params_{};
+  host::Launch launch_;
+  SumOverRows dweight_, dbias_;
+};
+
+NormBackwardPlan::NormBackwardPlan(const NormBackwardProblem& problem, int device, std::string_view config) {
+  require_valid(problem);
+  implementation_ = std::make_shared<const Implementation>(problem, device, config);
+}
+
+void NormBackwardPlan::run(const NormBackwardPointers& pointers, void* workspace, Stream stream) const {
+  const Implementation& plan = *implementation_;
+  host::require_stream_of(stream, plan.device());
+  require_pointers(plan.problem(), pointers);
+  host::require_workspace(workspace, plan.workspace_bytes());
+  plan.launch(pointers, workspace, stream);
+}
+
+std::size_t NormBackwardPlan::workspace_bytes() const noexcept { return implementation_->workspace_bytes(); }
+const NormBackwardProblem& NormBackwardPlan::problem() const noexcept { return implementation_->problem(); }
+const std::string& NormBackwardPlan::config() const noexcept { return implementation_->config(); }
+int NormBackwardPlan::device() const noexcept { return implementation_->device(); }
+
+void norm_backward(const NormBackwardArguments& in, Stream stream) {
+  static host::PlanCache<NormBackwardPlan::Implementation, NormBackwardProblem> cache;
+  const NormBackwardProblem problem = norm_backward_problem(in);
+  const int device = host::current_device();
+  const auto plan = cache.get(problem, device);
+  host::require_stream_of(stream, device);
+  host::StreamWorkspace workspace(plan->workspace_bytes(), plan->zeroed_bytes(), stream);
+  plan->launch(pointers_of(in), workspace.data(), stream);
+}
+
+}  // namespace ckl

@@ -1,0 +1,28 @@
+#pragma once
+
+// What the host hands to a kernel of a normalization's gradients.
+
+#include "device/row_config.hpp"
+#include "device/row_params.hpp"
+
+namespace ckl {
+
+/// Operands whose rows a kernel holds: x and dy.
+constexpr int norm_backward_inputs = 2;
+
+/// Blocks that an SM shall hold at a time, and is given: 512 threads, whose registers also hold the sums over their rows.
+constexpr int norm_backward_blocks_per_sm(const RowConfig& config) { return 512 / config.threads(); }
+
+struct NormBackwardParams {
+  RowGrid grid;
+  RowOperand x, dy, dx;
+  RowOperand weight;      ///< The same for all rows; `data` is null without.
+  bool weight_f32;        ///< It is f32; else of x's type.
+  bool centered;          ///< LayerNorm. Else RMSNorm.
+  RowOperand mean, rstd;  ///< f32, one a row; `data` of mean is null without.
+  double reciprocal_columns;
+  /// The sums over each partition's rows, (partitions, columns) f32; null where nobody wants them.
+  float *dweight_partials, *dbias_partials;
+};
+
+}  // namespace ckl

@@ -1,0 +1,63 @@
+// What the norms' gradients accept and refuse, and which config they take, without a GPU.
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <string>
+
+#include "cases/bad_norm_backward.hpp"
+#include "expect_error.hpp"
+
+namespace ckl::test {
+namespace {
+
+void* at(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
+void* memory(int i) { return at(0x100000u * std::uintptr_t(i + 1)); }
+
+TEST(NormBackwardProblem, TakesShapeAndOptions) {
+  NormBackwardArguments in = good_norm_backward(memory);
+  const NormBackwardProblem p = norm_backward_problem(in);
+  EXPECT_EQ(p.to_string(), "layernorm-backward (40, 48) f32 weight dweight dbias");
+  EXPECT_EQ(p.rstd.strides[1], 0);
+  EXPECT_TRUE(p == norm_backward_problem(in));
+  in.kind = NormKind::rms;
+  in.mean = in.weight = in.dbias = Tensor();
+  in.dx = in.dy;  // in place
+  EXPECT_EQ(norm_backward_problem(in).to_string(), "rmsnorm-backward (40, 48) f32 dweight");
+  EXPECT_FALSE(p == norm_backward_problem(in));
+}
+
+TEST(NormBackwardProblem, RefusesWhatIsMalformed) {
+  for (const BadNormBackward& bad : bad_norm_backwards()) {
+    SCOPED_TRACE(bad.name);
+    NormBackwardArguments in = good_norm_backward(memory);
+    bad.spoil(in);
+    expect_error(bad.code, bad.words, [&] { norm_backward_problem(in); });
+  }
+}
+
+std::string best(std::int64_t rows, std::int64_t columns, DType dtype, std::int64_t leading = 0) {
+  const auto matrix = [&](std::uintptr_t address) {
+    return Tensor::strided(at(address), dtype, {rows, columns}, {leading ? leading : columns, 1});
+  };
+  const NormBackwardArguments in{NormKind::rms, matrix(0x100000000000), matrix(0x200000000000), matrix(0x300000000000),
+                                 Tensor::contiguous(memory(0), DType::f32, {rows})};
+  const std::vector<std::string> names = norm_backward_candidates(norm_backward_problem(in), DeviceInfo{});
+  return names.empty() ? "" : names.front();
+}
+
+// Two operands share a thread's registers.
+TEST(NormBackwardChoice, FollowsTheRowsLength) {
+  EXPECT_EQ(best(1000, 128, DType::bf16), "bf16_t8_vec");
+  EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t32_vec");
+  EXPECT_EQ(best(1000, 4096, DType::bf16), "bf16_t256_vec");
+  EXPECT_EQ(best(1000, 4096, DType::f32), "f32_t512_vec");
+  EXPECT_EQ(best(1000, 8200, DType::f16), "f16_stream_vec");
+  EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t256_any");
+  EXPECT_EQ(best(0, 64, DType::bf16), "");
+  for (const std::int64_t columns : {64, 1000, 4096, 40000})
+    EXPECT_EQ(best(100000, columns, DType::bf16), best(1, columns, DType::bf16)) << columns;
+}
+
+}  // namespace
+}  // namespace ckl::test
