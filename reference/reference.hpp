@@ -100,7 +100,7 @@ std::int64_t element_count(const SoftmaxProblem& problem);
 /// @param y      Receives the values, in C order of y's indices and dense.
 /// @param slack  Receives what the documented accuracy grants each of them before it is rounded to y's type: a few units of f32 in the
 ///               last place, more where the exponent is large, since its own rounding is then magnified.
-void softmax(const SoftmaxProblem& problem, const void* x, double* y, double* slack);
+void softmax(const SoftmaxProblem& problem, const SoftmaxPointers& inputs, double* y, double* slack);
 
 /// Judges `actual`, y in host memory as the problem lays it out: an element is right if it is the rounding of some number within its
 /// slack; a NaN needs a NaN, and an infinity the same infinity. `error` is relative to the slack plus half a unit in the last place.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "compare.hpp"
@@ -44,17 +45,19 @@ template <class Problem> std::int64_t step_of(const Problem& p) {
   return step;
 }
 
-/// One row: s = scale * x in, the result in its place; the slack of each.
+/// One row: s = scale * x + mask in, the result in its place. The slack of each in the place of the numbers whose rounding makes the errors
+/// of s.
 void transform(const SoftmaxProblem& p, std::vector<double>& s, std::vector<double>& slack) {
   constexpr double unit = 0x1p-24;  // half a unit of f32 in the last place, relative
-  const double max = *std::max_element(s.begin(), s.end(), [](double a, double b) { return a < b; });
+  const auto largest = std::max_element(s.begin(), s.end(), [](double a, double b) { return a < b; });
+  const double max = *largest, of_max = slack[std::size_t(largest - s.begin())];
   double sum = 0;
   for (double value : s) sum += std::exp(value - max);
   const double log_sum = std::log(sum), depth = 64 + 2 * std::log2(double(s.size()));
   for (std::size_t i = 0; i < s.size(); ++i) {
     const double distance = s[i] - max;
     // Of the exponent: the rounding of s, of the difference, and of its product with log2(e).
-    const double magnified = unit * (2 * std::abs(distance) + (p.scale == 1 ? 0 : std::abs(s[i]) + std::abs(max)));
+    const double magnified = unit * (2 * std::abs(distance) + slack[i] + of_max);
     const double result = p.log ? distance - log_sum : std::exp(distance) / sum;
     slack[i] = p.log ? magnified + unit * (depth + 4 * std::abs(log_sum)) : result * (magnified + unit * depth);
     if (!std::isfinite(slack[i])) slack[i] = 0;
@@ -92,7 +95,7 @@ template <class Problem> Comparison compare(const Problem& p, const TensorOperan
 std::int64_t element_count(const SoftmaxProblem& problem) { return elements(problem); }
 std::int64_t element_count(const SoftmaxBackwardProblem& problem) { return elements(problem); }
 
-void softmax(const SoftmaxProblem& p, const void* x, double* y, double* slack) {
+void softmax(const SoftmaxProblem& p, const SoftmaxPointers& inputs, double* y, double* slack) {
   const Numeric numeric(p.x.dtype);
   const std::int64_t count = element_count(p), columns = p.sizes[p.axis], step = step_of(p);
   if (count == 0) return;
@@ -101,8 +104,14 @@ void softmax(const SoftmaxProblem& p, const void* x, double* y, double* slack) {
     for (std::int64_t r = begin; r < end; ++r) {
       const Index first = first_of(p, r);
       const std::int64_t from = offset_of(p, p.x, first), to = linear(p, first);
-      for (std::int64_t i = 0; i < columns; ++i)
-        row[i] = double(p.scale) * numeric.read(x, from + i * p.x.strides[p.axis]);
+      const std::int64_t mask_from = p.has_mask ? offset_of(p, p.mask, first) : 0;
+      const std::int64_t visible = p.causal ? first[p.rank - 2] + p.diagonal + 1 : columns;
+      for (std::int64_t i = 0; i < columns; ++i) {
+        const double scaled = double(p.scale) * numeric.read(inputs.x, from + i * p.x.strides[p.axis]);
+        const double mask = p.has_mask ? numeric.read(inputs.mask, mask_from + i * p.mask.strides[p.axis]) : 0;
+        row[i] = i < visible ? scaled + mask : -std::numeric_limits<double>::infinity();
+        row_slack[i] = (p.scale == 1 ? 0 : std::abs(scaled)) + (p.has_mask ? std::abs(row[i]) : 0);
+      }
       transform(p, row, row_slack);
       for (std::int64_t i = 0; i < columns; ++i) y[to + i * step] = row[i], slack[to + i * step] = row_slack[i];
     }

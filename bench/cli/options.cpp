@@ -35,7 +35,8 @@ void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
   list("--layout", layout,
        "gemm: tn, nn, nt, tt; elementwise: contiguous, broadcast, strided, transposed; cross_entropy: plain, smoothed; "
        "norm: "
-       "layer, rms, rms_add; norm_backward: layer, rms; softmax: plain, log; reduce: sum, max, argmax and the other "
+       "layer, rms, rms_add; norm_backward: layer, rms; softmax: plain, log, masked, causal; reduce: sum, max, argmax "
+       "and the other "
        "reductions (its error lists "
        "them)");
   list("--axis", axis,

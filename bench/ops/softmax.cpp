@@ -1,5 +1,7 @@
 #include "ops/softmax.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "ops/memory.hpp"
@@ -20,6 +22,12 @@ SoftmaxProblem problem_of(const Case& one) {
   for (int d = p.rank - 1; d >= 0; stride *= p.sizes[d--]) p.x.strides[d] = stride;
   p.x.dtype = parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16, DType::f32});
   p.y = p.x;
+  p.causal = one.layout == "causal";
+  if (one.layout == "masked") {  // one mask for all matrices
+    p.has_mask = true;
+    p.mask = p.x;
+    for (int d = 0; d < p.rank - 2; ++d) p.mask.strides[d] = 0;
+  }
   return p;
 }
 
@@ -29,8 +37,7 @@ class SoftmaxOperator final : public Operator {
   std::string family() const override { return "softmax"; }
   std::string summary() const override {
     return "softmax along an axis; --problem SIZExSIZE..., --axis N [the last], --dtype bf16|f16|f32, --layout "
-           "plain|log (the logarithm), "
-           "--alpha S (scales x)";
+           "plain|log (the logarithm)|masked (a mask is added)|causal, --alpha S (scales x)";
   }
 
   Choices defaults(bool small) const override {
@@ -42,11 +49,15 @@ class SoftmaxOperator final : public Operator {
     const std::vector<std::int64_t> sizes = parse_sizes("problem", settings.at("problem"), 0);
     Case one{name(), "", {{"sizes", sizes}}, settings.at("dtype"), settings.at("dtype"), ""};
     parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16, DType::f32});
-    one.layout = parse_choice("layout", settings.at("layout"), {"plain", "log"});
+    one.layout = parse_choice("layout", settings.at("layout"), {"plain", "log", "masked", "causal"});
     const double last = double(sizes.size()) - 1;
     const double axis = settings.count("axis") ? parse_number("axis", settings.at("axis")) : last;
     if (axis != std::int64_t(axis) || axis < 0 || axis > last)
       throw UsageError(fmt::format("--axis: must be 0 to {}, got `{}`", last, settings.at("axis")));
+    if (one.layout == "causal" && (sizes.size() < 2 || axis != last))
+      throw UsageError(
+          fmt::format("--layout causal: must be along the last of two dimensions or more, got `{}`, axis {}",
+                      settings.at("problem"), axis));
     one.problem["axis"] = std::int64_t(axis);
     if (settings.count("alpha")) one.problem["scale"] = parse_number("alpha", settings.at("alpha"));
     return one;
@@ -62,7 +73,8 @@ class SoftmaxOperator final : public Operator {
     const SoftmaxProblem p = problem_of(one);
     const std::int64_t count = reference::element_count(p);
     std::vector<double> y(static_cast<std::size_t>(count)), slack(y.size());
-    reference::softmax(p, host_normal(p.x.dtype, count, 1).data(), y.data(), slack.data());
+    const std::vector<char> x = host_normal(p.x.dtype, count, 1), mask = host_normal(p.x.dtype, count, 2);
+    reference::softmax(p, {x.data(), nullptr, mask.data()}, y.data(), slack.data());
     return describe_reference(p.y.dtype, y);
   }
 
@@ -74,13 +86,14 @@ class SoftmaxOperator final : public Operator {
 }  // namespace
 
 SoftmaxWorkload::SoftmaxWorkload(const SoftmaxProblem& p, const Session& s) : problem(p), session(s) {
-  const std::size_t half = align(bytes());
-  sets = rotation_sets(session, double(2 * bytes()));
-  memory_ = Buffer(sets * 2 * half);
+  const std::size_t set = 2 * align(bytes()) + align(mask_bytes());
+  sets = rotation_sets(session, work().bytes);
+  memory_ = Buffer(sets * set);
   for (std::size_t i = 0; i < sets; ++i) {
-    char* at = memory_.at(i * 2 * half);
-    operands.push_back({at, at + half});
-    session.kernels.fill_normal(at, p.x.dtype, reference::element_count(p), i + 1);
+    char *x = memory_.at(i * set), *y = x + align(bytes()), *mask = y + align(bytes());
+    operands.push_back({x, y, mask});
+    session.kernels.fill_normal(x, p.x.dtype, reference::element_count(p), 2 * i + 1);
+    session.kernels.fill_normal(mask, p.x.dtype, std::int64_t(mask_bytes() / size_of(p.x.dtype)), 2 * i + 2);
   }
   check(cudaDeviceSynchronize(), "filling the operands");
 }
@@ -89,12 +102,28 @@ std::size_t SoftmaxWorkload::bytes() const {
   return std::size_t(reference::element_count(problem)) * size_of(problem.x.dtype);
 }
 
-Work SoftmaxWorkload::work() const { return {0, 2.0 * double(bytes())}; }
+std::size_t SoftmaxWorkload::mask_bytes() const {
+  if (!problem.has_mask) return 0;
+  std::size_t bytes = size_of(problem.x.dtype);
+  for (int d = std::max(0, problem.rank - 2); d < problem.rank; ++d) bytes *= std::size_t(problem.sizes[d]);
+  return bytes;
+}
+
+Work SoftmaxWorkload::work() const {
+  double read = double(bytes()) + double(mask_bytes());
+  if (problem.causal) {  // what the rows of a matrix see of it
+    const std::int64_t rows = problem.sizes[problem.rank - 2], columns = problem.sizes[problem.rank - 1];
+    double seen = 0;
+    for (std::int64_t row = 0; row < rows; ++row) seen += double(std::min(columns, row + 1));
+    read *= seen / double(rows * columns);
+  }
+  return {0, read + double(bytes())};
+}
 
 Launch SoftmaxWorkload::ceiling() { return copy_of(work().bytes, sets, session); }
 
 Verdict SoftmaxWorkload::verify(const Implementation& implementation) {
-  const SoftmaxOperands& set = operands.front();
+  const SoftmaxPointers& set = operands.front();
   check(cudaMemset(set.y, 0xff, bytes()), "cudaMemset");
   check(cudaDeviceSynchronize(), "cudaMemset");
   Stream stream;
@@ -104,7 +133,8 @@ Verdict SoftmaxWorkload::verify(const Implementation& implementation) {
   if (expected_.empty()) {
     expected_.resize(std::size_t(reference::element_count(problem)));
     slack_.resize(expected_.size());
-    reference::softmax(problem, download(set.x, bytes()).data(), expected_.data(), slack_.data());
+    const std::vector<char> x = download(set.x, bytes()), mask = download(set.mask, mask_bytes());
+    reference::softmax(problem, {x.data(), nullptr, mask.data()}, expected_.data(), slack_.data());
   }
   const reference::Comparison comparison =
       reference::compare_softmax(problem, y.data(), expected_.data(), slack_.data());

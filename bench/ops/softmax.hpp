@@ -7,12 +7,6 @@
 
 namespace ckl::bench {
 
-/// Device pointers of one set of operands.
-struct SoftmaxOperands {
-  const void* x;
-  void* y;
-};
-
 /// One softmax in device memory.
 class SoftmaxWorkload final : public Workload {
  public:
@@ -24,10 +18,11 @@ class SoftmaxWorkload final : public Workload {
 
   const SoftmaxProblem problem;
   const Session& session;
-  std::vector<SoftmaxOperands> operands;
+  std::vector<SoftmaxPointers> operands;
 
  private:
-  std::size_t bytes() const;  // of x, and of y
+  std::size_t bytes() const;       // of x, and of y
+  std::size_t mask_bytes() const;  // 0 without
 
   Buffer memory_;
   std::vector<double> expected_, slack_;

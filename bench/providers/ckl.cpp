@@ -130,12 +130,7 @@ void provide_ckl(ReduceWorkload& workload) {
 }
 
 void provide_ckl(SoftmaxWorkload& workload) {
-  const Session& session = workload.session;
-  const auto plan = std::make_shared<const SoftmaxPlan>(workload.problem, session.gpu.index, session.config);
-  const auto launch = [plan, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
-    plan->run(operands[set].x, operands[set].y, stream);
-  };
-  workload.implementations.push_back({"ckl", plan->config(), launch, true});
+  add_row_plans<SoftmaxPlan>(workload, softmax_candidates(workload.problem, device_info(workload.session.gpu.index)));
 }
 
 void provide_ckl(SoftmaxBackwardWorkload& workload) {

@@ -15,12 +15,13 @@
 
 namespace ckl {
 
-/// What to compute, along one axis of x: y[i] = exp(s[i] - max(s)) / sum_j exp(s[j] - max(s)) with s = scale * x, or with `log` its
-/// logarithm, s[i] - max(s) - log(sum_j exp(s[j] - max(s))).
+/// What to compute, along one axis of x: y[i] = exp(s[i] - max(s)) / sum_j exp(s[j] - max(s)) with s = scale * x + mask, or with `log` its
+/// logarithm, s[i] - max(s) - log(sum_j exp(s[j] - max(s))). With `causal`, row i of a matrix (the last two dimensions) sees its columns up
+/// to i + diagonal, as if the others were -infinity; most of those are not read.
 ///
-/// Supported: x and y both f32, both f16 or both bf16, computed in f32 and rounded once; any sizes, strides and alignment; y may be
-/// exactly x. Elements that are -infinity have probability 0. A row that has a NaN or +infinity, or only -infinity, becomes NaN, as
-/// the formula says. A row's bits depend on its elements, its length and the alignment alone, not on how many rows there are.
+/// Supported: x, y and mask all f32, all f16 or all bf16, computed in f32 and rounded once; any sizes, strides and alignment; y may be
+/// exactly x or the mask. Elements that are -infinity have probability 0. A row that has a NaN or +infinity, or only -infinity (with
+/// `causal`, that sees nothing), becomes NaN, as the formula says. A row's bits depend on its elements, its length and the alignment alone, not on how many rows there are.
 struct CKL_API SoftmaxProblem {
   int rank = 0;                                ///< Dimensions of x and y, at least 1.
   std::array<std::int64_t, max_rank> sizes{};  ///< Their shape.
@@ -29,6 +30,10 @@ struct CKL_API SoftmaxProblem {
   TensorOperand y;                             ///< Output.
   float scale = 1.0f;                          ///< Of x: 1 / temperature.
   bool log = false;                            ///< Whether the logarithm is wanted.
+  bool has_mask = false;                       ///< Whether there is a mask.
+  TensorOperand mask;                          ///< Input of x's shape, with strides of 0 where it repeats.
+  bool causal = false;        ///< Whether rows see no more than i + diagonal; only along the last of two axes or more.
+  std::int64_t diagonal = 0;  ///< With `causal`: columns - rows lets the last row see everything.
 
   /// E.g. "softmax (4096, 1024) along 1 bf16".
   std::string to_string() const;
@@ -39,16 +44,26 @@ CKL_API bool operator==(const SoftmaxProblem& x, const SoftmaxProblem& y) noexce
 
 /// The tensors of one softmax, for the one-line call: `ckl::softmax({x, y}, stream)`.
 struct SoftmaxArguments {
-  Tensor x;            ///< Input.
-  Tensor y;            ///< Output of x's shape.
-  int axis = -1;       ///< The dimension that is summed over; negative ones count from the last.
-  float scale = 1.0f;  ///< Of x.
-  bool log = false;    ///< Whether the logarithm is wanted.
+  Tensor x;                   ///< Input.
+  Tensor y;                   ///< Output of x's shape.
+  int axis = -1;              ///< The dimension that is summed over; negative ones count from the last.
+  float scale = 1.0f;         ///< Of x.
+  bool log = false;           ///< Whether the logarithm is wanted.
+  Tensor mask = Tensor();     ///< Input of x's rank, with x's sizes or 1; may be left out.
+  bool causal = false;        ///< As in SoftmaxProblem.
+  std::int64_t diagonal = 0;  ///< As in SoftmaxProblem.
+};
+
+/// Device pointers of one run; that of a mask that the problem does not have is not looked at.
+struct SoftmaxPointers {
+  const void* x = nullptr;     ///< Input.
+  void* y = nullptr;           ///< Output.
+  const void* mask = nullptr;  ///< Input.
 };
 
 /// The problem that `arguments` pose, the pointers' alignment included.
-/// @throws Error (invalid_argument) for shapes that differ, an axis that is none of x's, a scale that is not finite, null data, or a y
-///         that overlaps itself or partly overlaps x; (unsupported) for dtypes that are not listed at SoftmaxProblem.
+/// @throws Error (invalid_argument) for shapes that differ, an axis that is none of x's, a scale that is not finite, `causal` along
+///         another axis than the last of two or more, null data, or a y that overlaps itself or partly overlaps an input; (unsupported) for dtypes that are not listed at SoftmaxProblem.
 CKL_API SoftmaxProblem softmax_problem(const SoftmaxArguments& arguments);
 
 /// The kernel configs that can serve `problem`, the chosen one first; empty where y has no elements.
@@ -67,6 +82,9 @@ class CKL_API SoftmaxPlan {
   /// @param x,y  Device pointers with the alignment that the problem promised; y may be exactly x where the strides are equal.
   /// @throws Error (invalid_argument) for a null, misaligned or partly overlapping pointer, or a stream of another device.
   void run(const void* x, void* y, Stream stream = nullptr) const;
+
+  /// The same, with the mask that the problem has.
+  void run(const SoftmaxPointers& pointers, Stream stream = nullptr) const;
 
   const SoftmaxProblem& problem() const noexcept;  ///< What it computes.
   const std::string& config() const noexcept;      ///< How: the config's name, e.g. "bf16_t128_vec".

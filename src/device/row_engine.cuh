@@ -197,6 +197,9 @@ template <RowConfig Config> struct RowEngine {
   /// Whether element `i` of a thread is one of the `columns`: with vectors, a row has whole ones.
   CUTE_DEVICE static bool has(int i, int columns, int thread) { return column(i / VEC, thread) < columns; }
 
+  /// The column of element `i` of a thread, in its piece.
+  CUTE_DEVICE static int column_of(int i, int thread) { return column(i / VEC, thread) + i % VEC; }
+
   /// Which of the thread's elements is column `column` of a piece; -1 if none is.
   CUTE_DEVICE static int element_at(int64_t column, int thread) {
     if (column < 0 || column >= Config.piece()) return -1;

@@ -22,6 +22,9 @@ struct SoftmaxCase {
   int axis = 0;
   float scale = 1;
   bool log = false, in_place = false;
+  OperandLayout mask;  ///< Its sizes are empty without one.
+  bool causal = false;
+  std::int64_t diagonal = 0;
 
   std::int64_t elements() const {
     std::int64_t count = 1;
@@ -66,6 +69,27 @@ inline std::vector<SoftmaxCase> softmax_cases(bool short_list) {
     rows(type + "_scaled", "the temperature is not 1", 9, 200, dtype).scale = -2.5f;
     rows(type + "_log", "the logarithm", 9, 200, dtype).log = true;
     rows(type + "_log_long", "the logarithm of a row that a block holds", 2, 3000, dtype).log = true;
+    for (const std::int64_t columns : {40, 200, 1032, 2056, 4099, 8200})
+      rows(type + "_masked" + std::to_string(columns), "a mask is added", 3, columns, dtype).mask = dense({3, columns});
+    SoftmaxCase& scaled_mask = rows(type + "_masked_scaled", "the mask is not scaled", 9, 200, dtype);
+    scaled_mask.mask = dense({1, 200}), scaled_mask.scale = -0.5f, scaled_mask.log = true;
+    rows(type + "_masked_odd", "a mask that vectors cannot take", 9, 128, dtype).mask = {{9, 128}, {129, 1}, 1};
+    rows(type + "_masked_stream", "the mask of a row that is read twice", 1, 131080, dtype).mask = dense({1, 131080});
+    for (const std::int64_t columns : {40, 129, 200, 1032, 4096})
+      rows(type + "_causal" + std::to_string(columns), "row i sees i + 1 columns", 9, columns, dtype).causal = true;
+    const auto causal = [&](const char* name, std::int64_t of, std::int64_t columns, std::int64_t diagonal) {
+      SoftmaxCase& one = rows(type + name, "the diagonal is another", of, columns, dtype);
+      one.causal = true, one.diagonal = diagonal;
+    };
+    causal("_causal_later", 5, 264, 130);
+    causal("_causal_none", 5, 264, -3);  // the first three rows see nothing
+    causal("_causal_all", 5, 264, 1000);
+    causal("_causal_shared", 2, 8200, 5001);
+    causal("_causal_cluster", 2, 16648, 100);  // nothing of what the second block has
+    causal("_causal_stream", 1, 131080, 70000);
+    SoftmaxCase& matrices = add(type + "_causal_matrices", "causal and masked: one mask for all matrices",
+                                dense({2, 3, 17, 64}), dense({2, 3, 17, 64}), 3, dtype);
+    matrices.causal = true, matrices.diagonal = 47, matrices.mask = dense({1, 1, 17, 64});
     rows(type + "_in_place", "y is x", 17, 520, dtype).in_place = true;
     rows(type + "_in_place_stream", "y is x where the row is read twice", 1, 140000, dtype).in_place = true;
     add(type + "_padded", "rows with gaps, aligned", {{9, 128}, {136, 1}, 0}, {{9, 128}, {144, 1}, 0}, 1, dtype);
@@ -91,6 +115,13 @@ inline std::vector<SoftmaxCase> softmax_cases(bool short_list) {
   if (short_list)
     cases.erase(std::remove_if(cases.begin(), cases.end(), [](const SoftmaxCase& c) { return !c.quick(); }),
                 cases.end());
+  return cases;
+}
+
+/// Those whose gradient is one of its own: it does not know of masks.
+inline std::vector<SoftmaxCase> softmax_gradient_cases(bool short_list) {
+  std::vector<SoftmaxCase> cases = softmax_cases(short_list);
+  std::erase_if(cases, [](const SoftmaxCase& c) { return c.causal || !c.mask.sizes.empty(); });
   return cases;
 }
 

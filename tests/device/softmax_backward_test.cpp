@@ -72,7 +72,7 @@ class GradientData {
 
 class GradientCases : public DeviceTest, public ::testing::WithParamInterface<SoftmaxCase> {};
 
-INSTANTIATE_TEST_SUITE_P(List, GradientCases, ::testing::ValuesIn(softmax_cases(short_list())),
+INSTANTIATE_TEST_SUITE_P(List, GradientCases, ::testing::ValuesIn(softmax_gradient_cases(short_list())),
                          [](const auto& parameter) { return parameter.param.name; });
 
 TEST_P(GradientCases, MatchesTheReference) {

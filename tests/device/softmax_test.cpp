@@ -10,6 +10,7 @@
 #include "cases/softmax_cases.hpp"
 #include "ckl/softmax.hpp"
 #include "device_test.hpp"
+#include "expect_error.hpp"
 #include "operand_buffer.hpp"
 #include "reference/reference.hpp"
 
@@ -22,13 +23,19 @@ class SoftmaxData {
   explicit SoftmaxData(const SoftmaxCase& softmax)
       : case_(softmax), y_(softmax.dtype, softmax.y.sizes, softmax.y.strides, softmax.y.offset) {
     if (!softmax.in_place) x_.emplace(softmax.dtype, softmax.x.sizes, softmax.x.strides, softmax.x.offset);
+    if (!softmax.mask.sizes.empty())
+      mask_.emplace(softmax.dtype, softmax.mask.sizes, softmax.mask.strides, softmax.mask.offset).fill(3);
     x().fill(1);
   }
 
   OperandBuffer& x() { return x_ ? *x_ : y_; }
   OperandBuffer& y() { return y_; }
 
-  SoftmaxArguments arguments() { return {x().tensor(), y_.tensor(), case_.axis, case_.scale, case_.log}; }
+  SoftmaxArguments arguments() {
+    return {x().tensor(), y_.tensor(),   case_.axis, case_.scale, case_.log, mask_ ? mask_->tensor() : Tensor(),
+            case_.causal, case_.diagonal};
+  }
+  SoftmaxPointers pointers() { return {x().device(), y_.device(), mask_ ? mask_->device() : nullptr}; }
   SoftmaxProblem problem() { return softmax_problem(arguments()); }
 
   /// Computes the oracle's result from the image of x; call it before the results are received.
@@ -36,12 +43,14 @@ class SoftmaxData {
     const SoftmaxProblem problem = this->problem();
     expected_.resize(std::size_t(reference::element_count(problem)));
     slack_.resize(expected_.size());
-    reference::softmax(problem, x().host(), expected_.data(), slack_.data());
+    reference::softmax(problem, {x().host(), nullptr, mask_ ? mask_->host() : nullptr}, expected_.data(),
+                       slack_.data());
   }
 
   void check() {
     y_.receive("y");
     if (x_) x_->expect_unchanged("x");
+    if (mask_) mask_->expect_unchanged("mask");
     const reference::Comparison comparison =
         reference::compare_softmax(problem(), y_.host(), expected_.data(), slack_.data());
     EXPECT_TRUE(comparison.passed()) << comparison.wrong << " of " << expected_.size()
@@ -58,7 +67,7 @@ class SoftmaxData {
  private:
   SoftmaxCase case_;
   OperandBuffer y_;
-  std::optional<OperandBuffer> x_;
+  std::optional<OperandBuffer> x_, mask_;
   std::vector<double> expected_, slack_;
 };
 
@@ -86,7 +95,7 @@ TEST_P(SoftmaxCases, EveryConfigMatchesTheReference) {
     const SoftmaxPlan plan(problem, 0, config);
     EXPECT_EQ(plan.config(), config);
     data.reset();
-    plan.run(data.x().device(), data.y().device());
+    plan.run(data.pointers());
     data.check();
   }
 }
@@ -151,6 +160,33 @@ TEST_F(SoftmaxBehaviour, MaskedElementsDoNotOverflow) {
       SoftmaxPlan(data.problem(), 0, config).run(data.x().device(), data.y().device());
       data.check();
     }
+  }
+}
+
+// What a mask takes away has a probability of 0; y may replace it; a plan with a mask does not run without.
+TEST_F(SoftmaxBehaviour, MasksMayHaveInfinities) {
+  for (const std::int64_t columns : {40, 1001, short_list() ? 8200 : 17000}) {
+    SoftmaxCase one = rows_of(DType::bf16, 2, columns);
+    one.mask = one.x;
+    SoftmaxData data(one);
+    OperandBuffer mask(DType::bf16, {2, columns}, {columns, 1});
+    mask.fill_with(0);
+    for (std::int64_t i = columns / 3; i < columns; ++i)
+      reference::Numeric(DType::bf16).write(mask.host(), columns + i, -INFINITY);
+    mask.upload();
+    SoftmaxArguments arguments = data.arguments();
+    arguments.mask = mask.tensor();
+    arguments.y = mask.tensor();
+    const SoftmaxProblem problem = softmax_problem(arguments);
+    std::vector<double> expected(std::size_t(2 * columns)), slack(expected.size());
+    reference::softmax(problem, {data.x().host(), nullptr, mask.host()}, expected.data(), slack.data());
+    softmax(arguments);
+    mask.receive("mask");
+    const auto comparison = reference::compare_softmax(problem, mask.host(), expected.data(), slack.data());
+    EXPECT_TRUE(comparison.passed()) << comparison.first_wrong;
+    EXPECT_EQ(reference::Numeric(DType::bf16).read(mask.host(), 2 * columns - 1), 0);
+    expect_error(ErrorCode::invalid_argument, {"mask ", "null"},
+                 [&] { SoftmaxPlan(problem).run(data.x().device(), data.y().device()); });
   }
 }
 

@@ -59,6 +59,31 @@ TEST(SoftmaxProblem, RefusesWhatIsMalformed) {
   expect(unsupported, {"y.dtype", "bf16", "f16"}, [](auto& in) { in.y.dtype = DType::f16; });
 }
 
+TEST(SoftmaxProblem, TakesMasks) {
+  SoftmaxArguments in = good();
+  in.mask = Tensor::contiguous(at(0x30000), DType::bf16, {1, 48});
+  in.causal = true;
+  in.diagonal = 8;
+  const SoftmaxProblem p = softmax_problem(in);
+  EXPECT_EQ(p.to_string(), "softmax (40, 48) along 1 bf16 mask causal diagonal=8");
+  EXPECT_EQ(p.mask.strides[0], 0);
+  EXPECT_EQ(softmax_candidates(p, DeviceInfo{}).front(), "bf16_t4_vec");
+  in.diagonal = 9;
+  EXPECT_FALSE(p == softmax_problem(in));
+  const auto expect = [&](ErrorCode code, std::vector<std::string> words, auto spoil) {
+    SoftmaxArguments bad = in;
+    spoil(bad);
+    expect_error(code, words, [&] { softmax_problem(bad); });
+  };
+  constexpr ErrorCode invalid = ErrorCode::invalid_argument;
+  expect(invalid, {"mask ", "null"}, [](auto& a) { a.mask.data = nullptr; });
+  expect(invalid, {"mask.rank", "2", "1"}, [](auto& a) { a.mask.rank = 1; });
+  expect(invalid, {"mask.sizes[1]", "48", "or 1", "47"}, [](auto& a) { a.mask.sizes[1] = 47; });
+  expect(invalid, {"y ", "overlap mask"}, [](auto& a) { a.mask.data = a.y.data; });
+  expect(ErrorCode::unsupported, {"mask.dtype", "bf16", "f32"}, [](auto& a) { a.mask.dtype = DType::f32; });
+  expect(invalid, {"causal", "last", "axis 0"}, [](auto& a) { a.axis = 0; });
+}
+
 TEST(SoftmaxProblem, MayBeInPlace) {
   SoftmaxArguments in = good();
   in.y = in.x;

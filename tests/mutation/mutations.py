@@ -136,6 +136,8 @@ DEVICE = [
             "norm_backward:*many_rows*", "all rows of a block are in its partial sum"),
     mistake("partial-sums-begin-anew", "src/ops/norm/backward/kernel.cuh", "if (part.row != cluster) load_sums", "if (false) load_sums",
             "norm_backward:*SumsOfManyRows*", "a row that is read twice is added to the rows before it"),
+    mistake("causal-rows-see-one-more", "src/ops/softmax/kernel.cuh", "in_matrix + p.diagonal + 1 - part.begin", "in_matrix + p.diagonal + 2 - part.begin",
+            "softmax:*_causal200", "a row sees no more than its diagonal"),
     # Reductions.
     mistake("tickets-are-not-put-back", "src/ops/reduce/kernel.cuh", "if (last) *tickets = 0;", "", "reduce:*WorkspaceIsReadyAgain*",
             "the workspace is ready for the next launch"),

@@ -9,8 +9,12 @@ namespace ckl {
 struct SoftmaxParams {
   RowGrid grid;
   RowOperand x, y;
-  float scale;  ///< Of x.
-  bool log;     ///< The logarithm of the softmax.
+  RowOperand mask;  ///< Added to scale * x; `data` is null without.
+  float scale;      ///< Of x.
+  bool log;         ///< The logarithm of the softmax.
+  bool causal;      ///< Row i of each `matrix_rows` sees columns 0 to i + diagonal.
+  Divider matrix_rows;
+  std::int64_t diagonal;
 };
 
 }  // namespace ckl

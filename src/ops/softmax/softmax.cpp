@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "host/device.hpp"
 #include "host/log.hpp"
@@ -28,25 +29,46 @@ Tensor at(const SoftmaxProblem& p, const TensorOperand& operand, const void* dat
 }
 
 void require_valid(const SoftmaxProblem& p) {
-  for (auto [operand, argument] : {std::pair{&p.x, "x"}, {&p.y, "y"}}) {
+  for (auto [operand, argument] : {std::pair{&p.x, "x"}, {&p.y, "y"}, {p.has_mask ? &p.mask : &p.x, "mask"}}) {
     host::require_operand(p.rank, p.sizes, *operand, argument);
     host::require_supported(
         operand->dtype == DType::f32 || operand->dtype == DType::f16 || operand->dtype == DType::bf16, argument,
         ".dtype must be f32, f16 or bf16, but is ", name(operand->dtype));
   }
-  host::require_supported(p.y.dtype == p.x.dtype, "y.dtype must be x's, ", name(p.x.dtype), ", but is ",
-                          name(p.y.dtype));
+  for (auto [operand, argument] : {std::pair{&p.y, "y"}, {p.has_mask ? &p.mask : &p.x, "mask"}})
+    host::require_supported(operand->dtype == p.x.dtype, argument, ".dtype must be x's, ", name(p.x.dtype), ", but is ",
+                            name(operand->dtype));
   host::require(p.rank >= 1, "x.rank must be 1 or more, but is ", p.rank);
   host::require(p.axis >= 0 && p.axis < p.rank, "axis must be 0 to ", p.rank - 1, ", but is ", p.axis);
   host::require(std::isfinite(p.scale), "scale must be finite, but is ", p.scale);
+  host::require(!p.causal || (p.rank >= 2 && p.axis == p.rank - 1),
+                "causal must be false but along the last of two axes or more, here axis ", p.axis, " of ", p.rank,
+                ", but is true");
   host::require_no_self_overlap(at(p, p.y, nullptr), "y");
 }
 
-void require_pointers(const SoftmaxProblem& p, const void* x, const void* y) {
+void require_pointers(const SoftmaxProblem& p, const SoftmaxPointers& pointers) {
   if (is_empty(p)) return;
-  host::require_pointer(x, p.x, "x");
-  host::require_pointer(y, p.y, "y");
-  host::require_no_partial_overlap(at(p, p.y, y), "y", at(p, p.x, x), "x");
+  const Tensor y = at(p, p.y, pointers.y);
+  host::require_pointer(pointers.x, p.x, "x");
+  host::require_pointer(pointers.y, p.y, "y");
+  host::require_no_partial_overlap(y, "y", at(p, p.x, pointers.x), "x");
+  if (!p.has_mask) return;
+  host::require_pointer(pointers.mask, p.mask, "mask");
+  host::require_no_partial_overlap(y, "y", at(p, p.mask, pointers.mask), "mask");
+}
+
+/// A mask as an operand of x's shape: where its size is 1, it repeats.
+TensorOperand mask_operand(const Tensor& mask, const Tensor& x) {
+  host::require_well_formed(mask, "mask");
+  host::require(mask.rank == x.rank, "mask.rank must be x's, ", x.rank, ", but is ", mask.rank);
+  TensorOperand operand = host::operand_of(mask);
+  for (int d = 0; d < x.rank; ++d) {
+    host::require(mask.sizes[d] == x.sizes[d] || mask.sizes[d] == 1, "mask.sizes[", d, "] must be x.sizes[", d, "], ",
+                  x.sizes[d], ", or 1, but is ", mask.sizes[d]);
+    if (mask.sizes[d] == 1) operand.strides[d] = 0;
+  }
+  return operand;
 }
 
 }  // namespace
@@ -65,8 +87,11 @@ SoftmaxProblem softmax_problem(const SoftmaxArguments& in) {
   p.y = host::operand_of(in.y);
   p.scale = in.scale;
   p.log = in.log;
+  if ((p.has_mask = in.mask.data != nullptr || in.mask.rank != 0)) p.mask = mask_operand(in.mask, in.x);
+  p.causal = in.causal;
+  p.diagonal = in.causal ? in.diagonal : 0;
   require_valid(p);
-  require_pointers(p, in.x.data, in.y.data);
+  require_pointers(p, {in.x.data, in.y.data, in.mask.data});
   return p;
 }
 
@@ -74,17 +99,28 @@ std::string SoftmaxProblem::to_string() const {
   std::string text = log ? "log-softmax (" : "softmax (";
   for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
   text += host::sentence(") along ", axis, " ", name(x.dtype));
+  if (has_mask) text += " mask";
+  if (causal) text += host::sentence(" causal diagonal=", diagonal);
   return scale == 1.0f ? text : text + host::sentence(" scale=", scale);
 }
 
 bool operator==(const SoftmaxProblem& x, const SoftmaxProblem& y) noexcept {
-  return x.rank == y.rank && x.sizes == y.sizes && x.axis == y.axis && x.x == y.x && x.y == y.y && x.scale == y.scale &&
-         x.log == y.log;
+  auto key = [](const SoftmaxProblem& p) {
+    return std::tie(p.rank, p.sizes, p.axis, p.x, p.y, p.scale, p.log, p.has_mask, p.mask, p.causal, p.diagonal);
+  };
+  return key(x) == key(y);
 }
 
 // ---- choose ------------------------------------------------------------------------------------------------------------
 
 namespace {
+
+/// Its operands are x, y and, if it is there, the mask.
+host::RowShape shape_of(const SoftmaxProblem& p) {
+  std::vector<TensorOperand> operands = {p.x, p.y};
+  if (p.has_mask) operands.push_back(p.mask);
+  return host::RowShape::of(p.rank, p.sizes, p.axis, operands);
+}
 
 std::vector<std::string> candidates(const SoftmaxProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
@@ -95,7 +131,7 @@ std::vector<std::string> candidates(const SoftmaxProblem& p, const host::RowShap
 
 std::vector<std::string> softmax_candidates(const SoftmaxProblem& problem, const DeviceInfo&) {
   require_valid(problem);
-  return candidates(problem, host::RowShape::of(problem.rank, problem.sizes, problem.axis, {problem.x, problem.y}));
+  return candidates(problem, shape_of(problem));
 }
 
 // ---- plan --------------------------------------------------------------------------------------------------------------
@@ -108,12 +144,16 @@ struct SoftmaxPlan::Implementation {
   host::Launch launch;
 
   Implementation(const SoftmaxProblem& p, int index, std::string_view wanted) : problem(p), device(index) {
-    host::RowShape shape = host::RowShape::of(p.rank, p.sizes, p.axis, {p.x, p.y});
+    host::RowShape shape = shape_of(p);
     config = host::chosen(candidates(p, shape), wanted);
     if (config.empty()) return;
     params.grid = shape.grid;
     params.x = shape.operands[0];
     params.y = shape.operands[1];
+    if (p.has_mask) params.mask = shape.operands[2];
+    params.causal = p.causal;
+    params.matrix_rows = Divider::of(p.causal ? p.sizes[p.rank - 2] : 1);
+    params.diagonal = p.diagonal;
     params.scale = p.scale;
     params.log = p.log;
     host::RelaxedCapture relaxed;
@@ -130,14 +170,17 @@ SoftmaxPlan::SoftmaxPlan(const SoftmaxProblem& problem, int device, std::string_
     host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
 }
 
-void SoftmaxPlan::run(const void* x, void* y, Stream stream) const {
+void SoftmaxPlan::run(const void* x, void* y, Stream stream) const { run({x, y}, stream); }
+
+void SoftmaxPlan::run(const SoftmaxPointers& pointers, Stream stream) const {
   const Implementation& plan = *implementation_;
   host::require_stream_of(stream, plan.device);
   if (is_empty(plan.problem)) return;
-  require_pointers(plan.problem, x, y);
+  require_pointers(plan.problem, pointers);
   SoftmaxParams params = plan.params;
-  params.x.data = const_cast<void*>(x);
-  params.y.data = y;
+  params.x.data = const_cast<void*>(pointers.x);
+  params.y.data = pointers.y;
+  if (plan.problem.has_mask) params.mask.data = const_cast<void*>(pointers.mask);
   host::DeviceGuard guard(plan.device);
   host::launch(plan.launch, &params, stream);
 }
@@ -149,7 +192,7 @@ int SoftmaxPlan::device() const noexcept { return implementation_->device; }
 void softmax(const SoftmaxArguments& arguments, Stream stream) {
   static host::PlanCache<SoftmaxPlan, SoftmaxProblem> cache;
   SoftmaxProblem problem = softmax_problem(arguments);
-  cache.get(problem, host::current_device())->run(arguments.x.data, arguments.y.data, stream);
+  cache.get(problem, host::current_device())->run({arguments.x.data, arguments.y.data, arguments.mask.data}, stream);
 }
 
 }  // namespace ckl
