@@ -173,23 +173,38 @@ std::string tuning_key(const GemmProblem& p) {
                         p.batch_invariant ? " batch_invariant" : "");
 }
 
+namespace {
+
+/// The problem with bf16 in the place of f16: kernels of both take the same time.
+GemmProblem bf16_twin(GemmProblem p) {
+  for (DType* dtype : {&p.a.dtype, &p.b.dtype, &p.c.dtype, &p.d.dtype})
+    if (*dtype == DType::f16) *dtype = DType::bf16;
+  return p;
+}
+
+}  // namespace
+
 GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const std::vector<GemmConfig>& shipped,
                    const host::TuningDatabase& database) {
   GemmRanking ranking{rank_choices(problem, device, shipped), "by the model"};
-  const host::TuningDatabase::Answer answer =
-      database.find("gemm", tuning_key(problem), host::tuning_scope(kernels_of(problem), device.name));
+  const host::TuningScope scope = host::tuning_scope(kernels_of(problem), device.name);
+  host::TuningDatabase::Answer answer = database.find("gemm", tuning_key(problem), scope);
+  const bool by_twin = !answer.tuning && problem.a.dtype == DType::f16;
+  if (by_twin) answer = database.find("gemm", tuning_key(bf16_twin(problem)), scope);
   if (!answer.tuning) {
     if (!answer.why_not.empty()) ranking.reason += "; " + answer.why_not;
     return ranking;
   }
   auto& choices = ranking.choices;
-  const auto at = std::find(choices.begin(), choices.end(), parse_gemm_choice(answer.tuning->config));
+  GemmChoice tuned = parse_gemm_choice(answer.tuning->config);
+  if (by_twin) tuned.config.dtype = DType::f16;
+  const auto at = std::find(choices.begin(), choices.end(), tuned);
   if (at == choices.end()) {
     ranking.reason += "; the tuning database says \"" + answer.tuning->config + "\", which cannot serve this problem";
     return ranking;
   }
   std::rotate(choices.begin(), at, at + 1);
-  ranking.reason = "by the tuning database, measured on " + answer.tuning->measured;
+  ranking.reason = "by the tuning database, measured on " + answer.tuning->measured + (by_twin ? " with bf16" : "");
   return ranking;
 }
 
