@@ -21,7 +21,7 @@
 namespace ckl::device {
 
 /// What becomes of the accumulators: D = alpha * acc + beta * C. Another output (ops/gemm/fused/) has Params of its own, which
-/// follow GemmParams, and a store() that takes a consumer's part of a tile.
+/// follow GemmParams, and says by a class Part<Config> what becomes of a consumer's part of a tile.
 struct LinearOutput {
   struct Params {};
 };
@@ -157,6 +157,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
         }
       }
       TileIndex tile = work.tile(segment.tile);
+      if constexpr (!linear)
+        typename Output::template Part<Config>(p, work.output, tile, part_m, part_n).prefetch(thread);
       auto acc = MainloopT::make_accumulators();  // (MMA, MMA_M, MMA_N)
       if constexpr (pingpong) turns.wait();
       MainloopT::multiply(acc, segment.k_end - segment.k_begin, part_m, part_n, thread, shared.mainloop, pipeline, at,
@@ -170,7 +172,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
       }
       if (!split_k && segment.k_begin > 0) add_other_parts(acc, work, segment, part, thread, barrier, workspace);
       if constexpr (!linear) {
-        Output::template store<Config>(acc, p, work.output, tile, part_m, part_n, thread, shared.epilogue[consumer]);
+        typename Output::template Part<Config> output(p, work.output, tile, part_m, part_n);
+        output.store(acc, thread, shared.epilogue[consumer]);
       } else {
         with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
           using TD = decltype(element);
