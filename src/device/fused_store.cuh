@@ -50,6 +50,7 @@ template <auto Config, int VEC> class FusedStore : Epilogue<Config> {
 
     CUTLASS_PRAGMA_NO_UNROLL
     for (int piece = 0; piece < P::count; ++piece) {
+      if constexpr (VEC == 2) thread = computed_here(thread);
       int64_t row = to.row + piece / P::per_row * PIECE_M + warp * WARP_M + down * ROWS;
       int64_t column = to.column + piece % P::per_row * P::N + across * VEC;
       // Beyond the last columns of a tile nothing has been staged.
