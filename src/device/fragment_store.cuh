@@ -99,9 +99,9 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
           make_tensor(make_smem_ptr(buffer), typename Piece::SmemLayout{}));             // (PIECE_M, PIECE_N)
       Tensor sW = local_tile(sD, Shape<Int<WARP_M>, Int<N>>{}, make_coord(warp, _0{}));  // (WARP_M, PIECE_N)
 
-      // The bulk store that last read this buffer has done so: for the first pieces, one of the last tile, long ago.
+      // The bulk store that last read this buffer has done so; of the last tile, all have, long ago.
       if (elect_one_sync()) {
-        if (piece < BUFFERS)
+        if (piece == 0)
           tma_store_wait<0>();
         else
           tma_store_wait<BUFFERS - 1>();
