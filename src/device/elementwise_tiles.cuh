@@ -27,14 +27,14 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   struct Smem {
     alignas(16) uint8_t bytes[cosize_v<SmemLayout> * WIDEST];
   };
-  static_assert(BLK_M * BLK_N == THREADS * SQUARES * VEC * VEC && Config.unroll() % VEC == 0 && sizeof(Smem) <= 48 * 1024);
+  static_assert(BLK_M * BLK_N == THREADS * SQUARES * VEC * VEC && Config.unroll() % VEC == 0 &&
+                sizeof(Smem) <= 48 * 1024);
 
   CUTE_DEVICE static void run(ElementwiseParams const& p) {
     __shared__ Smem smem;
     Tile tile = locate(p);
-    with_element_bits<WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-      load(element, p, tile, smem);
-    });
+    with_element_bits<WIDEST>(p.in[0].dtype,
+                              [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE { load(element, p, tile, smem); });
     block_sync();
     with_element_bits<WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
       using Bits = decltype(element);
@@ -82,8 +82,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   template <class Bits> using SmemAtom = Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>;
 
   /// Brings the tile into shared memory. Lanes: 8 vectors of M side by side, so that they load a whole line; the rest along N.
-  template <class Bits>
-  CUTE_DEVICE static void load(Bits, ElementwiseParams const& p, Tile const& tile, Smem& smem) {
+  template <class Bits> CUTE_DEVICE static void load(Bits, ElementwiseParams const& p, Tile const& tile, Smem& smem) {
     constexpr int ACROSS = 8, DOWN = THREADS / ACROSS;
     Tensor sX = smem_tensor<Bits>(smem);  // (BLK_M, BLK_N)
     int m = int(threadIdx.x) % ACROSS * VEC;

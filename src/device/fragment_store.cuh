@@ -10,16 +10,25 @@
 
 namespace ckl::device {
 
+/// x, of which the compiler does not know that it is: so what depends on it is computed from here on, instead of waiting in registers
+/// that the mainloop does not have.
+CUTE_DEVICE int computed_here(int x) {
+  auto bits = uint32_t(x);
+  warpgroup_fence_operand(bits);
+  return int(bits);
+}
+
 /// Where a warpgroup's part of D begins.
 struct FragmentTarget {
   TensorMap const& d_map;
   DType dtype;          // f16 or bf16
   int64_t row, column;  // first element of the part
   int batch;
-  int rows, columns;  // how many from there on lie inside of D; maybe fewer than none. The columns of D are a multiple of 8
+  int rows,
+      columns;  // how many of the part lie inside of D; maybe fewer than none. The columns of D are a multiple of 8
 };
 
-/// A matrix laid out as D, of 16-bit elements, whose rows begin at multiples of 16 bytes; none without data.
+/// A matrix laid out as D, of 16-bit elements, whose rows begin at multiples of 16 bytes.
 struct StagedMatrix {
   uint16_t const* data;
   int64_t row_stride;  // elements
@@ -46,7 +55,8 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
   static constexpr int N = Piece::N, BUFFERS = Base::BUFFERS, warp_threads = Base::warp_threads;
 
   /// Whether there are registers for loading ahead, and for much independent work. Who gathers has other worries.
-  static constexpr bool ROOMY = Config.consumer_registers() - Config.accumulators() >= 64 && Config.consumer_registers() >= 232;
+  static constexpr bool ROOMY =
+      Config.consumer_registers() - Config.accumulators() >= 64 && Config.consumer_registers() >= 232;
   static constexpr int CHUNK_N = ROOMY && WG_N % 32 == 0 ? 32 : 16, per_row = WG_N / CHUNK_N;
   static constexpr int chunks = WG_M / PIECE_M * per_row, GROUPS = CHUNK_N / Base::GROUP_N;
 
@@ -56,8 +66,18 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
   /// Values as they lie in D or in the staged matrix.
   using Packed = cutlass::Array<Bits, VALUES>;
 
+  /// Brings the functor's staged matrix to L2, while the products are computed.
+  template <class Functor>
+  CUTE_DEVICE static void prefetch(Functor const& functor, FragmentTarget const& to, int thread) {
+    if (!functor.stages() || thread >= to.rows || to.columns <= 0) return;
+    StagedMatrix from = functor.staged();
+    SM90_BULK_COPY_G2S::PREFETCH::copy(from.data + (to.row + thread) * from.row_stride + to.column,
+                                       to.columns * int(sizeof(Bits)));
+  }
+
   /// Hands all accumulators, chunk by chunk, to the functor, which makes elements of D of them:
-  ///   matrix = functor.staged()            what passes through shared memory, so that it is read in vectors
+  ///   functor.stages()                     whether a matrix passes through shared memory, so that it is read in vectors
+  ///   matrix = functor.staged()            which one
   ///   columns = functor.load_columns(at)   loads what it needs of a chunk's columns; called a chunk ahead, if registers allow
   ///   first = functor.first(columns)       x = first(acc, v) makes value v of a chunk of its accumulator
   ///   functor(x, at, staged)               changes x to elements of D; staged() reads its elements of the staged matrix
@@ -65,11 +85,10 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
                                                                              FragmentTarget const& to, int thread,
                                                                              typename Base::Storage& storage) {
     typename Piece::Mma mma;
-    StagedMatrix staged = functor.staged();
     thread = computed_here(thread);
     StagedRows rows;
     auto columns = functor.load_columns(chunk_at(to, 0, thread));
-    if (ROOMY && staged.data) rows.load(staged, to, 0, thread);
+    if (ROOMY && functor.stages()) rows.load(functor.staged(), to, 0, thread);
 
     CUTLASS_PRAGMA_NO_UNROLL
     for (int piece = 0; piece < Piece::count; ++piece) {
@@ -80,18 +99,18 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
           make_tensor(make_smem_ptr(buffer), typename Piece::SmemLayout{}));             // (PIECE_M, PIECE_N)
       Tensor sW = local_tile(sD, Shape<Int<WARP_M>, Int<N>>{}, make_coord(warp, _0{}));  // (WARP_M, PIECE_N)
 
-      // The bulk store that last read this buffer has done so: for the first pieces, one of the last tile, long ago.
+      // The bulk store that last read this buffer has done so; of the last tile, all have, long ago.
       if (elect_one_sync()) {
-        if (piece < BUFFERS)
+        if (piece == 0)
           tma_store_wait<0>();
         else
           tma_store_wait<BUFFERS - 1>();
       }
       warp_sync();
-      if (staged.data) {
-        if constexpr (!ROOMY) rows.load(staged, to, piece, thread);
+      if (functor.stages()) {
+        if constexpr (!ROOMY) rows.load(functor.staged(), to, piece, thread);
         rows.put(sW, lane);
-        if (ROOMY && piece + 1 < Piece::count) rows.load(staged, to, piece + 1, thread);
+        if (ROOMY && piece + 1 < Piece::count) rows.load(functor.staged(), to, piece + 1, thread);
         warp_sync();
       }
       uint32_t number = piece / Piece::per_row * per_row + piece % Piece::per_row * (N / CHUNK_N);
@@ -130,7 +149,8 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
       uint32_t lane = thread % warp_threads;
       int row = piece / Piece::per_row * PIECE_M + thread / warp_threads * WARP_M, column = piece % Piece::per_row * N;
       auto vector_at = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-        return from.data + (to.row + row + down(i, lane)) * from.row_stride + to.column + column + across(i, lane) * VEC;
+        return from.data + (to.row + row + down(i, lane)) * from.row_stride + to.column + column +
+               across(i, lane) * VEC;
       };
       Bits const* origin = vector_at(0);
       CUTLASS_PRAGMA_UNROLL
@@ -145,18 +165,9 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
     template <class Smem> CUTE_DEVICE void put(Smem const& sW, uint32_t lane) const {
       Tensor sV = recast<uint128_t>(sW);  // (WARP_M, ACROSS)
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < COUNT; ++i)
-        sV(down(i, lane), across(i, lane)) = vectors[i];
+      for (int i = 0; i < COUNT; ++i) sV(down(i, lane), across(i, lane)) = vectors[i];
     }
   };
-
-  /// x, of which the compiler does not know that it is: so the addresses that depend on it are computed tile by tile, instead of
-  /// waiting in registers that the mainloop does not have.
-  CUTE_DEVICE static int computed_here(int x) {
-    auto bits = uint32_t(x);
-    warpgroup_fence_operand(bits);
-    return int(bits);
-  }
 
   CUTE_DEVICE static FragmentAt chunk_at(FragmentTarget const& to, uint32_t chunk, uint32_t thread) {
     int row = thread / warp_threads * WARP_M + thread % warp_threads / 4, column = thread % 4 * 2;
@@ -194,17 +205,17 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
     if (dtype == DType::bf16)
       return cutlass::platform::bit_cast<Packed>(
           cutlass::NumericArrayConverter<cutlass::bfloat16_t, float, VALUES>::convert(x));
-    return cutlass::platform::bit_cast<Packed>(cutlass::NumericArrayConverter<cutlass::half_t, float, VALUES>::convert(x));
+    return cutlass::platform::bit_cast<Packed>(
+        cutlass::NumericArrayConverter<cutlass::half_t, float, VALUES>::convert(x));
   }
 
   /// Chunk c of a piece, from the staging buffer and to it.
-  template <class Smem, class Mma>
-  CUTE_DEVICE static Packed read(Smem const& sD, Mma const& mma, int c, int thread) {
+  template <class Smem, class Mma> CUTE_DEVICE static Packed read(Smem const& sD, Mma const& mma, int c, int thread) {
     auto copier = make_tiled_copy_C(Copy_Atom<SM75_U32x4_LDSM_N, Bits>{}, mma);
     auto slice = copier.get_slice(thread);
     Tensor rX = make_tensor<Bits>(Shape<Int<Base::GROUP_V>, _1, Int<GROUPS>>{});  // (GROUP_V, 1, GROUPS)
-    Tensor tXsX = slice.partition_S(sD);                                         // (CPY, 1, GROUPS of the whole piece)
-    Tensor tXrX = slice.retile_D(rX);                                            // (CPY, 1, GROUPS)
+    Tensor tXsX = slice.partition_S(sD);                                          // (CPY, 1, GROUPS of the whole piece)
+    Tensor tXrX = slice.retile_D(rX);                                             // (CPY, 1, GROUPS)
     CUTLASS_PRAGMA_UNROLL
     for (int g = 0; g < GROUPS; ++g) copy(copier, tXsX(_, _, c * GROUPS + g), tXrX(_, _, g));
     Packed x;
@@ -231,7 +242,8 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
     int column = int(to.column) + piece % Piece::per_row * N;
     CUTLASS_PRAGMA_UNROLL
     for (int c = 0; c < N; c += Piece::BOX_N)
-      if (c < Piece::columns(piece)) SM90_TMA_STORE_3D::copy(&to.d_map, staging + c * PIECE_M, column + c, row, to.batch);
+      if (c < Piece::columns(piece))
+        SM90_TMA_STORE_3D::copy(&to.d_map, staging + c * PIECE_M, column + c, row, to.batch);
     tma_store_arrive();
   }
 };

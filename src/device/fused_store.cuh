@@ -5,6 +5,7 @@
 // accumulator.
 
 #include "device/epilogue.cuh"
+#include "device/fragment_store.cuh"
 
 namespace ckl::device {
 
@@ -49,6 +50,7 @@ template <auto Config, int VEC> class FusedStore : Epilogue<Config> {
 
     CUTLASS_PRAGMA_NO_UNROLL
     for (int piece = 0; piece < P::count; ++piece) {
+      if constexpr (VEC == 2) thread = computed_here(thread);
       int64_t row = to.row + piece / P::per_row * PIECE_M + warp * WARP_M + down * ROWS;
       int64_t column = to.column + piece % P::per_row * P::N + across * VEC;
       // Beyond the last columns of a tile nothing has been staged.
@@ -70,14 +72,6 @@ template <auto Config, int VEC> class FusedStore : Epilogue<Config> {
   }
 
  private:
-  /// x, of which the compiler does not know that it is: so the addresses that depend on it are computed tile by tile, instead of
-  /// waiting in registers that the mainloop does not have.
-  CUTE_DEVICE static int computed_here(int x) {
-    auto bits = uint32_t(x);
-    warpgroup_fence_operand(bits);
-    return int(bits);
-  }
-
   /// How many of `most` lie inside, if `left` do of all.
   CUTE_DEVICE static int inside(int64_t left, int most) { return left < 0 ? 0 : left < most ? int(left) : most; }
 

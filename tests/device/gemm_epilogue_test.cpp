@@ -295,7 +295,8 @@ TEST_F(GemmEpilogues, EveryConfigTakesEveryPiece) {
 TEST_F(GemmEpilogues, FollowEachOtherInOneBlock) {
   for (const bool residual : {true, false}) {
     SCOPED_TRACE(residual ? "residual" : "c");
-    FusedCase fused = plain(short_list() ? 1544 : 3080, 2568, 72);
+    // The short list is for an emulated GPU of few multiprocessors, as the test of its modes has it.
+    FusedCase fused = short_list() ? plain(520, 1032, 72) : plain(3080, 2568, 72);
     everything_by_fragments(fused, residual);
     FusedData data(fused);
     data.expect();

@@ -230,6 +230,12 @@ DEVICE = [
             "gemm_epilogue:*EveryConfig*", "a gated D has half of the columns"),
     mistake("fused-staging-reused-early", "src/device/fused_store.cuh", "        functor.next(cursor);\n      }\n      warp_sync();\n",
             "        functor.next(cursor);\n      }\n", "gemm_epilogue:*EveryConfig*", "a piece is staged when all lanes have read the last one"),
+    mistake("fragments-repeat-the-bias", "src/device/fragment_store.cuh", "number + 1 < chunks ? number + 1 : 0", "number",
+            "gemm_epilogue:*EveryConfig*", "the bias that is loaded ahead is the next chunk's"),
+    mistake("staged-matrix-loses-its-end", "src/device/fragment_store.cuh", "across(i, lane) * VEC < to.columns;", "across(i, lane) * VEC + VEC < to.columns;",
+            "gemm_epilogue:*EachPiece*", "C and the residual are read to their last column"),
+    mistake("aux-below-its-end", "src/ops/gemm/fused/epilogue.cuh", "if (at.row_inside(i) && at.column_inside(i))", "if (at.column_inside(i))",
+            "gemm_epilogue:*EachPiece*", "nothing below the auxiliary output is written"),
     mistake("transposed-keeps-bias", "src/ops/gemm/problem.cpp", "    std::swap(e.row_bias, e.column_bias);\n", "",
             "gemm_epilogue:*EachPiece*", "the rows of a column-major D are the kernel's columns"),
 ]

@@ -29,7 +29,7 @@ struct GemmParams {
   OperandMaps a_maps, b_maps;  ///< For TMA: A as (m, k, batch), B as (n, k, batch),
   TensorMap d_map;             ///< D as (m, n, batch).
   MatrixParams a, b, d;        ///< For element-wise access; b is the transposed factor, (n, k).
-  std::int64_t m, n, k;           ///< Of the product: a gated D has n / 2 columns.
+  std::int64_t m, n, k;        ///< Of the product: a gated D has n / 2 columns.
   TileGrid tiles;
   WorkSplit split;
   int* fixup_flags;  ///< Workspace, where tiles are cut: see device/fixup.cuh.

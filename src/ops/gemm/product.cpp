@@ -41,7 +41,8 @@ TensorMap matrix_map(DType dtype, std::int64_t contiguous, std::int64_t other, s
 
 /// The maps of an operand with tiles of `tile` rows, which `sharers` CTAs load together, in clusters of `clustered` tiles.
 OperandMaps operand_maps(const GemmOperand& x, Major major, std::int64_t mn, std::int64_t k, std::int64_t mn_stride,
-                         std::int64_t k_stride, int box_contiguous, int box_other, int tile, int sharers, int clustered) {
+                         std::int64_t k_stride, int box_contiguous, int box_other, int tile, int sharers,
+                         int clustered) {
   constexpr int swizzled_rows = 8;  // a box is made of whole ones
   OperandMaps maps{};
   maps.last_tile = maps.no_tile;

@@ -239,10 +239,9 @@ template <int PAIRS> class NamedEpilogue::FragmentFunctor {
         before_(scales_ || e.row_bias.data || e.aux.at.data || p.epilogue.beta != 0.0f),
         after_(e.residual.at.data || e.d_scale.data) {}
 
+  CUTE_DEVICE bool stages() const { return e_.residual.at.data || p_.epilogue.beta != 0.0f; }
   CUTE_DEVICE StagedMatrix staged() const {
-    if (e_.residual.at.data) return detail::staged(e_.residual.at, batch_);
-    if (p_.epilogue.beta != 0.0f) return detail::staged(p_.epilogue.c, batch_);
-    return {nullptr, 0};
+    return detail::staged(e_.residual.at.data ? e_.residual.at : p_.epilogue.c, batch_);
   }
   /// The bias; zeros where scales come before it.
   CUTE_DEVICE Columns load_columns(FragmentAt const& at) const {
@@ -417,10 +416,8 @@ template <class Epilogue> struct UserEpilogue {
     CUTE_DEVICE FragmentFunctor(GemmParams const& p, Params const& params, int batch)
         : p_(p), epilogue_(params), batch_(batch) {}
 
-    CUTE_DEVICE StagedMatrix staged() const {
-      if (p_.epilogue.beta != 0.0f) return detail::staged(p_.epilogue.c, batch_);
-      return {nullptr, 0};
-    }
+    CUTE_DEVICE bool stages() const { return p_.epilogue.beta != 0.0f; }
+    CUTE_DEVICE StagedMatrix staged() const { return detail::staged(p_.epilogue.c, batch_); }
     CUTE_DEVICE Nothing load_columns(FragmentAt const&) const { return {}; }
     CUTE_DEVICE auto first(Nothing) const {
       return [alpha = p_.epilogue.alpha](float acc, int) CUTLASS_LAMBDA_FUNC_INLINE { return alpha * acc; };
@@ -477,31 +474,53 @@ template <class Epilogue> struct UserEpilogue {
 template <class Epilogue> struct FusedOutput {
   using Params = typename Epilogue::Params;
 
-  /// Stores the part (part_m, part_n) of a tile, that of one consumer.
-  template <GemmConfig Config, class Accumulators, class Storage>
-  CUTE_DEVICE static void store(Accumulators& acc, GemmParams const& p, Params const& params, TileIndex const& tile,
-                                int part_m, int part_n, int thread, Storage& storage) {
-    int64_t row = int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m();
-    int64_t column = int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n();
-    if (Epilogue::by_fragments(p, params)) {
-      using Store = FragmentStore<Config>;
-      typename Epilogue::template FragmentFunctor<Store::PAIRS> functor(p, params, tile.batch);
-      FragmentTarget to{p.d_map,
-                        p.d_dtype,
-                        row,
-                        column,
-                        tile.batch,
-                        int(cute::min(p.m - row, int64_t(Config.tile_m))),
-                        int(cute::min(p.n - column, int64_t(Config.tile_n)))};
-      Store::store(acc, functor, to, thread, storage);
-      return;
+  /// Part (part_m, part_n) of a tile: what one consumer stores.
+  template <GemmConfig Config> class Part {
+    using Fragments = FragmentStore<Config>;
+    using FragmentFunctor = typename Epilogue::template FragmentFunctor<Fragments::PAIRS>;
+
+   public:
+    CUTE_DEVICE Part(GemmParams const& p, Params const& params, TileIndex const& tile, int part_m, int part_n)
+        : p_(p), params_(params), tile_(tile), part_m_(part_m), part_n_(part_n) {}
+
+    /// Called before the products are computed.
+    CUTE_DEVICE void prefetch(int thread) const {
+      if (Epilogue::by_fragments(p_, params_)) Fragments::prefetch(functor(), target(), thread);
     }
-    EpiloguePart to{p.m, p.n, row, column};
-    with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-      typename Epilogue::template Functor<decltype(element)> functor(p, params, tile.batch);
-      FusedStore<Config, fused_neighbours(Config)>::store(acc, functor, to, thread, storage);
-    });
-  }
+
+    template <class Accumulators, class Storage>
+    CUTE_DEVICE void store(Accumulators& acc, int thread, Storage& storage) const {
+      if (Epilogue::by_fragments(p_, params_)) {
+        Fragments::store(acc, functor(), target(), thread, storage);
+        return;
+      }
+      EpiloguePart to{p_.m, p_.n, row(), column()};
+      with_element(p_.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+        typename Epilogue::template Functor<decltype(element)> functor(p_, params_, tile_.batch);
+        FusedStore<Config, fused_neighbours(Config)>::store(acc, functor, to, thread, storage);
+      });
+    }
+
+   private:
+    CUTE_DEVICE int64_t row() const { return int64_t(tile_.m) * Config.tile_m + part_m_ * Config.warpgroup_m(); }
+    CUTE_DEVICE int64_t column() const { return int64_t(tile_.n) * Config.tile_n + part_n_ * Config.warpgroup_n(); }
+    CUTE_DEVICE FragmentFunctor functor() const { return {p_, params_, tile_.batch}; }
+    CUTE_DEVICE FragmentTarget target() const {
+      int64_t rows = p_.m - row(), columns = p_.n - column();
+      return {p_.d_map,
+              p_.d_dtype,
+              row(),
+              column(),
+              tile_.batch,
+              int(cute::min(rows, int64_t(Config.warpgroup_m()))),
+              int(cute::min(columns, int64_t(Config.warpgroup_n())))};
+    }
+
+    GemmParams const& p_;
+    Params const& params_;
+    TileIndex const& tile_;
+    int part_m_, part_n_;
+  };
 };
 
 }  // namespace ckl::device
