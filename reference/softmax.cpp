@@ -105,11 +105,11 @@ void softmax(const SoftmaxProblem& p, const SoftmaxPointers& inputs, double* y, 
       const Index first = first_of(p, r);
       const std::int64_t from = offset_of(p, p.x, first), to = linear(p, first);
       const std::int64_t mask_from = p.has_mask ? offset_of(p, p.mask, first) : 0;
-      const std::int64_t visible = p.causal ? first[p.rank - 2] + p.diagonal + 1 : columns;
+      const std::int64_t own = p.causal ? first[p.rank - 2] : 0;
       for (std::int64_t i = 0; i < columns; ++i) {
         const double scaled = double(p.scale) * numeric.read(inputs.x, from + i * p.x.strides[p.axis]);
         const double mask = p.has_mask ? numeric.read(inputs.mask, mask_from + i * p.mask.strides[p.axis]) : 0;
-        row[i] = i < visible ? scaled + mask : -std::numeric_limits<double>::infinity();
+        row[i] = !p.causal || i - own <= p.diagonal ? scaled + mask : -std::numeric_limits<double>::infinity();
         row_slack[i] = (p.scale == 1 ? 0 : std::abs(scaled)) + (p.has_mask ? std::abs(row[i]) : 0);
       }
       transform(p, row, row_slack);

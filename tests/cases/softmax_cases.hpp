@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -83,7 +84,8 @@ inline std::vector<SoftmaxCase> softmax_cases(bool short_list) {
     };
     causal("_causal_later", 5, 264, 130);
     causal("_causal_none", 5, 264, -3);  // the first three rows see nothing
-    causal("_causal_all", 5, 264, 1000);
+    causal("_causal_all", 5, 264, std::numeric_limits<std::int64_t>::max());
+    causal("_causal_nothing", 5, 264, std::numeric_limits<std::int64_t>::min());
     causal("_causal_shared", 2, 8200, 5001);
     causal("_causal_cluster", 2, 16648, 100);  // nothing of what the second block has
     causal("_causal_stream", 1, 131080, 70000);

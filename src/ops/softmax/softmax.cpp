@@ -152,8 +152,11 @@ struct SoftmaxPlan::Implementation {
     params.y = shape.operands[1];
     if (p.has_mask) params.mask = shape.operands[2];
     params.causal = p.causal;
-    params.matrix_rows = Divider::of(p.causal ? p.sizes[p.rank - 2] : 1);
-    params.diagonal = p.diagonal;
+    if (p.causal) {
+      const std::int64_t rows = p.sizes[p.rank - 2], columns = p.sizes[p.rank - 1];
+      params.matrix_rows = Divider::of(rows);
+      params.diagonal = std::clamp(p.diagonal, -rows, columns);  // beyond these, nothing changes
+    }
     params.scale = p.scale;
     params.log = p.log;
     host::RelaxedCapture relaxed;
