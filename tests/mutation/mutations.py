@@ -118,11 +118,12 @@ PAD = gemm("k_odd", "k_odd_deep", "mn_odd", "k_odd_transposed")
 # is an error like any other; a GPU may happen to give the right result.
 DEVICE = [
     # Rows.
-    mistake("mean-is-not-corrected", "src/ops/norm/kernel.cuh", "(Real(x) - mean - correction) * rstd", "(Real(x) - mean) * rstd",
+    mistake("mean-is-not-corrected", "src/ops/norm/kernel.cuh", "-(is_f64 ? mean + correction : correction) * rstd", "-(is_f64 ? mean : Real(0)) * rstd",
             "norm:*LargeMeans*", "a large mean costs no digits"),
-    mistake("columns-beyond-the-row-count", "src/ops/norm/kernel.cuh", "Engine::column_of(i, thread) < columns ? Real(values[i]) - mean : Real(0)",
-            "Real(values[i]) - mean", "norm:*columns*", "what is beyond a row has no distance from the mean"),
-    mistake("sum-is-read-where-it-was", "src/ops/norm/kernel.cuh", "if (row.sum)\n      Engine::load(row.sum", "if (false)\n      Engine::load(row.sum",
+    mistake("columns-beyond-the-row-count", "src/ops/norm/kernel.cuh",
+            "Engine::has(i, columns, thread) ? Real(Engine::value(rX, i)) - mean : Real(0)", "Real(Engine::value(rX, i)) - mean",
+            "norm:*columns*", "what is beyond a row has no distance from the mean"),
+    mistake("sum-is-read-where-it-was", "src/ops/norm/kernel.cuh", "if (row.sum)\n      Engine::load(", "if (false)\n      Engine::load(",
             "norm:*sum_is_x*", "a sum that replaces x is not added to the residual again"),
     mistake("cluster-forgets-the-last-block", "src/device/row_reduction.cuh", "for (int block = 1; block < blocks; ++block)",
             "for (int block = 2; block < blocks; ++block)", "softmax_backward:*cluster*", "every block of a cluster counts"),
