@@ -28,7 +28,7 @@ function(ckl_compile_module name source)
     string(APPEND codes ",compute_90a")
   endif()
   set(flags -std=c++20 -O3 -DNDEBUG --expt-relaxed-constexpr -gencode "arch=compute_90a,code=[${codes}]" -Xptxas -v
-            -ccbin "${CMAKE_CXX_COMPILER}")
+            --compress-mode=size -ccbin "${CMAKE_CXX_COMPILER}")
   if(CKL_LINEINFO)
     list(APPEND flags -lineinfo)
   endif()

@@ -62,7 +62,7 @@ constexpr GemmChoice parse_gemm_choice(std::string_view name) {
 /// In how many parts split-K cuts each of `tiles` when `clusters` work at a time: as many as there are clusters for, of at
 /// least 4 K tiles each; 1 if it does not pay.
 constexpr int splits_of(std::int64_t tiles, int clusters, int k_tiles) {
-  return std::max(1, std::min({int(clusters / std::max<std::int64_t>(tiles, 1)), k_tiles / 4, 32}));
+  return std::max(1, std::min({int(clusters / std::max<std::int64_t>(tiles, 1)), k_tiles / 4, 64}));
 }
 
 /// How many of `tiles` are cut when `clusters` work at a time: those of the last, partial wave, with a whole wave before it
