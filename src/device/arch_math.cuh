@@ -13,4 +13,7 @@ CUTE_HOST_DEVICE float exp2_approx(float x) {
   return y;
 }
 
+/// Four of the eight bytes of x and y, those that the digits of `selector` name from the lowest on: 0 to 3 of x, 4 to 7 of y.
+CUTE_DEVICE uint32_t permute_bytes(uint32_t x, uint32_t y, uint32_t selector) { return __byte_perm(x, y, selector); }
+
 }  // namespace ckl::device

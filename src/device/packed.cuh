@@ -7,6 +7,8 @@
 #include <cutlass/numeric_types.h>
 #include <cutlass/platform/platform.h>
 
+#include "device/arch_math.cuh"
+
 namespace ckl::device {
 
 /// Element `i` of a dense register tensor as a float: one instruction for bf16, whose halves the compiler would first take apart.
@@ -37,17 +39,17 @@ template <class Bits, int N> CUTE_DEVICE void transpose(cutlass::Array<Bits, N> 
         to(0) = words[i][j];
       } else if constexpr (PACKED == 2) {
         constexpr uint32_t low = sizeof(Bits) == 2 ? 0x5410 : 0x40, high = sizeof(Bits) == 2 ? 0x7632 : 0x51;
-        to(0) = Word(__byte_perm(words[i][j], words[i + 1][j], low));
-        to(1) = Word(__byte_perm(words[i][j], words[i + 1][j], high));
+        to(0) = Word(permute_bytes(words[i][j], words[i + 1][j], low));
+        to(1) = Word(permute_bytes(words[i][j], words[i + 1][j], high));
       } else {
-        uint32_t even01 = __byte_perm(words[i][j], words[i + 1][j], 0x6240);  // bytes 0 and 2 of rows 0 and 1
-        uint32_t odd01 = __byte_perm(words[i][j], words[i + 1][j], 0x7351);   // bytes 1 and 3
-        uint32_t even23 = __byte_perm(words[i + 2][j], words[i + 3][j], 0x6240);
-        uint32_t odd23 = __byte_perm(words[i + 2][j], words[i + 3][j], 0x7351);
-        to(0) = __byte_perm(even01, even23, 0x5410);
-        to(1) = __byte_perm(odd01, odd23, 0x5410);
-        to(2) = __byte_perm(even01, even23, 0x7632);
-        to(3) = __byte_perm(odd01, odd23, 0x7632);
+        uint32_t even01 = permute_bytes(words[i][j], words[i + 1][j], 0x6240);  // bytes 0 and 2 of rows 0 and 1
+        uint32_t odd01 = permute_bytes(words[i][j], words[i + 1][j], 0x7351);   // bytes 1 and 3
+        uint32_t even23 = permute_bytes(words[i + 2][j], words[i + 3][j], 0x6240);
+        uint32_t odd23 = permute_bytes(words[i + 2][j], words[i + 3][j], 0x7351);
+        to(0) = permute_bytes(even01, even23, 0x5410);
+        to(1) = permute_bytes(odd01, odd23, 0x5410);
+        to(2) = permute_bytes(even01, even23, 0x7632);
+        to(3) = permute_bytes(odd01, odd23, 0x7632);
       }
     }
   }

@@ -7,6 +7,7 @@
 
 #include "ckl/elementwise.hpp"
 #include "device/activation.cuh"
+#include "device/arch_math.cuh"
 #include "device/elementwise_config.hpp"
 #include "device/numeric.cuh"
 
@@ -42,7 +43,7 @@ CUTE_DEVICE float gate(float x) { return sigmoid_from(exponential(-fabsf(x)), x)
 /// least.
 CUTE_DEVICE float hyperbolic_tangent(float x) {
   constexpr float two_log2_e = 2.88539008f;
-  float far = 1.0f - 2.0f * reciprocal_approx(1.0f + exp2f(two_log2_e * fabsf(x)));
+  float far = 1.0f - 2.0f * reciprocal_approx(1.0f + exp2_approx(two_log2_e * fabsf(x)));
   float square = x * x;
   float p = 0.01643752183f;
   p = fmaf(p, square, -0.05267177196f);
@@ -63,7 +64,7 @@ CUTE_DEVICE float gaussian_error_linear_unit(float x) {
   q = fmaf(q, square, -9.404922191e-05f);
   q = fmaf(q, square, 0.1048351219f);
   q = fmaf(q, square, 2.302209296f);
-  return x * reciprocal_approx(1.0f + exp2f(-x * q));
+  return x * reciprocal_approx(1.0f + exp2_approx(-x * q));
 }
 
 /// The functor of operation Op.
