@@ -194,9 +194,9 @@ TEST(GemmChoice, CutsTilesOfPartialWavesOnly) {
 TEST(GemmChoice, SplitsKAmongIdleClusters) {
   EXPECT_EQ(splits_of(10, 132, 1000), 13);
   EXPECT_EQ(splits_of(10, 132, 20), 5) << "at least 4 K tiles each";
-  EXPECT_EQ(splits_of(1, 132, 1000), 32);
+  EXPECT_EQ(splits_of(1, 132, 1000), 64);
   EXPECT_EQ(splits_of(67, 132, 1000), 1);
-  EXPECT_EQ(splits_of(0, 132, 1000), 32) << "no division by 0";
+  EXPECT_EQ(splits_of(0, 132, 1000), 64) << "no division by 0";
 }
 
 TEST(GemmChoice, IsAPureFunction) {

@@ -119,8 +119,8 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
 
   const double pieces = double(c.warpgroup_m()) / GemmConfig::piece_m *
                         ceil_div(c.warpgroup_n(), c.piece_n(int(size_of(problem.d.dtype))));
-  const double store =
-      store_piece * pieces * (pingpong ? 1 : cooperative_store) + (fuses(problem) ? fused_clocks(problem, c) : 0);
+  const double fused = fuses(problem) ? fused_clocks(problem, c) : 0;
+  const double store = store_piece * pieces * (pingpong ? 1 : cooperative_store) + (pingpong ? fused : 0);
   const double fill = fill_of(c.cluster_size()), elements = double(c.tile_m) * c.tile_n;
 
   double clocks = fill;
@@ -140,7 +140,9 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
       double(tiles) * c.cluster_size() * k_tiles * (products_energy * multiply + shared_energy * shared_traffic);
   const double bytes = double(size_of(problem.a.dtype)) * (double(problem.m + problem.n) * double(problem.k)) +
                        double(size_of(problem.d.dtype)) * double(problem.m) * double(problem.n);
-  return padding_clocks(problem, choice.padding) +
+  // While cooperative consumers compute an epilogue, the tensor cores wait, whatever bounds the products.
+  const double exposed = pingpong ? 0 : waves * fused;
+  return padding_clocks(problem, choice.padding) + exposed +
          std::max({clocks, energy / device.sm_count, fill + bytes * double(problem.batch) / dram_bytes});
 }
 
