@@ -20,8 +20,8 @@ enum class Access : std::uint8_t {
 enum class Compute : std::uint8_t { f32, i64 };
 
 /// The config of one kernel entry. It fixes how many operands there are at most and how many elements a thread takes at a time; which
-/// function, and which dtypes, the kernel learns from its parameters: they are the same for all threads, and a kernel that waits for memory
-/// has the time to branch on them.
+/// function, and which dtypes, the kernel learns from its parameters: they are the same for all threads, which branch on them once for all
+/// of their vectors.
 struct ElementwiseConfig {
   int inputs = 0;  ///< Most inputs: 1, 2 or 4. 0: no config.
   Compute compute = Compute::f32;

@@ -188,18 +188,22 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
 
   CUTE_DEVICE static void load_inputs(ElementwiseParams const& p, Place const (&place)[UNROLL],
                                       Vector<C> (&x)[INPUTS][UNROLL]) {
-    if (INPUTS == 1 || p.inputs_alike) {
-      with_element<C, WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-        Vector<decltype(element)> loaded[INPUTS][UNROLL];
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < INPUTS; ++i)
-          if (i < p.inputs) load_input(p, i, place, loaded[i]);
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < INPUTS; ++i)
-          if (i < p.inputs) convert_input(loaded[i], x[i]);
-      });
-      return;
-    }
+    if constexpr (INPUTS > 1)
+      if (!p.inputs_alike) return load_mixed_inputs(p, place, x);
+    with_element<C, WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+      Vector<decltype(element)> loaded[INPUTS][UNROLL];
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < INPUTS; ++i)
+        if (i < p.inputs) load_input(p, i, place, loaded[i]);
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < INPUTS; ++i)
+        if (i < p.inputs) convert_input(loaded[i], x[i]);
+    });
+  }
+
+  /// Inputs of several dtypes: loaded by their elements' size, so that no load waits for another input's conversion.
+  CUTE_DEVICE static void load_mixed_inputs(ElementwiseParams const& p, Place const (&place)[UNROLL],
+                                            Vector<C> (&x)[INPUTS][UNROLL]) {
     struct {
       alignas(16) uint8_t bytes[UNROLL][VEC * WIDEST];
     } loaded[INPUTS];
