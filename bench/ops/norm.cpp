@@ -37,17 +37,10 @@ class NormOperator final : public Operator {
            "layer|rms|rms_add (adds a residual before, and stores the sum)";
   }
 
-  Choices defaults(bool small) const override {
-    return {{"problem", {small ? "64x1000" : "16384x4096"}}, {"dtype", {"bf16"}}, {"layout", {"layer"}}};
-  }
+  Choices defaults(bool small) const override { return norm_defaults(small); }
 
   Case parse(const Settings& settings) const override {
-    reject_unknown_keys(name(), settings, {"problem", "dtype", "layout"});
-    const std::vector<std::int64_t> sizes = parse_sizes("problem", settings.at("problem"), 0);
-    Case one{name(), "", {{"sizes", sizes}}, settings.at("dtype"), settings.at("dtype"), ""};
-    parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16, DType::f32});
-    one.layout = parse_choice("layout", settings.at("layout"), {"layer", "rms", "rms_add"});
-    return one;
+    return parse_norm(name(), settings, {"layer", "rms", "rms_add"});
   }
 
   std::unique_ptr<Workload> prepare(const Case& one, const Session& session) const override {
@@ -71,6 +64,19 @@ class NormOperator final : public Operator {
 };
 
 }  // namespace
+
+Case parse_norm(const std::string& op, const Settings& settings, std::initializer_list<const char*> layouts) {
+  reject_unknown_keys(op, settings, {"problem", "dtype", "layout"});
+  const std::vector<std::int64_t> sizes = parse_sizes("problem", settings.at("problem"), 0);
+  Case one{op, "", {{"sizes", sizes}}, settings.at("dtype"), settings.at("dtype"), ""};
+  parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16, DType::f32});
+  one.layout = parse_choice("layout", settings.at("layout"), layouts);
+  return one;
+}
+
+Choices norm_defaults(bool small) {
+  return {{"problem", {small ? "64x1000" : "16384x4096"}}, {"dtype", {"bf16"}}, {"layout", {"layer"}}};
+}
 
 NormWorkload::NormWorkload(const NormProblem& p, const Session& s) : problem(p), session(s) {
   const std::size_t matrix = align(matrix_bytes()), vector = align(vector_bytes());

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <initializer_list>
+#include <string>
 #include <vector>
 
 #include "ckl/norm.hpp"
@@ -28,6 +30,13 @@ class NormWorkload final : public Workload {
   Buffer memory_;
   reference::NormResult expected_;
 };
+
+/// The case of a normalization or of its gradients, from the words of the command line or of a suite.
+/// @throws Error (invalid_argument) for an unknown key, size, dtype or layout.
+Case parse_norm(const std::string& op, const Settings& settings, std::initializer_list<const char*> layouts);
+
+/// What is run where nothing is said.
+Choices norm_defaults(bool small);
 
 const Operator& norm_operator();
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "ops/memory.hpp"
+#include "ops/norm.hpp"
 #include "ops/parse.hpp"
 #include "providers/providers.hpp"
 
@@ -53,18 +54,9 @@ class NormBackwardOperator final : public Operator {
            "--dtype bf16|f16|f32, --layout layer|rms";
   }
 
-  Choices defaults(bool small) const override {
-    return {{"problem", {small ? "64x1000" : "16384x4096"}}, {"dtype", {"bf16"}}, {"layout", {"layer"}}};
-  }
+  Choices defaults(bool small) const override { return norm_defaults(small); }
 
-  Case parse(const Settings& settings) const override {
-    reject_unknown_keys(name(), settings, {"problem", "dtype", "layout"});
-    const std::vector<std::int64_t> sizes = parse_sizes("problem", settings.at("problem"), 0);
-    Case one{name(), "", {{"sizes", sizes}}, settings.at("dtype"), settings.at("dtype"), ""};
-    parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16, DType::f32});
-    one.layout = parse_choice("layout", settings.at("layout"), {"layer", "rms"});
-    return one;
-  }
+  Case parse(const Settings& settings) const override { return parse_norm(name(), settings, {"layer", "rms"}); }
 
   std::unique_ptr<Workload> prepare(const Case& one, const Session& session) const override {
     auto workload = std::make_unique<NormBackwardWorkload>(problem_of(one), session);

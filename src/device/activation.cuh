@@ -5,7 +5,7 @@
 #include <cutlass/functional.h>
 
 #include "device/activation.hpp"
-#include "device/arch_math.cuh"
+#include "device/arch.cuh"
 
 namespace ckl::device {
 

@@ -19,7 +19,7 @@ namespace ckl {
 #if defined(__CUDA_ARCH__)
 namespace device {  // in activation.cuh
 CKL_HOST_DEVICE float reciprocal_approx(float x);
-CKL_HOST_DEVICE float exp2_approx(float x);  // in arch_math.cuh
+CKL_HOST_DEVICE float exp2_approx(float x);  // in arch.cuh
 }  // namespace device
 #endif
 

@@ -30,6 +30,10 @@ template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers> st
   static constexpr int CONTIGUOUS = KMajor ? BlkK : BlkMN, OTHER = KMajor ? BlkMN : BlkK;
   static constexpr int BOX_CONTIGUOUS = 128 / sizeof(T), BOX_OTHER = OTHER / Sharers;
 
+  static_assert(uint64_t(CacheHint::normal) == uint64_t(TMA::CacheHintSm90::EVICT_NORMAL) &&
+                uint64_t(CacheHint::evict_first) == uint64_t(TMA::CacheHintSm90::EVICT_FIRST) &&
+                uint64_t(CacheHint::evict_last) == uint64_t(TMA::CacheHintSm90::EVICT_LAST));
+
   /// The boxes of one tile.
   struct Boxes {
     TensorMap const& map;

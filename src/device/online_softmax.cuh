@@ -4,7 +4,7 @@
 
 #include <cute/config.hpp>
 
-#include "device/arch_math.cuh"
+#include "device/arch.cuh"
 #include "device/row_reduction.cuh"
 #include "device/tree.cuh"
 

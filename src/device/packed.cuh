@@ -7,7 +7,7 @@
 #include <cutlass/numeric_types.h>
 #include <cutlass/platform/platform.h>
 
-#include "device/arch_math.cuh"
+#include "device/arch.cuh"
 
 namespace ckl::device {
 

@@ -9,12 +9,11 @@
 #include <vector>
 
 #include "cases/bad_norm_backward.hpp"
-#include "cases/norm_cases.hpp"
 #include "ckl/norm.hpp"
 #include "ckl/norm_backward.hpp"
 #include "device_test.hpp"
 #include "expect_error.hpp"
-#include "operand_buffer.hpp"
+#include "norm_operands.hpp"
 #include "reference/reference.hpp"
 #include "workspace.hpp"
 
@@ -23,10 +22,10 @@ namespace {
 
 /// The operands of the gradients of one normalization on the device, and what they have to be: x and dy lie as the normalization's x, dx as
 /// its y. Where that has a weight or a bias, so has the gradient.
-class NormGradientData {
+class NormGradientData : NormOperands {
  public:
   explicit NormGradientData(const NormCase& norm)
-      : case_(norm),
+      : NormOperands(norm),
         x_(buffer(norm.x)),
         dy_(buffer(norm.x)),
         dx_(buffer(norm.y)),
@@ -110,23 +109,8 @@ class NormGradientData {
   }
 
  private:
-  static void expect_passed(const char* what, const reference::Comparison& comparison) {
-    EXPECT_TRUE(comparison.passed()) << what << ": " << comparison.wrong
-                                     << " elements are wrong: " << comparison.first_wrong;
-  }
   static const float* floats(const std::byte* bytes) { return reinterpret_cast<const float*>(bytes); }
-  OperandBuffer buffer(const OperandLayout& layout) {
-    return OperandBuffer(case_.dtype, layout.sizes, layout.strides, layout.offset);
-  }
-  OperandBuffer vector() {
-    return OperandBuffer(case_.affine, {case_.x.sizes.back()}, {case_.affine_step}, case_.affine_offset);
-  }
-  OperandBuffer statistic() {
-    const OperandLayout layout = dense(Sizes(case_.x.sizes.begin(), case_.x.sizes.end() - 1));
-    return OperandBuffer(DType::f32, layout.sizes, layout.strides);
-  }
 
-  NormCase case_;
   OperandBuffer x_, dy_, dx_, weight_, dweight_, dbias_, mean_, rstd_;
   reference::NormBackwardResult expected_;
 };
@@ -157,13 +141,6 @@ TEST_P(NormGradientCases, EveryConfigMatchesTheReference) {
 }
 
 class NormGradientBehaviour : public DeviceTest {};
-
-NormCase rows_of(NormKind kind, DType dtype, std::int64_t rows, std::int64_t columns) {
-  NormCase one;
-  one.kind = kind, one.dtype = one.affine = dtype;
-  one.x = one.y = one.residual = one.sum = dense({rows, columns});
-  return one;
-}
 
 // More rows than there is room for at a time, so that each group of threads adds up several; twice, in the same workspace.
 TEST_F(NormGradientBehaviour, SumsOfManyRowsAreRight) {

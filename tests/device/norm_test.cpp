@@ -9,21 +9,20 @@
 #include <vector>
 
 #include "cases/bad_norm.hpp"
-#include "cases/norm_cases.hpp"
 #include "ckl/norm.hpp"
 #include "device_test.hpp"
 #include "expect_error.hpp"
-#include "operand_buffer.hpp"
+#include "norm_operands.hpp"
 #include "reference/reference.hpp"
 
 namespace ckl::test {
 namespace {
 
 /// The operands of one normalization on the device, and what it has to give.
-class NormData {
+class NormData : NormOperands {
  public:
   explicit NormData(const NormCase& norm)
-      : case_(norm),
+      : NormOperands(norm),
         x_(buffer(norm.x)),
         y_(buffer(norm.y)),
         residual_(buffer(norm.residual)),
@@ -95,22 +94,6 @@ class NormData {
   }
 
  private:
-  static void expect_passed(const char* what, const reference::Comparison& comparison) {
-    EXPECT_TRUE(comparison.passed()) << what << ": " << comparison.wrong
-                                     << " elements are wrong: " << comparison.first_wrong;
-  }
-  OperandBuffer buffer(const OperandLayout& layout) {
-    return OperandBuffer(case_.dtype, layout.sizes, layout.strides, layout.offset);
-  }
-  OperandBuffer vector() {
-    return OperandBuffer(case_.affine, {case_.x.sizes.back()}, {case_.affine_step}, case_.affine_offset);
-  }
-  OperandBuffer statistic() {
-    const OperandLayout layout = dense(Sizes(case_.x.sizes.begin(), case_.x.sizes.end() - 1));
-    return OperandBuffer(DType::f32, layout.sizes, layout.strides);
-  }
-
-  NormCase case_;
   OperandBuffer x_, y_, residual_, sum_, weight_, bias_, mean_, rstd_;
   reference::NormResult expected_;
 };
@@ -145,13 +128,6 @@ TEST_P(NormCases, EveryConfigMatchesTheReference) {
 }
 
 class NormBehaviour : public DeviceTest {};
-
-NormCase rows_of(NormKind kind, DType dtype, std::int64_t rows, std::int64_t columns) {
-  NormCase one;
-  one.kind = kind, one.dtype = one.affine = dtype;
-  one.x = one.y = one.residual = one.sum = dense({rows, columns});
-  return one;
-}
 
 /// Lengths that every kind of kernel holds.
 std::vector<std::int64_t> lengths() { return {24, 130, 2048, 17000}; }

@@ -47,7 +47,6 @@ class Lint(unittest.TestCase):
                 self.rejects(line + "\n", what)
                 self.rejects(line + "\n", what, "src/ops/gemm/kernel.cuh")
                 self.accepts(line + "\n", "src/device/arch.cuh")
-                self.accepts(line + "\n", "src/device/arch_math.cuh")
 
     def test_what_is_no_raw_cuda(self):
         self.accepts("// __syncthreads() and float4 in a comment\n/* asm\n volatile */ int x;\n")

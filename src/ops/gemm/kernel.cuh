@@ -41,10 +41,6 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   /// Named barriers: 0 is the whole block's, then one of each consumer for fixups, then one of all consumers.
   static constexpr int first_fixup_barrier = 1, consumers_barrier = first_fixup_barrier + GemmConfig::consumers;
 
-  /// Cooperative consumers that keep step store at the same time, while the tensor cores wait. So the second one begins its first tile so
-  /// many K tiles late: from then on one of them multiplies while the other stores, as far as the stages allow.
-  static constexpr int lag = linear || pingpong ? 0 : Config.stages - 1;
-
   struct Shared {
     typename MainloopT::Storage mainloop;
     typename EpilogueT::Storage epilogue[GemmConfig::consumers];
@@ -163,8 +159,6 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
       TileIndex tile = work.tile(segment.tile);
       if constexpr (!linear)
         typename Output::template Part<Config>(p, work.output, tile, part_m, part_n).prefetch(thread);
-      if constexpr (lag > 0)
-        if (number == 0 && consumer == 1) fall_behind(segment.k_end - segment.k_begin, pipeline, at);
       auto acc = MainloopT::make_accumulators();  // (MMA, MMA_M, MMA_N)
       if constexpr (pingpong) turns.wait();
       MainloopT::multiply(acc, segment.k_end - segment.k_begin, part_m, part_n, thread, shared.mainloop, pipeline, at,
@@ -211,13 +205,6 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
       }
     }
     EpilogueT::drain();
-  }
-
-  /// Waits until the first consumer may have multiplied `lag` of its first `k_tiles`.
-  CUTE_DEVICE static void fall_behind(int k_tiles, Pipeline& pipeline, typename MainloopT::State at) {
-    if (k_tiles <= lag) return;
-    at.advance(lag);
-    pipeline.wait_full(at);
   }
 
   /// Clears what the loads of the first tile leave out. Called by all consumers.
