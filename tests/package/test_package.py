@@ -73,6 +73,15 @@ class Package(unittest.TestCase):
         folder = run(ckl, "emulate", "--", "printenv", "LD_LIBRARY_PATH").strip().split(":")[0]
         self.assertEqual(folder, str((self.prefix / "lib/ckl/emulator").resolve()))
 
+    def test_python(self):
+        if not list((BUILD / "python/ckl").glob("_ckl*.so")):
+            self.skipTest("no Python module")
+        python, = re.findall(r"^CKL_PYTHON_EXECUTABLE:INTERNAL=(.*)$", (BUILD / "CMakeCache.txt").read_text(), re.M)
+        site, = self.prefix.glob("lib/python*/site-packages")
+        environment = {"PYTHONPATH": str(site), "LD_LIBRARY_PATH": ""}
+        self.assertTrue(run(python, "-c", "import ckl; print(ckl.__file__)", env=environment).startswith(str(site)))
+        self.assertTrue({"__init__.py", "_types.py", "py.typed", "_ckl.pyi"} <= {path.name for path in (site / "ckl").iterdir()})
+
     def test_no_path_of_the_build(self):
         for name in self.installed():
             if name.endswith((".cmake", ".hpp", ".cuh")):
