@@ -43,4 +43,8 @@ NB_MODULE(_ckl, module) {
              "Whether the library's kernels run on this CUDA device: compute capability 9.0. Never raises.");
   ckl::python::bind_elementwise(module);
   ckl::python::bind_gemm(module);
+  ckl::python::bind_reduce(module);
+  ckl::python::bind_softmax(module);
+  ckl::python::bind_norm(module);
+  ckl::python::bind_cross_entropy(module);
 }

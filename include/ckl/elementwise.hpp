@@ -99,8 +99,8 @@ constexpr const char* name(ElementwiseOp op) noexcept { return describe(op).name
 ///
 /// Supported: operands of dtype f32, f16, bf16, e4m3, e5m2, i64, i32 and b8, mixed at will; any sizes, strides and alignment. Where all
 /// operands are integers (i64, i32, b8) the op is computed in 64-bit integers, else in f32: inputs are converted to it (integers round to the
-/// nearest), and the results are rounded once to the outputs' types, to the nearest even; e4m3 and e5m2 saturate at their largest number,
-/// integers at their range, NaN becomes 0 in an integer, and what is not 0 is true.
+/// nearest), and the results are rounded once to the outputs' types, to the nearest even; e4m3 and e5m2 saturate at their largest number.
+/// An integer output is truncated towards 0 and saturates at its range, NaN becomes 0 in it, and what is not 0 is true.
 ///
 /// Accuracy, before that last rounding: cast, fill, scale, neg, abs, sqrt, relu, clamp, add, sub, mul, div, min, max, fma and where are f32's
 /// correctly rounded results. exp, log, rsqrt, tanh and sigmoid are within 4 units of f32 in the last place (2^-149 at least; 2^-126 for

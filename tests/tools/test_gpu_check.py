@@ -3,6 +3,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import unittest
 
@@ -69,6 +70,13 @@ class GpuCheck(unittest.TestCase):
         self.assertIn("a GPU of compute capability 9.0 is needed, this machine has: 8.0, NVIDIA A100", output)
         self.program("path/nvidia-smi", "exit 9")
         self.assertIn("finds no GPU", self.check()[1])
+
+    def test_python_module(self):
+        module = self.root / f"build/python/ckl/_ckl{sysconfig.get_config_var('EXT_SUFFIX')}"
+        self.assertNotIn("python test_module", self.check("--list")[1])
+        module.parent.mkdir(parents=True)
+        module.touch()
+        self.assertIn("python test_module", self.check("--list")[1])
 
     def test_a_missing_program(self):
         (self.root / "build/bin/ckl").unlink()
