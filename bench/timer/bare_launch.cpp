@@ -12,7 +12,6 @@ namespace {
 
 /// What the node launches. The runtime does not know kernels of a library here (CUDA 13.0), the driver does.
 bool read_params(cudaGraphNode_t node, cudaKernelNodeParams& params) {
-  if (cudaGraphKernelNodeGetParams(node, &params) == cudaSuccess) return params.kernelParams != nullptr;
   void* function = nullptr;
   cudaDriverEntryPointQueryResult found{};
   if (cudaGetDriverEntryPointByVersion("cuGraphKernelNodeGetParams", &function, 12000, cudaEnableDefault, &found) !=
