@@ -67,6 +67,7 @@ TEST(Suite, AllShippedOnesAreGood) {
     ++files;
   }
   EXPECT_GT(files, 0);
+  EXPECT_FALSE(read_suite(CKL_SUITES "/../peers/peers.yaml", operators()).empty());
 }
 
 }  // namespace
