@@ -27,9 +27,12 @@ void print_gpus() {
   }
   for (int index = 0; index < count; ++index) {
     const DeviceInfo& info = device_info(index);
-    fmt::print("GPU {}          {}, compute capability {}.{}, {} SMs, {:.0f} MB L2, {:.0f} GB{}\n", index, info.name,
-               info.compute_major, info.compute_minor, info.sm_count, double(info.l2_bytes) / 1e6,
-               double(info.memory_bytes) / 1e9, supported(index) ? "" : ": not supported, the kernels need 9.0");
+    fmt::print(
+        "GPU {}          {}, compute capability {}.{}, {} SMs ({}/{}/{} clusters of 2/4/8), {:.0f} MB L2, {:.0f} "
+        "GB{}\n",
+        index, info.name, info.compute_major, info.compute_minor, info.sm_count, info.clusters_of_2, info.clusters_of_4,
+        info.clusters_of_8, double(info.l2_bytes) / 1e6, double(info.memory_bytes) / 1e9,
+        supported(index) ? "" : ": not supported, the kernels need 9.0");
   }
 }
 

@@ -3,6 +3,8 @@
 #include <array>
 #include <mutex>
 
+#include "host/launch.hpp"
+#include "host/module.hpp"
 #include "host/require.hpp"
 
 namespace ckl {
@@ -23,6 +25,16 @@ void require_usable(cudaError_t status) {
              cudaGetErrorName(status), ")");
 }
 
+bool runs_kernels(int major, int minor) { return major == 9 && minor == 0; }
+
+/// Clusters of `size` blocks of more than half of a multiprocessor's shared memory that run at a time.
+int clusters_at_a_time(const DeviceInfo& info, unsigned size) {
+  host::Launch launch{.kernel = host::any_kernel(), .threads = 32, .cluster = size};
+  launch.shared_bytes = info.shared_bytes / 2 + 1024;
+  host::prepare(launch, info.index);
+  return host::max_active_clusters(launch, info);
+}
+
 DeviceInfo read_device_info(int device) {
   cudaDeviceProp properties{};
   host::check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
@@ -35,6 +47,13 @@ DeviceInfo read_device_info(int device) {
   info.l2_bytes = std::size_t(properties.l2CacheSize);
   info.shared_bytes = std::size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
   info.memory_bytes = properties.totalGlobalMem;
+  if (runs_kernels(info.compute_major, info.compute_minor)) {
+    host::RelaxedCapture relaxed;
+    host::DeviceGuard guard(device);
+    info.clusters_of_2 = clusters_at_a_time(info, 2);
+    info.clusters_of_4 = clusters_at_a_time(info, 4);
+    info.clusters_of_8 = clusters_at_a_time(info, 8);
+  }
   return info;
 }
 
@@ -50,13 +69,17 @@ int device_count() {
   return count;
 }
 
-}  // namespace
-
-const DeviceInfo& device_info(int device) {
+void require_device_index(int device) {
   host::require(device >= 0, "device must be 0 or more, but is ", device);
   const int count = device_count();
   host::require(device < count && device < max_devices, "device must be below the number of CUDA devices, ", count,
                 ", but is ", device);
+}
+
+}  // namespace
+
+const DeviceInfo& device_info(int device) {
+  require_device_index(device);
   static std::array<DeviceInfo, max_devices> infos;
   static std::array<std::once_flag, max_devices> once;
   std::call_once(once[device], [device] { infos[device] = read_device_info(device); });
@@ -65,8 +88,9 @@ const DeviceInfo& device_info(int device) {
 
 bool supported(int device) noexcept {
   try {
-    const DeviceInfo& info = device_info(device);
-    return info.compute_major == 9 && info.compute_minor == 0;
+    require_device_index(device);
+    return runs_kernels(attribute(cudaDevAttrComputeCapabilityMajor, device),
+                        attribute(cudaDevAttrComputeCapabilityMinor, device));
   } catch (...) {
     return false;
   }
@@ -84,7 +108,7 @@ int current_device() {
 const DeviceInfo& require_device(int device) {
   require(device >= -1, "device must be a CUDA device index, or -1 for the current device, but is ", device);
   const DeviceInfo& info = device_info(device == -1 ? current_device() : device);
-  require_supported(info.compute_major == 9 && info.compute_minor == 0,
+  require_supported(runs_kernels(info.compute_major, info.compute_minor),
                     "the kernels need a GPU of compute capability 9.0 (H100, H200), but device ", info.index, ", ",
                     info.name, ", has ", info.compute_major, ".", info.compute_minor);
   return info;

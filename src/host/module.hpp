@@ -37,6 +37,9 @@ std::string chosen(const std::vector<std::string>& candidates, std::string_view 
 /// @throws Error (unsupported) if no such kernel is shipped; (cuda) if it cannot be loaded.
 cudaKernel_t find_kernel(const char* op, const std::string& config);
 
+/// The first kernel of the smallest module: for questions to the driver that any kernel answers.
+cudaKernel_t any_kernel();
+
 /// The kernel called `symbol` of the fatbin at `image`, which is loaded when it is first asked for, and never unloaded.
 /// @throws Error (cuda) if it cannot be loaded or has no such kernel.
 cudaKernel_t find_kernel_of(const unsigned char* image, const char* symbol);

@@ -22,7 +22,7 @@
 namespace ckl::test {
 namespace {
 
-DeviceInfo h100() { return {0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30}; }
+DeviceInfo h100() { return {0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30, 66, 32, 16}; }
 
 GemmCase gemm_of(DType in, bool a_by_rows, bool b_by_rows, std::int64_t m, std::int64_t n, std::int64_t k) {
   GemmCase gemm = dense_gemm("", "", m, n, k);

@@ -141,7 +141,7 @@ TEST(GemmEpilogues, DoNotLookAtWhatIsNotUsed) {
 
 // Without a product the epilogue is left, and the GEMM kernel computes it; without both, C is only scaled.
 TEST(GemmEpilogues, NeedAKernelEvenWithoutAProduct) {
-  const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30};
+  const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30, 66, 32, 16};
   GemmProblem problem = gemm_problem(good());
   problem.alpha = 0;
   EXPECT_TRUE(gemm_candidates(problem, h100).empty());
@@ -152,7 +152,7 @@ TEST(GemmEpilogues, NeedAKernelEvenWithoutAProduct) {
 // ---- Modules with an epilogue of the user's own -----------------------------------------------------------
 
 TEST(GemmModules, AreCheckedBeforeTheyAreUsed) {
-  const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30};
+  const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30, 66, 32, 16};
   const GemmModuleEntry entries[] = {{"ckl_gemm_bf16_tn_64x64x64_1x1_s12_ping", "bf16_tn_64x64x64_1x1_s12_ping"}};
   const GemmModule good_module{"mine", nullptr, entries, 1, 8, gemm_module_version};
   const GemmProblem problem = gemm_problem(good());
@@ -207,7 +207,7 @@ TEST(GemmProblems, AcceptNullWhereThereIsNothing) {
 }
 
 TEST(GemmProblems, AcceptEveryCaseOfTheDeviceTests) {
-  const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30};
+  const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30, 66, 32, 16};
   for (const bool short_list : {false, true})
     for (const GemmCase& gemm : gemm_cases(short_list)) {
       SCOPED_TRACE(::testing::PrintToString(gemm));

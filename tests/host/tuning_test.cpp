@@ -27,7 +27,7 @@ using host::Tuning;
 using host::TuningDatabase;
 namespace fs = std::filesystem;
 
-DeviceInfo h100() { return {0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30}; }
+DeviceInfo h100() { return {0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30, 66, 32, 16}; }
 
 Tuning entry(const std::string& problem, const std::string& config) {
   return {"gemm", problem, host::tuning_scope("gemm", h100().name), config, 12.5, "2030-01-31"};

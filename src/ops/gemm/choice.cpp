@@ -24,12 +24,13 @@ std::int64_t cluster_tiles(const GemmProblem& problem, const GemmConfig& c) {
   return ceil_div(problem.m, c.tile_m * c.cluster_m) * ceil_div(problem.n, c.tile_n * c.cluster_n) * problem.batch;
 }
 
-/// Clusters that run at a time. A larger one lies within one of the eight groups of multiprocessors (GPC).
+/// Clusters that run at a time.
 int clusters_at_a_time(const GemmConfig& c, const DeviceInfo& device) {
-  constexpr int groups = 8;
-  int clusters = c.cluster_size() <= 2 ? device.sm_count / c.cluster_size()
-                                       : groups * (device.sm_count / groups / c.cluster_size());
-  return std::max(1, clusters);
+  const int size = c.cluster_size();
+  return std::max(1, size == 1   ? device.sm_count
+                     : size == 2 ? device.clusters_of_2
+                     : size <= 4 ? device.clusters_of_4
+                                 : device.clusters_of_8);
 }
 
 /// Bytes from one row of the operand, as it lies in memory, to the next.
