@@ -1,5 +1,7 @@
 #include "call.hpp"
 
+#include <utility>
+
 #include <cuda_runtime_api.h>
 
 namespace ckl::python {
@@ -144,8 +146,7 @@ Stream stream_of(nb::handle stream) {
   return static_cast<Stream>(PyLong_AsVoidPtr(handle.ptr()));
 }
 
-}  // namespace
-
+/// The dtype of a name such as "f32"; of None, `otherwise`.
 DType dtype_or(nb::handle dtype, DType otherwise) {
   if (dtype.is_none()) return otherwise;
   if (!nb::isinstance<nb::str>(dtype))
@@ -154,6 +155,8 @@ DType dtype_or(nb::handle dtype, DType otherwise) {
                {DType::f64, DType::f32, DType::f16, DType::bf16, DType::e4m3, DType::e5m2, DType::i64, DType::i32,
                 DType::i8, DType::b8});
 }
+
+}  // namespace
 
 Call::OnDevice::OnDevice(int device) {
   if (device < 0) return;
@@ -267,6 +270,15 @@ Tensor Call::output_or_new(const char* name, nb::object& object, DType dtype, Si
   if (api_->to_object(made, &result) != 0) throw nb::python_error();
   object = nb::steal(static_cast<PyObject*>(result));
   return output(name, object);
+}
+
+Tensor Call::output_or_new(const char* name, nb::object& object, nb::handle dtype, DType otherwise, Sizes sizes) {
+  if (object.is_none()) return output_or_new(name, object, dtype_or(dtype, otherwise), std::move(sizes));
+  const Tensor given = output(name, object);
+  const DType wanted = dtype_or(dtype, given.dtype);
+  require(wanted == given.dtype, std::string("dtype must be that of the given ") + name + ", " +
+                                     ckl::name(given.dtype) + ", but is " + ckl::name(wanted));
+  return given;
 }
 
 Stream Call::find_stream() const {

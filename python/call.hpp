@@ -36,9 +36,6 @@ template <class Enum> Enum named(const char* argument, std::string_view text, st
               std::string(argument) + " must be one of " + names + ", but is \"" + std::string(text) + "\"");
 }
 
-/// The dtype of a name such as "f32"; of None, `otherwise`.
-DType dtype_or(nb::handle dtype, DType otherwise);
-
 /// One call: the tensors that it borrows, where they lie, and the stream that it runs on.
 class Call {
  public:
@@ -62,6 +59,9 @@ class Call {
   }
   /// The same; None is replaced by a new tensor, of the first input's framework and device.
   Tensor output_or_new(const char* name, nb::object& object, DType dtype, Sizes sizes);
+  /// The same; the new tensor is of the dtype that the caller names, or of `otherwise` if that is None.
+  /// @throws Error (invalid_argument) for a given output of another dtype than the one that is named.
+  Tensor output_or_new(const char* name, nb::object& object, nb::handle dtype, DType otherwise, Sizes sizes);
 
   /// Calls launch(stream) with the tensors' device as the current one, and without the interpreter's lock.
   template <class Launch> void run(const Launch& launch) const {

@@ -40,9 +40,8 @@ Sizes broadcast(const std::vector<Tensor>& tensors) {
   return sizes;
 }
 
-/// The dtype of a result that we make: the one that the caller names, else that of the inputs, where they have one.
-DType result_dtype(nb::handle dtype, ElementwiseOp op, const std::vector<Tensor>& inputs) {
-  if (!dtype.is_none()) return dtype_or(dtype, {});
+/// The dtype of a result that the caller leaves to us: that of the inputs, where they have one.
+DType common_dtype(ElementwiseOp op, const std::vector<Tensor>& inputs) {
   const std::size_t first = op == ElementwiseOp::where ? 1 : 0;  // a condition does not count
   for (std::size_t i = first + 1; i < inputs.size(); ++i)
     if (inputs[i].dtype != inputs[first].dtype)
@@ -77,12 +76,11 @@ nb::object compute(ElementwiseOp op, const std::vector<nb::handle>& inputs, nb::
   for (std::size_t i = 0; i < inputs.size(); ++i) arguments.in.push_back(call.input(input_names[i], inputs[i]));
 
   std::vector<nb::object> outputs = given_outputs(info, out);
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    arguments.out.push_back(outputs[i].is_none()
-                                ? call.output_or_new(output_names[i], outputs[i], result_dtype(dtype, op, arguments.in),
-                                                     broadcast(arguments.in))
-                                : call.output(output_names[i], outputs[i]));
-  }
+  const bool made = out.is_none();
+  const DType otherwise = made && dtype.is_none() ? common_dtype(op, arguments.in) : DType();
+  const Sizes sizes = made ? broadcast(arguments.in) : Sizes();
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    arguments.out.push_back(call.output_or_new(output_names[i], outputs[i], dtype, otherwise, sizes));
   call.run([&](Stream on) { ckl::elementwise(arguments, on); });
   return outputs.size() == 1 ? outputs[0] : nb::object(nb::make_tuple(outputs[0], outputs[1]));
 }
@@ -106,7 +104,7 @@ nb::object permute(nb::handle x, const std::vector<int>& order, nb::object out, 
   Sizes sizes;
   for (int dim : order)
     sizes.push_back(dim >= 0 && dim < from.rank ? from.sizes[std::size_t(dim)] : 1);  // the library says what is wrong
-  const Tensor to = call.output_or_new("y", out, dtype_or(dtype, from.dtype), sizes);
+  const Tensor to = call.output_or_new("y", out, dtype, from.dtype, sizes);
   call.run([&](Stream on) { ckl::permute(from, order, to, on); });
   return out;
 }

@@ -37,8 +37,8 @@ nb::object gemm(nb::handle a, nb::handle b, nb::handle c, nb::object out, float 
   arguments.epilogue.aux = call.optional_output("aux", aux);
 
   const std::int64_t columns = arguments.b.sizes[1];
-  arguments.d = call.output_or_new("d", out, dtype_or(dtype, arguments.a.dtype),
-                                   {arguments.a.sizes[0], gated ? columns / 2 : columns});
+  arguments.d =
+      call.output_or_new("d", out, dtype, arguments.a.dtype, {arguments.a.sizes[0], gated ? columns / 2 : columns});
   call.run([&](Stream on) { ckl::gemm(arguments, on); });
   return out;
 }

@@ -56,7 +56,7 @@ nb::object reduce(std::string_view op, nb::handle x, nb::handle axes, nb::object
   arguments.axes = axes_of(axes);
   arguments.correction = correction;
   arguments.batch_invariant = batch_invariant;
-  arguments.y = call.output_or_new("y", out, dtype_or(dtype, result_dtype(arguments.op, arguments.x.dtype)),
+  arguments.y = call.output_or_new("y", out, dtype, result_dtype(arguments.op, arguments.x.dtype),
                                    reduced(arguments.x, arguments.axes, keep_dims));
   call.run([&](Stream on) { ckl::reduce(arguments, on); });
   return out;

@@ -103,6 +103,12 @@ class Tensors(unittest.TestCase):
             ckl.add(FastArray([1], dtype="u8"), x)
         self.assertEqual(caught.exception.code, "unsupported")
 
+    def test_dtype_of_a_given_out(self):
+        x, out = FastArray([1, 2]), FastArray.full([2], dtype="bf16")
+        self.assertEqual(ckl.add(x, x, out, dtype="bf16").values(), [2, 4])
+        with self.assertRaisesRegex(ckl.Error, r"dtype must be that of the given out\[0\], bf16, but is f32"):
+            ckl.add(x, x, out, dtype="f32")
+
     def test_pinned_host_memory(self):
         x, out = Array([1, 2], pinned=True), Array.full([2], pinned=True)
         ckl.add(x, x, out)  # host memory has no stream that must be known
