@@ -73,21 +73,24 @@ double fused_clocks(const GemmProblem& problem, const GemmConfig& c) {
 
 double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, const DeviceInfo& device) {
   const GemmProblem problem = padded(original, choice.padding);
-  // Fitted to runs of the whole menu over 117 problems, 100 of them random, on an H200 (docs/performance-guide.md).
+  // Fitted to runs of the whole menu over 125 problems, 114 of them random, on an H200 (docs/performance-guide.md).
   constexpr double products = 2048;      // 16-bit multiply-adds of one SM, per clock
-  constexpr double shared_bytes = 140;   // of shared memory, per clock: TMA's writes, wgmma's reads
-  constexpr double l2_bytes = 76;        // from L2 into one SM, per clock
-  constexpr double all_l2_bytes = 6000;  // the same into all of them
-  constexpr double multicast_box = 19;   // clocks for each box that a CTA of a cluster receives
+  constexpr double shared_bytes = 154;   // of shared memory, per clock: TMA's writes, wgmma's reads
+  constexpr double l2_bytes = 72;        // from L2 into one SM, per clock
+  constexpr double all_l2_bytes = 7060;  // the same into all of them
+  constexpr double multicast_box = 24;   // clocks for each box that a CTA of a cluster receives
   constexpr double gathered = 1.3;       // elements that a gathering warpgroup copies, per clock
-  constexpr double wave = 290, store_piece = 520, cooperative_store = 1.17;
-  constexpr double products_energy = 1.07, shared_energy = 0.0013;       // what power allows: clocks of the whole chip
-  constexpr double cut_slower = 1.1, cut_once = 1660, add_part = 0.097;  // stream-K; the last: per element of a part
-  constexpr double split_once = 3570, split_sum = 0.68;                  // split-K; the last: per element of a tile
+  constexpr double wave = 250, store_piece = 700, cooperative_store = 1.78;
+  constexpr double products_energy = 0.9, shared_energy = 0.0013;        // what power allows: clocks of the whole chip
+  constexpr double cut_slower = 1.07, cut_once = 1620, add_part = 0.11;  // stream-K; the last: per element of a part
+  constexpr double split_once = 2930, split_sum = 0.84;                  // split-K; the last: per element of a tile
   // From the launch to the first product, by the size of the cluster.
-  auto fill_of = [](int cluster) { return cluster == 1 ? 2910. : cluster == 2 ? 4300. : cluster <= 4 ? 4200. : 4480.; };
-  // How much more a row costs that begins off a line of L2, by its pitch in bytes.
-  auto straddling = [](std::int64_t pitch) { return pitch % 32 != 0 ? 1.48 : pitch % 64 != 0 ? 1.31 : 1.; };
+  auto fill_of = [](int cluster) { return cluster == 1 ? 2850. : cluster == 2 ? 5350. : cluster <= 4 ? 4800. : 5280.; };
+  // How much more a row costs that begins off a line of L2, by its pitch in bytes. L2 answers a multicast once for all of its CTAs.
+  auto straddling = [](std::int64_t pitch, int receivers) {
+    if (pitch % 128 == 0) return 1.;
+    return receivers > 1 ? 1.34 : pitch % 32 != 0 ? 2.27 : pitch % 64 != 0 ? 1.51 : 1.32;
+  };
 
   const GemmConfig& c = choice.config;
   const bool pingpong = c.schedule == Schedule::pingpong;
@@ -111,8 +114,8 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   double load = double(std::min<std::int64_t>(c.tile_m, problem.m) + std::min<std::int64_t>(c.tile_n, problem.n)) *
                 double(std::min<std::int64_t>(c.tile_k, problem.k)) / gathered;
   if (c.load == Load::tma) {
-    double lines = a_rows * straddling(pitch_bytes(problem.a, c.a_major, true)) +
-                   b_rows * straddling(pitch_bytes(problem.b, c.b_major, false));
+    double lines = a_rows * straddling(pitch_bytes(problem.a, c.a_major, true), c.cluster_n) +
+                   b_rows * straddling(pitch_bytes(problem.b, c.b_major, false), c.cluster_m);
     load = lines * row_bytes / std::min(l2_bytes, all_l2_bytes / busy_sms);
     if (c.cluster_size() > 1) load += multicast_box * (c.cluster_m + c.cluster_n);
   }
