@@ -5,6 +5,7 @@
 
 #include <cute/tensor.hpp>
 
+#include "device/arch.cuh"
 #include "device/conversion.cuh"
 #include "device/coordinates.cuh"
 #include "device/elementwise_config.hpp"
@@ -40,6 +41,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   template <class T> using Vector = cutlass::Array<T, VEC>;
 
   CUTE_DEVICE static void run(ElementwiseParams const& p) {
+    allow_next_grid();
     if (FLAT || p.vectors >= int64_t(1) << 31)
       run<int64_t>(p);
     else
@@ -55,6 +57,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     CUTLASS_PRAGMA_UNROLL
     for (int u = 1; u < UNROLL; ++u)
       if (!follows(p, place[0], u * THREADS * VEC, place[u])) place[u] = locate<Index>(p, first + u * THREADS);
+    wait_for_preceding_grids();
     Vector<C> x[INPUTS][UNROLL], y[OUTPUTS][UNROLL];
     load_inputs(p, place, x);
     apply<UNROLL>(p, x, y);

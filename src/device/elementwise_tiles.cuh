@@ -32,7 +32,9 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
 
   CUTE_DEVICE static void run(ElementwiseParams const& p) {
     __shared__ Smem smem;
+    allow_next_grid();
     Tile tile = locate(p);
+    wait_for_preceding_grids();
     with_element_bits<WIDEST>(p.in[0].dtype,
                               [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE { load(element, p, tile, smem); });
     block_sync();

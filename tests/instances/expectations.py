@@ -52,12 +52,12 @@ RULES = [
      [], ["TMA multicast", "cluster barrier", "distributed shared memory"], 168, 3),
     (r"^ckl_gemm_fused_", ["wgmma", "register reallocation", "TMA store", "matrix store to shared memory"], [], 168, 3),
     (r"^ckl_gemm_fused_.*_(coopm|ping)$", ["TMA load"], [], 168, 3),
-    (r"^ckl_elementwise_.*_(flat|rows|tiles)$", ["16-byte loads", "16-byte stores"], ["wgmma"], 96, 0),
+    (r"^ckl_elementwise_.*_(flat|rows|tiles)$", ["16-byte loads", "16-byte stores", "programmatic launch"], ["wgmma"], 96, 0),
     (r"^ckl_elementwise_n1_.*_v[248]_flat$", [], [], 51, 0),  # 5 blocks an SM
     (r"^ckl_elementwise_n1_.*_v[248]_rows$", [], [], 64, 0),  # 4 blocks an SM
     (r"^ckl_elementwise_.*_tiles$", [], [], 80, 0),  # 3 blocks an SM
     (r"^ckl_elementwise_n2_.*_v[248]_", [], [], 64, 0),  # 4 blocks an SM
-    (r"^ckl_elementwise_.*_strided$", [], ["wgmma"], 96, 0),
+    (r"^ckl_elementwise_.*_strided$", ["programmatic launch"], ["wgmma"], 96, 0),
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_norm_(?!backward).*(t\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_norm_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),

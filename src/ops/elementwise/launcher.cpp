@@ -214,6 +214,7 @@ ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device
   launch_.kernel = host::find_kernel("elementwise", config_);
   launch_.threads = ElementwiseConfig::threads;
   launch_.grid = unsigned(blocks);
+  launch_.overlaps_preceding = true;
 }
 
 void ElementwiseLauncher::run(const void* const* in, void* const* out, Stream stream) const {
