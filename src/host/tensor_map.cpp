@@ -73,7 +73,7 @@ TensorMap encode(const TensorMapShape& shape, const void* data) {
   CUtensorMap encoded;  // not in place: gcc 12 without optimization does not align what is returned
   check_driver(function(&encoded, data_type(shape.dtype), 3, const_cast<void*>(data), sizes, strides, box, step,
                         CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle(shape.box_contiguous * int(element)),
-                        CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
+                        CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
                "cuTensorMapEncodeTiled");
   TensorMap map;
   std::memcpy(&map, &encoded, sizeof map);
