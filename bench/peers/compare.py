@@ -69,7 +69,7 @@ def contestants(work):
         yield "liger", "Triton", lambda operands, index: work.liger(*operands)
 
 
-def judge(problem, effort):
+def judge(problem, effort, impls):
     """Everybody verified, then those who are right timed; and the bytes that must move."""
     import torch
     from operators import error, size_of, tensors, work_of
@@ -83,6 +83,8 @@ def judge(problem, effort):
     del precise
     measured, functions = [], []
     for name, how, function in contestants(work):
+        if name != "ckl" and name not in impls:
+            continue
         one = document.Measured(name, how)
         measured.append(one)
         try:
@@ -141,8 +143,9 @@ def main():
     parser.add_argument("--json", required=True, help="where the document goes; written after each problem")
     parser.add_argument("--suite", type=pathlib.Path, default=HERE / "peers.yaml", help="problems; what is not compared is named and left out")
     parser.add_argument("--only", metavar="TEXT", default="", help="only problems whose line contains it, e.g. 'softmax 16384'")
+    parser.add_argument("--impl", default="ckl,pytorch,torch_compile,liger", help="who takes part, besides ckl (default: %(default)s)")
     parser.add_argument("--effort", choices=["quick", "full"], default="full")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that compile ahead (0: none)")
+    parser.add_argument("--jobs", type=int, default=min(12, os.cpu_count()), help="processes that compile ahead (0: none)")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="start no problem after this time")
     parser.add_argument("--commit", default=None, help="of the library, where this is no checkout")
     parser.add_argument("--compile-share", help=argparse.SUPPRESS)
@@ -157,11 +160,12 @@ def main():
         share, of = map(int, options.compile_share.split("/"))
         return compile_share(problems, share, of)
 
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # what is compiled here is in the cache: no pool of workers
     import torch
     import ckl
     if not ckl.supported(0):
         sys.exit("compare: needs a Hopper GPU")
-    if options.jobs:
+    if options.jobs and "torch_compile" in options.impl:
         compile_ahead(min(options.jobs, len(problems)))
         print(f"compiled in {time.monotonic() - begin:.0f} s", flush=True)
 
@@ -171,7 +175,7 @@ def main():
             print(f"no time left for {problem} and what follows", flush=True)
             break
         try:
-            moved, measured = judge(problem, options.effort)
+            moved, measured = judge(problem, options.effort, options.impl.split(","))
         except NotImplementedError as what:
             print(f"{problem}: is not compared: {what}", flush=True)
             continue
