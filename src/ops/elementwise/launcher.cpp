@@ -215,6 +215,7 @@ ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device
   launch_.threads = ElementwiseConfig::threads;
   launch_.grid = unsigned(blocks);
   launch_.overlaps_preceding = true;
+  params_.waiting_blocks = device_info(device).sm_count * config.min_blocks();
 }
 
 void ElementwiseLauncher::run(const void* const* in, void* const* out, Stream stream) const {
