@@ -40,6 +40,7 @@ void print(const Row& row) {
   if (row.ceiling_pct) fmt::print(", {:.1f} % of the measured ceiling", *row.ceiling_pct);
   if (row.host_us) fmt::print(", host {:.2f} us", *row.host_us);
   if (row.bare_host_us) fmt::print(" (bare launch {:.2f} us)", *row.bare_host_us);
+  if (row.first_call_ms) fmt::print(", first call {:.1f} ms", *row.first_call_ms);
   if (!row.note.empty()) fmt::print("{}{}", row.error ? ": " : "", row.note);
   fmt::print("\n");
   if (!row.config.empty()) fmt::print("  {:<15}config {}\n", "", row.config);

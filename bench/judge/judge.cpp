@@ -96,6 +96,7 @@ std::vector<Judge::Contestant> Judge::verify(const Case& one, Workload& workload
     const Verdict verdict = workload.verify(implementation);
     Contestant contestant{implementation, row_of(one, implementation.name)};
     contestant.row.config = implementation.config;
+    contestant.row.first_call_ms = implementation.first_call_ms;
     // Of others no more is asked than the documented bound; ours is judged element by element.
     contestant.row.verified = verdict.right || (!implementation.ours && verdict.error <= verdict.bound);
     contestant.row.error = verdict.error;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,8 @@ struct Implementation {
   std::string config;  ///< What it chose.
   Launch launch;
   bool ours = false;
+  std::optional<double> first_call_ms =
+      {};  ///< Its plan, the load of its kernels and the first launch, until all is done.
 };
 
 /// An implementation that cannot take part, and why.

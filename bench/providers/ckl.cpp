@@ -1,3 +1,4 @@
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,12 +35,43 @@ std::shared_ptr<const Buffer> zeroed_workspace(std::size_t bytes) {
 
 /// Adds a plan of `problem`, which is the workload's in all but its options.
 void add(GemmWorkload& workload, const GemmProblem& problem, const std::string& config, const char* name, bool ours) {
+  const auto start = std::chrono::steady_clock::now();
   const auto plan = std::make_shared<const GemmPlan>(problem, workload.session.gpu.index, config);
   const auto workspace = zeroed_workspace(plan->workspace_bytes());
   const auto launch = [plan, workspace, &operands = workload.operands](std::size_t set, cudaStream_t stream) {
     plan->run(operands[set], workspace->data(), stream);
   };
   workload.implementations.push_back({name, plan->config(), launch, ours});
+  if (!workload.session.timing || workload.session.gpu.emulated) return;
+  launch(0, nullptr);
+  check(cudaDeviceSynchronize(), "the first call");
+  workload.implementations.back().first_call_ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// The arguments of the call without a plan.
+GemmArguments arguments_of(const GemmProblem& p, const GemmOperands& operands) {
+  const auto tensor = [](const void* data, const GemmOperand& operand, std::int64_t rows, std::int64_t columns) {
+    return Tensor::strided(const_cast<void*>(data), operand.dtype, {rows, columns},
+                           {operand.row_stride, operand.column_stride});
+  };
+  GemmArguments arguments;
+  arguments.a = tensor(operands.a, p.a, p.m, p.k);
+  arguments.b = tensor(operands.b, p.b, p.k, p.n);
+  arguments.d = tensor(operands.d, p.d, p.m, p.n);
+  if (p.beta != 0) arguments.c = tensor(operands.c, p.c, p.m, p.n);
+  arguments.alpha = p.alpha;
+  arguments.beta = p.beta;
+  return arguments;
+}
+
+/// Adds the call without a plan: its host time over ours is what finding the plan costs.
+void add_call(GemmWorkload& workload) {
+  if (!workload.problem.epilogue.empty() || workload.problem.batch > 1) return;
+  std::vector<GemmArguments> arguments;
+  for (const GemmOperands& operands : workload.operands) arguments.push_back(arguments_of(workload.problem, operands));
+  const auto launch = [arguments](std::size_t set, cudaStream_t stream) { gemm(arguments[set], stream); };
+  workload.implementations.push_back({"ckl_call", "", launch, false});
 }
 
 /// Adds the plan that the library chooses, the one that was asked for, or one for each of the configs that `candidates` names.
@@ -66,6 +98,7 @@ void provide_ckl(GemmWorkload& workload) {
     problem.batch_invariant = true;
     add(workload, problem, "", "ckl_batch_invariant", false);
   }
+  if (session.asks_for("ckl_call")) add_call(workload);
   if (session.asks_for(without_epilogue))  // its time over ours is what the epilogue leaves of the speed
     add(workload, plain_problem(workload.problem), "", without_epilogue, false);
 }

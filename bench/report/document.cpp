@@ -41,6 +41,7 @@ Row row_from(const Json& json) {
   if (json.contains("time_us")) row.time_us = spread_from(json["time_us"]);
   row.host_us = number(json, "host_us");
   row.bare_host_us = number(json, "bare_host_us");
+  row.first_call_ms = number(json, "first_call_ms");
   row.tflops = number(json, "tflops");
   row.gbps = number(json, "gbps");
   row.ceiling_pct = number(json, "ceiling_pct");
@@ -73,6 +74,7 @@ Json to_json(const Row& row) {
   if (row.time_us) json["time_us"] = to_json(*row.time_us);
   put(json, "host_us", row.host_us);
   put(json, "bare_host_us", row.bare_host_us);
+  put(json, "first_call_ms", row.first_call_ms);
   put(json, "tflops", row.tflops);
   put(json, "gbps", row.gbps);
   put(json, "ceiling_pct", row.ceiling_pct);

@@ -30,6 +30,7 @@ struct Row {
   std::optional<Spread> time_us;        ///< Of one call; absent where nothing was timed.
   std::optional<double> host_us;        ///< Host time of one call.
   std::optional<double> bare_host_us;   ///< That of the bare launches it makes; on our rows.
+  std::optional<double> first_call_ms;  ///< From nothing to the first result; kernels that an earlier row loaded stay.
   std::optional<double> tflops;         ///< Where arithmetic counts.
   std::optional<double> gbps;           ///< Where bytes count.
   std::optional<double> ceiling_pct;    ///< Of the ceiling measured in the same run.

@@ -201,6 +201,13 @@ class Tune(unittest.TestCase):
             finally:
                 del os.environ["CKL_TUNING_DATABASE"], os.environ["CKL_LOG"]
 
+    def test_call_without_a_plan(self):
+        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+            self.skipTest("no emulator")
+        result = run("bench", "gemm", "--device", "emulator", "--problem", "72x64x64", "--beta", "0.5", "--impl", "ckl,ckl_call")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"ckl_call .*verified")
+
     def test_cost_of_batch_invariance(self):
         if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
             self.skipTest("no emulator")
