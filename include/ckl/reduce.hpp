@@ -43,7 +43,7 @@ CKL_API const char* name(ReduceOp op) noexcept;
 /// floating-point numbers.
 ///
 /// Accuracy, before the one rounding to y's type:
-/// - sum, mean and l1 of f32, f16 and bf16 are trees in f32 over at most 32 elements and f64 beyond: off by at most 2^-21 of the same
+/// - sum, mean and l1 of f32, f16 and bf16 are trees in f32 over at most 64 elements and f64 beyond: off by at most 2^-21 of the same
 ///   reduction of absolute values; of f64, by 2^-42 of it.
 /// - product is formed in f64: off by at most n 2^-52 of itself, with n elements.
 /// - l2, variance and deviation sum up squares (of distances from the first element, so that a large mean costs no digits) in f64, or for

@@ -71,7 +71,7 @@ std::string best(const Sizes& sizes, std::vector<int> axes, ReduceOp op = Reduce
 }
 
 TEST(ReduceChoice, ToAScalarFollowsTheNumberOfElements) {
-  EXPECT_EQ(best({500}, {}), "sum_f32_warp_vec_w32");
+  EXPECT_EQ(best({500}, {}), "sum_f32_warp_vec_w16");
   EXPECT_EQ(best({1000}, {}), "sum_f32_block_vec_s1");
   EXPECT_EQ(best({8192}, {}), "sum_f32_block_vec_s1");  // 512 threads with 4 loads of 4 elements each
   EXPECT_EQ(best({8193}, {}), "sum_f32_block_vec_c2");
@@ -85,19 +85,21 @@ TEST(ReduceChoice, ToAScalarFollowsTheNumberOfElements) {
 TEST(ReduceChoice, OfRowsFollowsTheirLengthAndNumber) {
   EXPECT_EQ(best({100000, 32}, {1}), "sum_f32_warp_vec_w8");
   EXPECT_EQ(best({100000, 33}, {1}), "sum_f32_warp_any_w32");
+  EXPECT_EQ(best({100000, 512}, {1}), "sum_f32_warp_vec_w16");  // 8 loads a lane
   EXPECT_EQ(best({100000, 1024}, {1}), "sum_f32_warp_vec_w32");
   EXPECT_EQ(best({10, 100000}, {1}), "sum_f32_block_vec_s13");
-  EXPECT_EQ(best({100, 100000}, {1}), "sum_f32_block_vec_c2");
+  EXPECT_EQ(best({100, 100000}, {1}), "sum_f32_block_vec_s5");
+  EXPECT_EQ(best({64, 1 << 20}, {1}), "sum_f32_block_vec_s4");
   EXPECT_EQ(best({4096, 100000}, {1}), "sum_f32_block_vec_s1");
   EXPECT_EQ(best({0, 64}, {1}), "");
 }
 
 TEST(ReduceChoice, OfColumnsFollowsBothSizes) {
   EXPECT_EQ(best({32, 1 << 20}, {0}), "sum_f32_columns_vec_w256_s1");
-  EXPECT_EQ(best({1 << 20, 16}, {0}), "sum_f32_columns_vec_w4_s264");
-  EXPECT_EQ(best({4096, 4096}, {0}), "sum_f32_columns_vec_w32_s8");
+  EXPECT_EQ(best({1 << 20, 16}, {0}), "sum_f32_columns_vec_w4_s528");
+  EXPECT_EQ(best({4096, 4096}, {0}), "sum_f32_columns_vec_w8_s4");
   EXPECT_EQ(best({64, 300, 1024}, {1}), "sum_f32_columns_vec_w32_s1");
-  EXPECT_EQ(best({4096, 4095}, {0}), "sum_f32_columns_any_w32_s2");
+  EXPECT_EQ(best({4096, 4095}, {0}), "sum_f32_columns_any_w32_s4");
 }
 
 TEST(ReduceChoice, DoesNotDependOnTheNumberOfOutputsWhereThatIsAskedFor) {
@@ -148,10 +150,28 @@ TEST(ReduceWork, AsksForWhatItsBlocksLeave) {
   const ReduceShape shape = ReduceShape::of(p);
   const ReduceWork work = ReduceWork::of(p, shape, {parse_reduce_config("sum_f32_block_vec"), 1, 100, false});
   EXPECT_EQ(work.blocks, 100);
-  EXPECT_EQ(work.ticket_bytes, 256u);
-  EXPECT_EQ(work.partial_bytes, 800u);
-  EXPECT_GE(work.params.part * 100, work.params.units.divisor);
-  EXPECT_EQ(ReduceWork::of(p, shape, {parse_reduce_config("sum_f32_block_vec"), 1, 8, true}).ticket_bytes, 0u);
+  EXPECT_EQ(work.mailbox_bytes, 99u * 16);  // twice the sums of all but the last
+  EXPECT_EQ(ReduceWork::of(p, shape, {parse_reduce_config("sum_f32_block_vec"), 1, 8, true}).mailbox_bytes, 0u);
+}
+
+TEST(ReduceWork, TakesAsManyRowsAsMakeABatch) {
+  ReduceProblem p;
+  p.rank = 2;
+  p.sizes = {1000, 0};
+  p.reduced = {false, true};
+  const auto work_of = [&](std::int64_t columns, std::int64_t stride, int width) {
+    p.sizes[1] = columns, p.x = {DType::f32, {stride, 1}, 16}, p.y.strides = {1, 0};
+    return ReduceWork::of(p, ReduceShape::of(p), {parse_reduce_config("sum_f32_warp_vec"), width, 1, false});
+  };
+  const auto expect = [&](const ReduceWork& work, int loads_log2, std::int64_t rows_of_a_block) {
+    EXPECT_EQ(work.params.loads_log2, loads_log2);
+    EXPECT_EQ(work.blocks, (1000 + rows_of_a_block - 1) / rows_of_a_block);
+  };
+  expect(work_of(32, 32, 8), 0, 32 * 8);   // one load of each row: eight at a time
+  expect(work_of(96, 96, 8), 2, 32 * 2);   // three loads, as if they were four
+  expect(work_of(1024, 1024, 32), 3, 8);   // all loads are of one row
+  expect(work_of(1028, 1028, 32), -1, 8);  // one too many
+  expect(work_of(33, 36, 8), -1, 32);      // a ragged end
 }
 
 TEST(ReduceConfig, IsReadFromItsName) {

@@ -140,8 +140,10 @@ DEVICE = [
     mistake("causal-rows-see-one-more", "src/ops/softmax/kernel.cuh", "in_matrix + p.diagonal + 1 - part.begin", "in_matrix + p.diagonal + 2 - part.begin",
             "softmax:*_causal200", "a row sees no more than its diagonal"),
     # Reductions.
-    mistake("tickets-are-not-put-back", "src/ops/reduce/kernel.cuh", "if (last) *tickets = 0;", "", "reduce:*WorkspaceIsReadyAgain*",
+    mistake("boxes-are-not-emptied", "src/device/mailbox.cuh", "memory_[box * words + i] = 0;", "", "reduce:*WorkspaceIsReadyAgain*",
             "the workspace is ready for the next launch"),
+    mistake("lanes-leave-the-wrong-rows", "src/ops/reduce/kernel.cuh", "first += upper ? half : 0;", "first += upper ? 0 : half;",
+            "reduce:*sum_f32_many_rows*", "a lane has the rows that its partner leaves to it"),
     mistake("tail-of-a-row-is-forgotten", "src/ops/reduce/kernel.cuh", "if (split == splits - 1) absorb_tail(", "if (false) absorb_tail(",
             "reduce:*sum_f32_all8191*:*sum_f32_all16389*", "a ragged row has elements behind its last vector"),
     mistake("last-of-equals-wins", "src/ops/reduce/monoid.cuh", "y.key == x.key && y.place < x.place", "y.key == x.key && y.place > x.place",

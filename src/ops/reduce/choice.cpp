@@ -113,35 +113,51 @@ struct Ranking {
   void add_rows(bool vector) {
     const ReduceConfig warp = config(ReduceKind::warp, vector), block = config(ReduceKind::block, vector);
     const std::int64_t units = ceil_div(shape.count, block.vector_elements());
-    const int lanes = int(std::bit_ceil(std::uint64_t(std::clamp<std::int64_t>(units, 1, ReduceConfig::warp))));
-    // One batch of a warp's loads, 2 KB, is not worth a block. Longer rows a warp streams without ever waiting for another, but it needs
-    // company to fill the memory's latency: 16 warps an SM have 32 KB of loads in flight.
+    // As few lanes as have a row under way at once, but so many that they load whole lines: the fewer, the less is left to exchange.
+    const auto lanes = [](std::int64_t wanted) {
+      return int(std::bit_ceil(std::uint64_t(std::clamp<std::int64_t>(wanted, 1, ReduceConfig::warp))));
+    };
+    const int width = std::max(lanes(ceil_div(units, warp.loads())), lanes(std::min<std::int64_t>(units, warp.line())));
+    // Half a batch of a warp's loads is not worth a block. Longer rows a warp streams without ever waiting for another, but it needs
+    // company to fill the memory's latency.
     const std::int64_t row_bytes = shape.count * std::int64_t(size_of(problem.x.dtype));
     const bool many = shape.outputs >= 16 * std::int64_t(device.sm_count);
     const bool by_warps = row_bytes <= 2048 || row_bytes <= (problem.batch_invariant ? 16384 : many ? 65536 : 0);
-    if (by_warps) add({warp, lanes});
+    if (by_warps) add({warp, width});
     for (const ReduceChoice& choice : block_choices(block, units)) add(choice);
-    add({warp, lanes});
+    add({warp, width});
   }
 
-  /// Few rows are shared by several blocks each: as many as the device holds, but with a batch of loads for each of their threads.
+  /// Blocks that share an output, or a tile of them, of which there are `groups`, each of `batches` batches of loads: so many that the
+  /// device is full of blocks which run at the same time, or a few times over where whole multiples of the groups leave much of it idle.
+  std::int64_t splits(const ReduceConfig& config, std::int64_t groups, std::int64_t batches) const {
+    const std::int64_t room = std::int64_t(device.sm_count) * config.blocks_per_sm();
+    std::int64_t best = 1;
+    double best_use = 0;
+    for (std::int64_t waves = 1; waves <= 4; ++waves) {
+      const std::int64_t blocks = std::min(waves * room / groups, batches) * groups;
+      // Between two waves memory waits for those that begin.
+      const double use = double(blocks) / double(ceil_div(blocks, room) * room) * (1 - 0.03 * double(waves - 1));
+      if (blocks > 0 && use > best_use) best = blocks / groups, best_use = use;
+    }
+    return best;
+  }
+
+  /// Few rows are shared by several blocks each.
   std::vector<ReduceChoice> block_choices(const ReduceConfig& block, std::int64_t units) const {
     const std::int64_t batches = std::max<std::int64_t>(ceil_div(units, block.threads() * block.loads()), 1);
-    std::int64_t splits;
-    if (problem.batch_invariant)
-      splits = std::clamp<std::int64_t>(batches / 8, 1, 64);
-    else
-      splits =
-          std::clamp<std::int64_t>(std::int64_t(device.sm_count) * block.blocks_per_sm() / shape.outputs, 1, batches);
-    const ReduceChoice through_workspace{block, 1, splits, false}, alone{block, 1, 1, false};
+    const std::int64_t blocks =
+        problem.batch_invariant ? std::clamp<std::int64_t>(batches / 8, 1, 64) : splits(block, shape.outputs, batches);
+    const ReduceChoice through_workspace{block, 1, blocks, false}, alone{block, 1, 1, false};
     std::vector<ReduceChoice> choices;
-    // A cluster meets without a trip to the L2.
-    const auto blocks = std::int64_t(std::bit_ceil(std::uint64_t(std::min<std::int64_t>(batches, splits))));
-    if (splits > 1 && blocks <= ReduceConfig::max_cluster) choices.push_back({block, 1, blocks, true});
+    // A cluster meets without a trip to the L2, but few of them fit the device at a time.
+    const auto cluster = std::int64_t(std::bit_ceil(std::uint64_t(blocks)));
+    const bool fits = cluster <= ReduceConfig::max_cluster &&
+                      (problem.batch_invariant || 2 * cluster * shape.outputs <= device.sm_count);
+    if (blocks > 1 && fits) choices.push_back({block, 1, cluster, true});
     choices.push_back(through_workspace);
     choices.push_back(alone);
-    if (batches > 1 && blocks > ReduceConfig::max_cluster)
-      choices.push_back({block, 1, ReduceConfig::max_cluster, true});
+    if (batches > 1) choices.push_back({block, 1, ReduceConfig::max_cluster, true});
     return choices;
   }
 
@@ -149,26 +165,26 @@ struct Ranking {
     const ReduceConfig columns = config(ReduceKind::columns, vector);
     const std::int64_t inner = shape.kept.back().size / columns.vector_elements();
     const std::int64_t slabs = shape.outputs / shape.kept.back().size;
-    const std::int64_t wanted = std::int64_t(device.sm_count) * columns.blocks_per_sm();
+    const std::int64_t room = std::int64_t(device.sm_count) * columns.blocks_per_sm();
     auto height = [&](int width) { return std::int64_t(columns.threads() / width); };
-    auto blocks = [&](int width) { return slabs * ceil_div(inner, width); };
+    auto groups = [&](int width) { return slabs * ceil_div(inner, width); };
     auto rows = [&](int width) { return height(width) * columns.loads(); };  // that a block has in flight
+    auto batches = [&](int width) { return std::max<std::int64_t>(ceil_div(shape.count, rows(width)), 1); };
+    auto splits_of = [&](int width) { return splits(columns, groups(width), batches(width)); };
 
     int width = 32;  // half a kilobyte or more of a row
+    std::int64_t blocks = std::clamp<std::int64_t>(batches(width) / 32, 1, 64);
     if (!problem.batch_invariant) {
       width = int(std::bit_ceil(std::uint64_t(std::min<std::int64_t>(inner, columns.threads()))));
       // Narrower where a quarter of the threads would stand beside the last column,
       while (width > 8 && 4 * ceil_div(inner, width) * width > 5 * inner) width /= 2;
-      // or where the device would not be full: the rows of a block are then shared by more of its threads.
-      while (width > 32 && blocks(width) < wanted && rows(width / 2) <= shape.count) width /= 2;
+      // or where the device would not be full: the rows of a block are then shared by more of its threads, and by fewer blocks. What those
+      // have left, few enough that each of its threads has a few to fetch, the last one adds up while nobody loads.
+      while (width > columns.line() && 8 * groups(width) < 7 * room && rows(width / 2) <= shape.count) width /= 2;
+      while (2 * width > columns.line() && splits_of(width) > 5 * height(width)) width /= 2;
+      blocks = splits_of(width);
     }
-    const std::int64_t batches = std::max<std::int64_t>(ceil_div(shape.count, rows(width)), 1);
-    std::int64_t splits;
-    if (problem.batch_invariant)
-      splits = std::clamp<std::int64_t>(batches / 32, 1, 64);
-    else
-      splits = std::clamp<std::int64_t>(wanted / blocks(width), 1, batches);
-    add({columns, width, splits});
+    add({columns, width, blocks});
     add({columns, width, 1});
     add({columns, 32, 1});
   }
@@ -234,23 +250,21 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
   p.clustered = choice.clustered;
   std::int64_t groups, states = 1;  // of blocks that share outputs, and of each of them
   if (config.kind == ReduceKind::warp) {
-    const std::int64_t units = p.reduced.count * p.units.divisor, rows = config.threads() / choice.width;
-    groups = ceil_div(shape.outputs, units <= choice.width ? rows * config.rows_at_a_time : rows);
+    const std::int64_t loads = std::max<std::int64_t>(ceil_div(p.reduced.count * p.units.divisor, choice.width), 1);
+    const bool at_once = loads <= config.loads() && p.tail == 0;
+    p.loads_log2 = at_once ? std::bit_width(std::uint64_t(loads - 1)) : -1;
+    groups = ceil_div(shape.outputs, config.threads() / choice.width * (at_once ? config.loads() >> p.loads_log2 : 1));
   } else if (config.kind == ReduceKind::block) {
     groups = shape.outputs;
-    p.part = ceil_div(p.reduced.count * p.units.divisor, choice.splits);
   } else {
     const std::int64_t tiles = ceil_div(p.units.divisor, choice.width);
     p.tiles = Divider::of(tiles);
     groups = p.kept.count * tiles;
     states = choice.width * vector;
-    p.part = ceil_div(shape.count, choice.splits);
   }
   work.blocks = groups * choice.splits;
-  if (choice.splits > 1 && !choice.clustered) {
-    work.ticket_bytes = std::size_t(ceil_div(groups * std::int64_t(sizeof(int)), 256) * 256);
-    work.partial_bytes = std::size_t(work.blocks * states * config.state_bytes());
-  }
+  if (choice.splits > 1 && !choice.clustered)
+    work.mailbox_bytes = std::size_t(groups * (choice.splits - 1) * states * 2 * config.state_bytes());
   return work;
 }
 

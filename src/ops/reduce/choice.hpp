@@ -58,9 +58,7 @@ std::vector<ReduceChoice> rank_reduce_choices(const ReduceProblem& problem, cons
 struct ReduceWork {
   ReduceParams params{};
   std::int64_t blocks = 0;
-  std::size_t ticket_bytes =
-      0;  ///< At the workspace's beginning, a multiple of 256; zero before each launch, and after it.
-  std::size_t partial_bytes = 0;  ///< Behind them.
+  std::size_t mailbox_bytes = 0;  ///< Of workspace; zero before each launch, and after it.
 
   static ReduceWork of(const ReduceProblem& problem, const ReduceShape& shape, const ReduceChoice& choice);
 };

@@ -7,6 +7,7 @@
 
 #include "device/arch.cuh"
 #include "device/coordinates.cuh"
+#include "device/mailbox.cuh"
 #include "device/row_reduction.cuh"
 #include "ops/reduce/monoid.cuh"
 
@@ -20,8 +21,7 @@ template <ReduceConfig Config> struct ReduceKernel {
   using State = typename Monoid::State;
   using Pivot = typename Monoid::Pivot;
   using T = Element<Config.dtype>;
-  static constexpr int VEC = Config.vector_elements(), LOADS = Config.loads(), ROWS = Config.rows_at_a_time,
-                       THREADS = Config.threads();
+  static constexpr int VEC = Config.vector_elements(), LOADS = Config.loads(), THREADS = Config.threads();
   using Batch = decltype(make_tensor<T>(Shape<Int<VEC>, Int<LOADS>>{}));  // (VEC, LOADS)
   static_assert(Config.valid && sizeof(State) == Config.state_bytes());
 
@@ -71,36 +71,66 @@ template <ReduceConfig Config> struct ReduceKernel {
     copy(AutoVectorizingCopyWithAssumedAlignment<128>{}, gX, registers);
   }
 
-  CUTE_DEVICE static void fill(Batch& batch, T filler) {
+  template <class Filler> CUTE_DEVICE static void fill(Batch& batch, Filler const& filler) {
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VEC * LOADS; ++i) batch(i) = filler;
+    for (int i = 0; i < VEC * LOADS; ++i) batch(i) = filler(i % VEC);
+  }
+
+  /// Issues those loads of a batch that are there, load i at `place(i)` if `exists(i)`, and fills in filler(v) for element v of the others.
+  /// Where and whether is in the code once, since it may take a division for each dimension.
+  template <class Exists, class Place, class Filler>
+  CUTE_DEVICE static void load_scattered(Batch& batch, T const* x, Exists const& exists, Place const& place,
+                                         Filler const& filler) {
+    int64_t places[LOADS] = {};
+    uint32_t existing = 0;
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int i = 0; i < LOADS; ++i) {
+      CUTLASS_PRAGMA_UNROLL
+      for (int j = 0; j + 1 < LOADS; ++j) places[j] = places[j + 1];
+      if (!exists(i)) continue;
+      places[LOADS - 1] = place(i);
+      existing |= 1u << i;
+    }
+    fill(batch, filler);
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < LOADS; ++i)
+      if (existing >> i & 1) load(x + places[i], batch(_, i));
+  }
+
+  template <int N, class Registers> CUTE_DEVICE static void unpack(Registers const& registers, T (&values)[N]) {
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < N; ++i) values[i] = registers(i);
+  }
+
+  CUTE_DEVICE static Pivot pivot_of(ReduceParams const& p, Monoid const& monoid, T const* row) {
+    return monoid.pivot(p.count > 0 ? *row : T(0));
   }
 
   // ---- rows ------------------------------------------------------------------------------------------------------------
 
-  /// Adds units begin + thread, begin + thread + threads and so on, up to `end`, of a row; a batch of loads is issued before the first is
-  /// used.
+  /// Adds what `threads` threads, of which this is number `thread`, load of a row in batches that begin at unit `first` and lie `step`
+  /// units apart; a batch of loads is issued before the first is used.
   CUTE_DEVICE static void absorb_row(ReduceParams const& p, Monoid const& monoid, T const* row, Pivot pivot,
-                                     int64_t begin, int64_t end, int thread, int threads, State& state) {
-    int64_t first = begin + thread, batch_units = int64_t(threads) * LOADS;
+                                     int64_t first, int64_t step, int thread, int threads, State& state) {
+    int64_t end = units(p);
     CUTLASS_PRAGMA_NO_UNROLL
-    for (; first < end; first += batch_units) {
+    for (first += thread; first < end; first += step) {
       Batch batch;
-      if (p.reduced.count == 1 &&
-          first + (batch_units - threads) < end) {  // no division, and addresses a constant apart
+      if (p.reduced.count == 1 && first + (LOADS - 1) * threads < end) {  // no division, and addresses a constant apart
         T const* data = row + first * unit_step(p);
         CUTLASS_PRAGMA_UNROLL
         for (int i = 0; i < LOADS; ++i) load(data + i * threads * unit_step(p), batch(_, i));
       } else {
-        fill(batch, monoid.filler(pivot));
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < LOADS; ++i)
-          if (first + i * threads < end) load(row + unit_offset(p, first + i * threads), batch(_, i));
+        load_scattered(
+            batch, row, [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * threads < end; },
+            [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return unit_offset(p, first + i * threads); },
+            [&](int) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivot); });
       }
       T values[VEC * LOADS];
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < VEC * LOADS; ++i) values[i] = batch(i);
-      monoid.absorb(state, values, pivot, [&](int i) { return (first + int64_t(i / VEC) * threads) * VEC + i % VEC; });
+      unpack(batch, values);
+      auto place = [&](int i)
+                       CUTLASS_LAMBDA_FUNC_INLINE { return (first + int64_t(i / VEC) * threads) * VEC + i % VEC; };
+      state = monoid(state, monoid.of(values, pivot, place));
     }
   }
 
@@ -112,80 +142,137 @@ template <ReduceConfig Config> struct ReduceKernel {
       for (int i = thread; i < p.tail; i += threads) {
         int64_t at = p.inner - p.tail + i;
         T value[1] = {row[at]};
-        monoid.absorb(state, value, pivot, [&](int) { return at; });
+        state = monoid(state, monoid.of(value, pivot, [&](int) { return at; }));
       }
     }
   }
 
-  CUTE_DEVICE static Pivot pivot_of(ReduceParams const& p, Monoid const& monoid, T const* row) {
-    return monoid.pivot(p.count > 0 ? row : nullptr);
-  }
-
-  /// A part of a warp has an output; ROWS of them where a lane has no more than one unit of each.
+  /// A part of a warp has an output, or several of them.
   CUTE_DEVICE static void warp(ReduceParams const& p) {
     Monoid monoid{p};
-    int width = 1 << p.width_log2, lane = int(threadIdx.x) % width, group = int(threadIdx.x) / width;
-    int groups = THREADS / width;
+    int width = 1 << p.width_log2, lane = int(threadIdx.x) % width;
     wait_for_preceding_grids();
-    if (units(p) <= width) {
-      several_rows(p, monoid, int64_t(blockIdx.x) * groups * ROWS + group, groups, lane, width);
-      return;
-    }
-    int64_t row = int64_t(blockIdx.x) * groups + group;
+    if (p.loads_log2 >= 0) return several_rows(p, monoid, lane, width);
+
+    int64_t row = (int64_t(blockIdx.x) * THREADS + threadIdx.x) >> p.width_log2;
     bool exists = row < p.kept.count;
     State state = Monoid::identity;
     if (exists) {
       T const* data = row_of(p, row);
       Pivot pivot = pivot_of(p, monoid, data);
-      absorb_row(p, monoid, data, pivot, 0, units(p), lane, width, state);
+      absorb_row(p, monoid, data, pivot, 0, width * LOADS, lane, width, state);
       absorb_tail(p, monoid, data, pivot, lane, width, state);
     }
-    State states[1] = {state};
-    fold_lanes(monoid, states, width);
-    if (exists && lane == 0) monoid.store(states[0], offset(p.kept, p.y_strides, row));
+    state = fold_lanes(monoid, state, 1, width);
+    if (exists && lane == 0) monoid.store(state, offset(p.kept, p.y_strides, row));
   }
 
-  /// Rows `row`, row + step and so on, ROWS of them, so that as many loads are in flight.
-  CUTE_DEVICE static void several_rows(ReduceParams const& p, Monoid const& monoid, int64_t row, int step, int lane,
-                                       int width) {
-    T const* data[ROWS];
-    Pivot pivots[ROWS];
-    Tensor batch = make_tensor<T>(Shape<Int<VEC>, Int<ROWS>>{});  // (VEC, ROWS)
-    bool inside = lane < units(p);
-    int64_t from = inside ? unit_offset(p, lane) : 0;
-    CUTLASS_PRAGMA_UNROLL
-    for (int r = 0; r < ROWS; ++r) {
-      bool exists = row + r * step < p.kept.count;
-      data[r] = exists ? row_of(p, row + r * step) : nullptr;
-      pivots[r] = exists ? pivot_of(p, monoid, data[r]) : Pivot{};
-      T filler = monoid.filler(pivots[r]);
+  /// Lanes that share outputs take as many rows at a time as make LOADS loads a lane, all of which are issued before the first is used.
+  CUTE_DEVICE static void several_rows(ReduceParams const& p, Monoid const& monoid, int lane, int width) {
+    // Rows beside each other belong to lanes beside each other, so that a load of the warp is of neighbours.
+    int rows_log2 = log_2(unsigned(LOADS)) - p.loads_log2, rows = 1 << rows_log2, groups = Config.warp >> p.width_log2;
+    int64_t warp = (int64_t(blockIdx.x) * THREADS + threadIdx.x) / Config.warp;
+    int64_t first = warp * rows * groups + int(threadIdx.x) % Config.warp / width, left = p.kept.count - first;
+    int units_of_a_row = int(units(p));
+    auto row = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return (i & (rows - 1)) * groups; };
+    auto unit = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return lane + (i >> rows_log2) * width; };
+    auto exists = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return row(i) < left && unit(i) < units_of_a_row; };
+
+    Batch batch;
+    T const* x = static_cast<T const*>(p.x);
+    Pivot none = monoid.pivot(T(0));
+    auto filler = [&](int) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(none); };
+    if (p.kept.rank == 1 && p.reduced.count == 1) {
+      fill(batch, filler);
+      T const* data = x + first * p.kept.strides[0];
       CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v) batch(v, r) = filler;
-      if (exists && inside) load(data[r] + from, batch(_, r));
+      for (int i = 0; i < LOADS; ++i)
+        if (exists(i)) load(data + row(i) * p.kept.strides[0] + unit(i) * unit_step(p), batch(_, i));
+    } else {
+      auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
+        return offset(p.kept, p.kept.strides, first + row(i)) + unit_offset(p, unit(i));
+      };
+      load_scattered(batch, x, exists, place, filler);
     }
-    State states[ROWS];
+
+    Pivot pivots[LOADS];  // of the row that a load is of, whose first element is in the first lane's first load of it
+    if constexpr (!is_empty<Pivot>::value) {
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < LOADS; ++i) pivots[i] = monoid.pivot(from_first_lane(batch(0, i), width));
+      CUTLASS_PRAGMA_UNROLL
+      for (int half = 1; half < LOADS; half *= 2) {
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < LOADS; ++i)
+          if (half >= rows && (i & half)) pivots[i] = pivots[i - half];
+      }
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < LOADS; ++i)
+        if (!exists(i)) pivots[i] = none;
+    }
+    State states[LOADS];
     CUTLASS_PRAGMA_UNROLL
-    for (int r = 0; r < ROWS; ++r) {
+    for (int i = 0; i < LOADS; ++i) {
       T values[VEC];
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v) values[v] = batch(v, r);
-      states[r] = Monoid::identity;
-      monoid.absorb(states[r], values, pivots[r], [&](int i) { return int64_t(lane) * VEC + i; });
-      if (data[r]) absorb_tail(p, monoid, data[r], pivots[r], lane, width, states[r]);
+      unpack(batch(_, i), values);
+      auto place = [&](int v) CUTLASS_LAMBDA_FUNC_INLINE { return int64_t(unit(i)) * VEC + v; };
+      states[i] = monoid.of(values, pivots[i], place);
     }
-    fold_lanes(monoid, states, width);
-    CUTLASS_PRAGMA_UNROLL
-    for (int r = 0; r < ROWS; ++r)
-      if (data[r] && lane == 0) monoid.store(states[r], offset(p.kept, p.y_strides, row + r * step));
+
+    Folded folded = fold_rows<LOADS>(monoid, states, 1 << p.loads_log2, lane, width);
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int r = folded.first; r < folded.first + folded.rows; ++r) {
+      if (lane < folded.holders && row(r) < left) monoid.store(states[0], offset(p.kept, p.y_strides, first + row(r)));
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i + 1 < LOADS; ++i) states[i] = states[i + 1];
+    }
   }
 
-  /// Over `width` neighbouring lanes; the first of them has the result.
-  template <int N> CUTE_DEVICE static void fold_lanes(Monoid const& monoid, State (&states)[N], int width) {
-    CUTLASS_PRAGMA_NO_UNROLL
-    for (int distance = 1; distance < width; distance *= 2) {
+  /// What is left to a lane: the states of `rows` rows from row `first` of its group on, if its number is below `holders`.
+  struct Folded {
+    int first, rows, holders;
+  };
+
+  /// Folds the states of the loads that each row has, and then those of the lanes that share rows. As long as a lane has several states,
+  /// each step halves their number: two of a row become one, or each of two lanes leaves half of the rows to the other.
+  template <int N> CUTE_DEVICE static Folded fold_rows(Monoid const& monoid, State (&states)[LOADS], int loads,
+                                                       int lane, int width, int distance = 1, int first = 0) {
+    if constexpr (N == 1) {
+      states[0] = fold_lanes(monoid, states[0], distance, width);
+      return {first, N, distance};
+    } else {
+      constexpr int half = N / 2;
+      if (loads > 1) {
+        loads /= 2;
+      } else if (distance < width) {
+        bool upper = lane & distance;
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < half; ++i) {
+          State left = upper ? states[i] : states[i + half];
+          states[i] = upper ? states[i + half] : states[i];
+          states[i + half] = from_lane_xor(left, distance);
+        }
+        first += upper ? half : 0;
+        distance *= 2;
+      } else {
+        return {first, N, distance};
+      }
       CUTLASS_PRAGMA_UNROLL
-      for (int n = 0; n < N; ++n) states[n] = monoid(states[n], from_lane_xor(states[n], distance));
+      for (int i = 0; i < half; ++i) states[i] = monoid(states[i], states[i + half]);
+      return fold_rows<half>(monoid, states, loads, lane, width, distance, first);
     }
+  }
+
+  /// The value of `x` in the first of `width` neighbouring lanes.
+  CUTE_DEVICE static T from_first_lane(T x, int width) {
+    namespace cg = cooperative_groups;
+    return cg::tiled_partition<Config.warp>(cg::this_thread_block()).shfl(x, int(threadIdx.x) % Config.warp & -width);
+  }
+
+  /// Over `width` neighbouring lanes, from those that are `distance` apart on.
+  CUTE_DEVICE static State fold_lanes(Monoid const& monoid, State state, int distance, int width) {
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (; distance < width; distance *= 2) state = monoid(state, from_lane_xor(state, distance));
+    return state;
   }
 
   /// A block has an output, or a part of one: the others are those of its cluster, or as many blocks as there are, the last of which to
@@ -204,10 +291,10 @@ template <ReduceConfig Config> struct ReduceKernel {
     T const* data = row_of(p, row);
     wait_for_preceding_grids();
 
-    int64_t begin = split * p.part, end = begin + p.part < units(p) ? begin + p.part : units(p);
     Pivot pivot = pivot_of(p, monoid, data);
     State state = Monoid::identity;
-    absorb_row(p, monoid, data, pivot, begin, end, thread, THREADS, state);
+    constexpr int batch = THREADS * LOADS;
+    absorb_row(p, monoid, data, pivot, int64_t(split) * batch, int64_t(splits) * batch, thread, THREADS, state);
     if (split == splits - 1) absorb_tail(p, monoid, data, pivot, thread, THREADS, state);
     state = reduction(state, fold);
 
@@ -215,12 +302,20 @@ template <ReduceConfig Config> struct ReduceKernel {
       state = fold_cluster(monoid, of_blocks, state);
       if (split != 0) return;
     } else if (splits > 1) {
-      State* partials = static_cast<State*>(p.partials) + row * splits;
-      if (thread == 0) partials[split] = state;
-      if (!is_last(p.tickets + row, splits)) return;
-      state = Monoid::identity;
-      for (int i = thread; i < splits; i += THREADS) state = monoid(state, partials[i]);
-      state = reduction(state, fold);
+      Mailbox<State, 1> mailbox(p.mailbox);
+      int64_t first = row * (splits - 1);
+      if (split < splits - 1) {
+        State left[1] = {state};
+        if (thread == 0) mailbox.leave(first + split, left);
+        return;
+      }
+      State others = Monoid::identity;
+      for (int i = thread; i < splits - 1; i += THREADS) {
+        State taken[1];
+        mailbox.take(first + i, taken);
+        others = monoid(others, taken[0]);
+      }
+      state = monoid(reduction(others, fold), state);
     }
     if (thread == 0) monoid.store(state, offset(p.kept, p.y_strides, row));
   }
@@ -237,91 +332,100 @@ template <ReduceConfig Config> struct ReduceKernel {
     return state;
   }
 
-  /// Whether this block is the last of `blocks` to come here; it then sees what all of them had written. All threads of the block get
-  /// the answer, and the tickets are ready for the next launch.
-  CUTE_DEVICE static bool is_last(int* tickets, int blocks) {
-    __shared__ bool last;
-    block_sync();
-    if (threadIdx.x == 0) {
-      last = draw_ticket(tickets) == blocks - 1;
-      if (last) *tickets = 0;
-    }
-    block_sync();
-    return last;
-  }
-
   // ---- columns ---------------------------------------------------------------------------------------------------------
+
+  /// Which columns a thread has, and which of the blocks that share them its own is.
+  struct Share {
+    int slab, split, group;
+    int64_t unit;
+
+    /// Blocks that run at the same time read neighbours: first along the rows.
+    CUTE_DEVICE Share(ReduceParams const& p, int block, int side) {
+      int row = p.tiles.quotient(int32_t(block)), tile = block - row * int(p.tiles.divisor);
+      slab = p.splits.quotient(int32_t(row));
+      split = row - slab * int(p.splits.divisor);
+      group = slab * int(p.tiles.divisor) + tile;
+      unit = (int64_t(tile) << p.width_log2) + side;
+    }
+  };
 
   /// Threads side by side have VEC columns each; threads above one another, and `splits` blocks, share them.
   CUTE_DEVICE static void columns(ReduceParams const& p) {
     __shared__ State storage[VEC][THREADS / 2];
     Monoid monoid{p};
-    int width = 1 << p.width_log2, height = THREADS >> p.width_log2;
-    int side = int(threadIdx.x) & (width - 1), above = int(threadIdx.x) >> p.width_log2, splits = int(p.splits.divisor);
-    int group = p.splits.quotient(int32_t(blockIdx.x)), split = int(blockIdx.x) - group * splits;
-    int slab = p.tiles.quotient(int32_t(group)), tile = group - slab * int(p.tiles.divisor);
-    int64_t unit = int64_t(tile) * width + side;
-    bool exists = unit < p.units.divisor;
-    T const* data = row_of(p, slab) + unit * unit_step(p);
+    int width = 1 << p.width_log2, height = THREADS >> p.width_log2, splits = int(p.splits.divisor);
+    int side = int(threadIdx.x) & (width - 1), above = int(threadIdx.x) >> p.width_log2;
+    uint32_t block = blockIdx.x;
+    auto share_again = [&]() CUTLASS_LAMBDA_FUNC_INLINE {
+      warpgroup_fence_operand(block);  // the compiler forgets it rather than keep it in registers that loads need
+      return Share(p, int(block), side);
+    };
+    Share share = share_again();
+    bool exists = share.unit < p.units.divisor;
+    T const* data = row_of(p, share.slab) + share.unit * unit_step(p);
     wait_for_preceding_grids();
 
     State states[VEC];
     CUTLASS_PRAGMA_UNROLL
     for (int v = 0; v < VEC; ++v) states[v] = Monoid::identity;
-    int64_t begin = split * p.part, end = begin + p.part < p.reduced.count ? begin + p.part : p.reduced.count;
-    if (exists) absorb_columns(p, monoid, data, begin, end, above, height, states);
+    if (exists) absorb_columns(p, monoid, data, share.split, splits, above, height, states);
     fold_above(monoid, storage, states, side, above, width, height);
 
     if (splits > 1) {
-      State* partials = static_cast<State*>(p.partials) + (int64_t(group) * splits * width + side) * VEC;
+      share = share_again();
+      Mailbox<State, VEC> mailbox(p.mailbox);
+      auto box = [&](int i)
+                     CUTLASS_LAMBDA_FUNC_INLINE { return (int64_t(share.group) * (splits - 1) + i) * width + side; };
+      if (share.split < splits - 1) {
+        if (above == 0) mailbox.leave(box(share.split), states);
+        return;
+      }
+      // Of what the others have left each thread takes a part. The first of those above one another has what this block has found.
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v)
-        if (above == 0) partials[int64_t(split) * width * VEC + v] = states[v];
-      if (!is_last(p.tickets + group, splits)) return;
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v) {
-        states[v] = Monoid::identity;
-        for (int i = above; i < splits; i += height)
-          states[v] = monoid(states[v], partials[int64_t(i) * width * VEC + v]);
+        if (above > 0) states[v] = Monoid::identity;
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int i = above; i < splits - 1; i += height) {
+        State taken[VEC];
+        mailbox.take(box(i), taken);
+        CUTLASS_PRAGMA_UNROLL
+        for (int v = 0; v < VEC; ++v) states[v] = monoid(states[v], taken[v]);
       }
       fold_above(monoid, storage, states, side, above, width, height);
     }
     if (!exists || above != 0) return;
-    int64_t to = offset(p.kept, p.y_strides, slab) + unit * VEC * p.inner_y_step;
+    share = share_again();
+    int64_t to = offset(p.kept, p.y_strides, share.slab) + share.unit * VEC * p.inner_y_step;
     CUTLASS_PRAGMA_UNROLL
     for (int v = 0; v < VEC; ++v) monoid.store(states[v], to + v * p.inner_y_step);
   }
 
-  /// Adds rows begin + above, begin + above + height and so on, up to `end`, of the thread's columns.
-  CUTE_DEVICE static void absorb_columns(ReduceParams const& p, Monoid const& monoid, T const* data, int64_t begin,
-                                         int64_t end, int above, int height, State (&states)[VEC]) {
+  /// Adds rows of the thread's columns: of batches of height * LOADS rows every `splits`th, from number `split` on.
+  CUTE_DEVICE static void absorb_columns(ReduceParams const& p, Monoid const& monoid, T const* data, int split,
+                                         int splits, int above, int height, State (&states)[VEC]) {
     Pivot pivots[VEC];
     CUTLASS_PRAGMA_UNROLL
     for (int v = 0; v < VEC; ++v) pivots[v] = pivot_of(p, monoid, data + v);
-    int64_t first = begin + above, step = height * p.reduced.strides[0];
+    int64_t batch_rows = int64_t(height) * LOADS, end = p.reduced.count;
     CUTLASS_PRAGMA_NO_UNROLL
-    for (; first < end; first += int64_t(height) * LOADS) {
+    for (int64_t first = split * batch_rows + above; first < end; first += splits * batch_rows) {
       Batch batch;
-      if (p.reduced.rank == 1 &&
-          first + int64_t(height) * (LOADS - 1) < end) {  // no division, and addresses a constant apart
+      if (p.reduced.rank == 1 && first + (LOADS - 1) * height < end) {  // no division, and addresses a constant apart
         T const* from = data + first * p.reduced.strides[0];
         CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < LOADS; ++i) load(from + i * step, batch(_, i));
+        for (int i = 0; i < LOADS; ++i) load(from + i * height * p.reduced.strides[0], batch(_, i));
       } else {
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < LOADS; ++i) {
-          CUTLASS_PRAGMA_UNROLL
-          for (int v = 0; v < VEC; ++v) batch(v, i) = monoid.filler(pivots[v]);
-          if (first + i * height < end)
-            load(data + offset(p.reduced, p.reduced.strides, first + i * height), batch(_, i));
-        }
+        load_scattered(
+            batch, data, [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * height < end; },
+            [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return offset(p.reduced, p.reduced.strides, first + i * height); },
+            [&](int v) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivots[v]); });
       }
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v) {
         T values[LOADS];
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < LOADS; ++i) values[i] = batch(v, i);
-        monoid.absorb(states[v], values, pivots[v], [&](int i) { return first + int64_t(i) * height; });
+        unpack(batch(v, _), values);
+        auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + int64_t(i) * height; };
+        states[v] = monoid(states[v], monoid.of(values, pivots[v], place));
       }
     }
   }

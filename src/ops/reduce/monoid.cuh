@@ -3,9 +3,9 @@
 // What reductions accumulate. A monoid has
 //   State                          what crosses threads and blocks; the order of combine()'s operands decides about rounding alone
 //   identity                       of combine()
-//   pivot(x)                       what elements of one output are taken relative to, from the first of them
+//   pivot(first)                   what elements of one output are taken relative to, given the first of them
 //   filler(pivot)                  an element that changes nothing, for places beyond the end; where places matter it must come last
-//   absorb(state, x, pivot, place) adds N elements at place(0) < place(1) < ..., their numbers among those of the output
+//   of(x, pivot, place)            the state of N elements, at place(0) < place(1) < ... among those of the output
 //   store(state, y, offset)        the output's last step
 
 #include <bit>
@@ -50,7 +50,7 @@ struct WithoutPivot {
   ReduceParams const& p;
 
   struct Pivot {};
-  template <class T> CUTE_DEVICE static Pivot pivot(T const*) { return {}; }
+  template <class T> CUTE_DEVICE static Pivot pivot(T) { return {}; }
 };
 
 template <ReduceFamily F, DType D> struct Monoid;
@@ -66,16 +66,16 @@ template <DType D> struct Monoid<ReduceFamily::sum, D> : WithoutPivot {
 
   CUTE_DEVICE static T filler(Pivot) { return T(0); }
   CUTE_DEVICE State operator()(State x, State y) const { return {x.sum + y.sum}; }
-  template <int N, class Place> CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot, Place const&) const {
+  template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const&) const {
     using Narrow = typename A::Narrow;
-    bool magnitudes = !A::integer && p.op == ReduceOp::l1;
+    bool magnitudes = p.op == ReduceOp::l1;
     Narrow terms[N];
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < N; ++i) {
       terms[i] = Narrow(x[i]);
-      if (magnitudes && terms[i] < 0) terms[i] = -terms[i];
+      if constexpr (!A::integer) terms[i] = magnitudes ? abs(terms[i]) : terms[i];
     }
-    state.sum += typename A::Wide(reduce_tree(terms, [](Narrow a, Narrow b) { return a + b; }));
+    return {typename A::Wide(reduce_tree(terms, [](Narrow a, Narrow b) { return a + b; }))};
   }
   CUTE_DEVICE void store(State state, int64_t offset) const {
     if (p.op == ReduceOp::mean) state.sum = typename A::Wide(double(state.sum) / p.divisor);
@@ -94,12 +94,12 @@ template <DType D> struct Monoid<ReduceFamily::product, D> : WithoutPivot {
 
   CUTE_DEVICE static T filler(Pivot) { return T(1); }
   CUTE_DEVICE State operator()(State x, State y) const { return {x.product * y.product}; }
-  template <int N, class Place> CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot, Place const&) const {
+  template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const&) const {
     using Wide = typename A::Wide;
     Wide terms[N];
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < N; ++i) terms[i] = Wide(typename A::Exact(x[i]));
-    state.product *= reduce_tree(terms, [](Wide a, Wide b) { return a * b; });
+    return {reduce_tree(terms, [](Wide a, Wide b) { return a * b; })};
   }
   CUTE_DEVICE void store(State state, int64_t offset) const { store_as(p.y_dtype, p.y, offset, state.product); }
 };
@@ -136,7 +136,7 @@ template <DType D> struct Monoid<ReduceFamily::extreme, D> : WithoutPivot {
 
   CUTE_DEVICE T filler(Pivot) const { return logical() ? T(p.op == ReduceOp::all) : T(order().least()); }
   CUTE_DEVICE State operator()(State x, State y) const { return {Larger()(x.largest, y.largest)}; }
-  template <int N, class Place> CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot, Place const&) const {
+  template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const&) const {
     Exact values[N];
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < N; ++i) {
@@ -144,7 +144,7 @@ template <DType D> struct Monoid<ReduceFamily::extreme, D> : WithoutPivot {
       if (logical()) values[i] = Exact(values[i] != Exact(0));
       values[i] = order()(values[i]);
     }
-    state.largest = Larger()(state.largest, reduce_tree(values, Larger()));
+    return {reduce_tree(values, Larger())};
   }
   CUTE_DEVICE void store(State state, int64_t offset) const {
     // Of no elements at all, any is false and all is true, whatever the identity would say.
@@ -173,8 +173,7 @@ template <DType D> struct Monoid<ReduceFamily::arg, D> : WithoutPivot {
   CUTE_DEVICE State operator()(State x, State y) const {
     return y.key > x.key || (y.key == x.key && y.place < x.place) ? y : x;
   }
-  template <int N, class Place>
-  CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot, Place const& place) const {
+  template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const& place) const {
     Key best = key(x[0]);
     int at = 0;
     CUTLASS_PRAGMA_UNROLL
@@ -183,7 +182,7 @@ template <DType D> struct Monoid<ReduceFamily::arg, D> : WithoutPivot {
       at = next > best ? i : at;
       best = next > best ? next : best;
     }
-    state = (*this)(state, {best, place(at)});
+    return {best, place(at)};
   }
   CUTE_DEVICE void store(State state, int64_t offset) const { store_as(p.y_dtype, p.y, offset, state.place); }
 
@@ -220,15 +219,14 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
     Exact larger = cutlass::maximum<Exact, true>()(x.largest, y.largest);
     return {larger, rescaled(x, larger) + rescaled(y, larger)};
   }
-  template <int N, class Place> CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot, Place const&) const {
+  template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const&) const {
     Exact values[N];
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < N; ++i) values[i] = Exact(x[i]);
-    State added{reduce_tree(values, cutlass::maximum<Exact, true>()), 0};
+    Exact largest = reduce_tree(values, cutlass::maximum<Exact, true>());
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < N; ++i) values[i] = exponential(values[i] - base(added.largest));
-    added.sum = reduce_tree(values, [](Exact a, Exact b) { return a + b; });
-    state = (*this)(state, added);
+    for (int i = 0; i < N; ++i) values[i] = exponential(values[i] - base(largest));
+    return {largest, double(reduce_tree(values, [](Exact a, Exact b) { return a + b; }))};
   }
   CUTE_DEVICE void store(State state, int64_t offset) const {
     store_as(p.y_dtype, p.y, offset, double(base(state.largest)) + log(state.sum));
@@ -255,11 +253,10 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
 
   ReduceParams const& p;
 
-  CUTE_DEVICE Pivot pivot(T const* x) const { return p.op != ReduceOp::l2 && x ? *x : T(0); }
+  CUTE_DEVICE Pivot pivot(T first) const { return p.op != ReduceOp::l2 ? first : T(0); }
   CUTE_DEVICE static T filler(Pivot pivot) { return pivot; }
   CUTE_DEVICE State operator()(State x, State y) const { return {x.first + y.first, x.second + y.second}; }
-  template <int N, class Place>
-  CUTE_DEVICE void absorb(State& state, T const (&x)[N], Pivot pivot, Place const&) const {
+  template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot pivot, Place const&) const {
     auto add = [](Narrow a, Narrow b) { return a + b; };
     Narrow distances[N], squares[N];
     CUTLASS_PRAGMA_UNROLL
@@ -267,8 +264,7 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
       distances[i] = Narrow(x[i]) - Narrow(pivot);
       squares[i] = distances[i] * distances[i];
     }
-    state.first += double(reduce_tree(distances, add));
-    state.second += double(reduce_tree(squares, add));
+    return {double(reduce_tree(distances, add)), double(reduce_tree(squares, add))};
   }
   CUTE_DEVICE void store(State state, int64_t offset) const {
     double value = state.second;

@@ -29,13 +29,12 @@ struct ReduceParams {
   std::int64_t count;  ///< Elements that are reduced into one output.
 
   // How the work is shared out.
-  int width_log2;     ///< warp: lanes of an output; columns: threads of a block side by side.
-  Divider splits;     ///< Blocks that share outputs.
-  Divider tiles;      ///< columns: blocks side by side along the inner dimension.
-  std::int64_t part;  ///< block: units of each block; columns: rows of each.
-  bool clustered;     ///< Those blocks are a cluster, and meet in distributed shared memory.
-  int* tickets;       ///< In the workspace, one for each group of blocks that share outputs, 0 between launches.
-  void* partials;     ///< In the workspace: what each of them has found.
+  int width_log2;  ///< warp: lanes of an output; columns: threads of a block side by side.
+  int loads_log2;  ///< warp: loads that a lane has of a row, if it has them all at once; else -1.
+  Divider splits;  ///< Blocks that share outputs.
+  Divider tiles;   ///< columns: blocks side by side along the inner dimension.
+  bool clustered;  ///< Those that share outputs are a cluster, and meet in distributed shared memory.
+  void* mailbox;   ///< The workspace, where the others leave what they have found for the last of them.
 
   // The operation within the family.
   ReduceOp op;

@@ -214,8 +214,7 @@ class ReducePlan::Implementation {
   const ReduceProblem& problem() const { return problem_; }
   const std::string& config() const { return config_; }
   int device() const { return device_; }
-  std::size_t workspace_bytes() const { return work_.ticket_bytes + work_.partial_bytes; }
-  std::size_t zeroed_bytes() const { return work_.ticket_bytes; }
+  std::size_t workspace_bytes() const { return work_.mailbox_bytes; }
 
   /// Launches, all having been checked.
   void launch(const void* x, void* y, void* workspace, Stream stream) const {
@@ -223,8 +222,7 @@ class ReducePlan::Implementation {
     ReduceParams params = work_.params;
     params.x = x;
     params.y = y;
-    params.tickets = static_cast<int*>(workspace);
-    params.partials = static_cast<char*>(workspace) + work_.ticket_bytes;
+    params.mailbox = workspace;
     host::DeviceGuard guard(device_);
     host::launch(launch_, &params, stream);
   }
@@ -277,7 +275,7 @@ void reduce(const ReduceArguments& in, Stream stream) {
   const int device = host::current_device();
   const auto plan = cache.get(problem, device);
   host::require_stream_of(stream, device);
-  host::StreamWorkspace workspace(plan->workspace_bytes(), plan->zeroed_bytes(), stream);
+  host::StreamWorkspace workspace(plan->workspace_bytes(), plan->workspace_bytes(), stream);
   plan->launch(in.x.data, in.y.data, workspace.data(), stream);
 }
 
