@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdlib>
 
+#include "device/mailbox.hpp"
 #include "host/dimensions.hpp"
 #include "host/require.hpp"
 
@@ -128,17 +130,26 @@ struct Ranking {
     add({warp, width});
   }
 
-  /// Blocks that share an output, or a tile of them, of which there are `groups`, each of `batches` batches of loads: so many that the
-  /// device is full of blocks which run at the same time, or a few times over where whole multiples of the groups leave much of it idle.
-  std::int64_t splits(const ReduceConfig& config, std::int64_t groups, std::int64_t batches) const {
+  /// Blocks that share an output, or a tile of outputs, and how much of the device's bandwidth that promises.
+  struct Sharing {
+    std::int64_t splits;
+    double use;
+  };
+
+  /// For `groups` outputs, or tiles of them, of `batches` batches of loads each: so many splits that the device is full of blocks which
+  /// run at the same time, or a few times over where whole multiples of the groups leave much of it idle.
+  Sharing share(const ReduceConfig& config, std::int64_t groups, std::int64_t batches) const {
     const std::int64_t room = std::int64_t(device.sm_count) * config.blocks_per_sm();
-    std::int64_t best = 1;
-    double best_use = 0;
+    Sharing best{1, 0};
     for (std::int64_t waves = 1; waves <= 4; ++waves) {
-      const std::int64_t blocks = std::min(waves * room / groups, batches) * groups;
-      // Between two waves memory waits for those that begin.
-      const double use = double(blocks) / double(ceil_div(blocks, room) * room) * (1 - 0.03 * double(waves - 1));
-      if (blocks > 0 && use > best_use) best = blocks / groups, best_use = use;
+      const std::int64_t splits = std::clamp<std::int64_t>(waves * room / groups, 1, batches);
+      const double grid = double(splits * groups) / double(room), whole = std::floor(grid), rest = grid - whole;
+      // Of what remains for the last wave, half as many blocks load three quarters as fast.
+      const double time = whole + (rest > 0 ? rest / (1 - (1 - rest) * (1 - rest)) : 0);
+      // A block loads nothing while it begins and ends, about a quarter of a batch's time; blocks that share an output wait for the last.
+      const double each = double(batches) / double(splits);
+      const double use = grid / time * each / (each + 0.25) * (1 - 0.01 * std::log2(double(splits)));
+      if (use > best.use) best = {splits, use};
     }
     return best;
   }
@@ -146,8 +157,8 @@ struct Ranking {
   /// Few rows are shared by several blocks each.
   std::vector<ReduceChoice> block_choices(const ReduceConfig& block, std::int64_t units) const {
     const std::int64_t batches = std::max<std::int64_t>(ceil_div(units, block.threads() * block.loads()), 1);
-    const std::int64_t blocks =
-        problem.batch_invariant ? std::clamp<std::int64_t>(batches / 8, 1, 64) : splits(block, shape.outputs, batches);
+    const std::int64_t blocks = problem.batch_invariant ? std::clamp<std::int64_t>(batches / 8, 1, 64)
+                                                        : share(block, shape.outputs, batches).splits;
     const ReduceChoice through_workspace{block, 1, blocks, false}, alone{block, 1, 1, false};
     std::vector<ReduceChoice> choices;
     // A cluster meets without a trip to the L2, but few of them fit the device at a time.
@@ -165,24 +176,22 @@ struct Ranking {
     const ReduceConfig columns = config(ReduceKind::columns, vector);
     const std::int64_t inner = shape.kept.back().size / columns.vector_elements();
     const std::int64_t slabs = shape.outputs / shape.kept.back().size;
-    const std::int64_t room = std::int64_t(device.sm_count) * columns.blocks_per_sm();
-    auto height = [&](int width) { return std::int64_t(columns.threads() / width); };
-    auto groups = [&](int width) { return slabs * ceil_div(inner, width); };
-    auto rows = [&](int width) { return height(width) * columns.loads(); };  // that a block has in flight
-    auto batches = [&](int width) { return std::max<std::int64_t>(ceil_div(shape.count, rows(width)), 1); };
-    auto splits_of = [&](int width) { return splits(columns, groups(width), batches(width)); };
+    auto batches = [&](int width) {
+      return std::max<std::int64_t>(ceil_div(shape.count, columns.threads() / width * columns.loads()), 1);
+    };
 
     int width = 32;  // half a kilobyte or more of a row
     std::int64_t blocks = std::clamp<std::int64_t>(batches(width) / 32, 1, 64);
     if (!problem.batch_invariant) {
-      width = int(std::bit_ceil(std::uint64_t(std::min<std::int64_t>(inner, columns.threads()))));
-      // Narrower where a quarter of the threads would stand beside the last column,
-      while (width > 8 && 4 * ceil_div(inner, width) * width > 5 * inner) width /= 2;
-      // or where the device would not be full: the rows of a block are then shared by more of its threads, and by fewer blocks. What those
-      // have left, few enough that each of its threads has a few to fetch, the last one adds up while nobody loads.
-      while (width > columns.line() && 8 * groups(width) < 7 * room && rows(width / 2) <= shape.count) width /= 2;
-      while (2 * width > columns.line() && splits_of(width) > 5 * height(width)) width /= 2;
-      blocks = splits_of(width);
+      // The fewer threads side by side, the more of them share the rows; but lines are to be read whole, and by neighbours.
+      double best = 0;
+      const int widest = int(std::bit_ceil(std::uint64_t(std::min<std::int64_t>(inner, columns.threads()))));
+      for (int w = widest; w == widest || w >= columns.line(); w /= 2) {
+        const std::int64_t tiles = ceil_div(inner, w);
+        const Sharing sharing = share(columns, slabs * tiles, batches(w));
+        const double use = sharing.use * double(inner) / double(tiles * w);  // but for threads beside the last column
+        if (use > best) best = use, width = w, blocks = sharing.splits;
+      }
     }
     add({columns, width, blocks});
     add({columns, width, 1});
@@ -248,7 +257,7 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
   p.width_log2 = std::countr_zero(unsigned(choice.width));
   p.splits = Divider::of(choice.splits);
   p.clustered = choice.clustered;
-  std::int64_t groups, states = 1;  // of blocks that share outputs, and of each of them
+  std::int64_t groups;  // of blocks that share outputs
   if (config.kind == ReduceKind::warp) {
     const std::int64_t loads = std::max<std::int64_t>(ceil_div(p.reduced.count * p.units.divisor, choice.width), 1);
     const bool at_once = loads <= config.loads() && p.tail == 0;
@@ -260,11 +269,11 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
     const std::int64_t tiles = ceil_div(p.units.divisor, choice.width);
     p.tiles = Divider::of(tiles);
     groups = p.kept.count * tiles;
-    states = choice.width * vector;
   }
   work.blocks = groups * choice.splits;
   if (choice.splits > 1 && !choice.clustered)
-    work.mailbox_bytes = std::size_t(groups * (choice.splits - 1) * states * 2 * config.state_bytes());
+    work.mailbox_bytes =
+        std::size_t(ckl::mailbox_bytes(work.blocks * choice.width, (columns ? vector : 1) * config.state_bytes()));
   return work;
 }
 

@@ -42,8 +42,11 @@ struct ReduceConfig {
   constexpr int vector_elements() const { return vector ? 16 / int(size_of(dtype)) : 1; }
   /// Loads, side by side, of a line of 128 bytes.
   constexpr int line() const { return 128 / int(size_of(dtype)) / vector_elements(); }
-  /// Independent loads that a thread has in flight.
-  constexpr int loads() const { return vector && kind != ReduceKind::warp ? 4 : 8; }
+  /// Independent loads that a thread has in flight: fewer of columns whose states take many registers, by more threads.
+  constexpr int loads() const {
+    if (kind == ReduceKind::columns) return vector_elements() * state_bytes() <= 32 ? 8 : 4;
+    return vector && kind == ReduceKind::block ? 4 : 8;
+  }
   /// Bytes of what is known of an output in between.
   constexpr int state_bytes() const {
     switch (family) {
@@ -54,15 +57,13 @@ struct ReduceConfig {
       default: return 8;
     }
   }
-  /// Blocks that an SM shall hold at a time: 1024 threads have 64 KB of loads in flight or more, twice what the memory's latency asks for,
-  /// since those that add up load nothing. Those that keep many large states need more registers, as does the exponential of an f64.
+  /// Blocks that an SM shall hold at a time, so that 64 KB of loads or more are in flight, twice what the memory's latency asks for: those
+  /// that add up load nothing. Many large states need more registers, as does the exponential of an f64.
   constexpr int blocks_per_sm() const {
     const int states = kind == ReduceKind::columns ? vector_elements() : kind == ReduceKind::warp ? loads() : 1;
     const int bytes = (states + (family == ReduceFamily::moments)) * state_bytes();
-    const bool lean = bytes <= 64 && (family != ReduceFamily::lse || dtype != DType::f64);
-    if (kind == ReduceKind::warp && vector_elements() == 8)
-      return lean ? 3 : 2;  // and many elements, being f32 in between
-    return 1024 / threads() / (lean ? 1 : 2);
+    if (bytes > 64 || (family == ReduceFamily::lse && dtype == DType::f64)) return kind == ReduceKind::block ? 1 : 2;
+    return kind == ReduceKind::block ? 2 : vector && loads() == 8 ? 3 : 4;
   }
 
   static constexpr int warp = 32;

@@ -76,6 +76,21 @@ template <ReduceConfig Config> struct ReduceKernel {
     for (int i = 0; i < VEC * LOADS; ++i) batch(i) = filler(i % VEC);
   }
 
+  /// Issues those loads of a batch that are there, `space` elements apart; the last one is, if all are. Element v of the others is filler(v).
+  template <class Exists, class Filler> CUTE_DEVICE static void load_spaced(Batch& batch, T const* data, int64_t space,
+                                                                            Exists const& exists,
+                                                                            Filler const& filler) {
+    if (exists(LOADS - 1)) {
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < LOADS; ++i) load(data + i * space, batch(_, i));
+    } else {
+      fill(batch, filler);
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < LOADS; ++i)
+        if (exists(i)) load(data + i * space, batch(_, i));
+    }
+  }
+
   /// Issues those loads of a batch that are there, load i at `place(i)` if `exists(i)`, and fills in filler(v) for element v of the others.
   /// Where and whether is in the code once, since it may take a division for each dimension.
   template <class Exists, class Place, class Filler>
@@ -116,15 +131,13 @@ template <ReduceConfig Config> struct ReduceKernel {
     CUTLASS_PRAGMA_NO_UNROLL
     for (first += thread; first < end; first += step) {
       Batch batch;
-      if (p.reduced.count == 1 && first + (LOADS - 1) * threads < end) {  // no division, and addresses a constant apart
-        T const* data = row + first * unit_step(p);
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < LOADS; ++i) load(data + i * threads * unit_step(p), batch(_, i));
+      auto exists = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * threads < end; };
+      auto filler = [&](int) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivot); };
+      if (p.reduced.count == 1) {
+        load_spaced(batch, row + first * unit_step(p), threads * unit_step(p), exists, filler);
       } else {
-        load_scattered(
-            batch, row, [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * threads < end; },
-            [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return unit_offset(p, first + i * threads); },
-            [&](int) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivot); });
+        auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return unit_offset(p, first + i * threads); };
+        load_scattered(batch, row, exists, place, filler);
       }
       T values[VEC * LOADS];
       unpack(batch, values);
@@ -303,18 +316,15 @@ template <ReduceConfig Config> struct ReduceKernel {
       if (split != 0) return;
     } else if (splits > 1) {
       Mailbox<State, 1> mailbox(p.mailbox);
-      int64_t first = row * (splits - 1);
+      int64_t first = row * splits;
       if (split < splits - 1) {
         State left[1] = {state};
         if (thread == 0) mailbox.leave(first + split, left);
         return;
       }
       State others = Monoid::identity;
-      for (int i = thread; i < splits - 1; i += THREADS) {
-        State taken[1];
-        mailbox.take(first + i, taken);
-        others = monoid(others, taken[0]);
-      }
+      for (int i = thread; i < splits - 1; i += THREADS)
+        mailbox.take(first + i, [&](int, State taken) CUTLASS_LAMBDA_FUNC_INLINE { others = monoid(others, taken); });
       state = monoid(reduction(others, fold), state);
     }
     if (thread == 0) monoid.store(state, offset(p.kept, p.y_strides, row));
@@ -371,25 +381,26 @@ template <ReduceConfig Config> struct ReduceKernel {
     if (exists) absorb_columns(p, monoid, data, share.split, splits, above, height, states);
     fold_above(monoid, storage, states, side, above, width, height);
 
-    if (splits > 1) {
+    // Blocks that share columns meet in groups, whose last ones meet in turn, so that a thread has a box or two to empty each time.
+    Mailbox<State, VEC> mailbox(p.mailbox);
+    int reach = cute::max(height, 8);
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int stride = 1; stride < splits; stride *= reach) {
       share = share_again();
-      Mailbox<State, VEC> mailbox(p.mailbox);
-      auto box = [&](int i)
-                     CUTLASS_LAMBDA_FUNC_INLINE { return (int64_t(share.group) * (splits - 1) + i) * width + side; };
-      if (share.split < splits - 1) {
+      auto box = [&](int split)
+                     CUTLASS_LAMBDA_FUNC_INLINE { return (int64_t(share.group) * splits + split) * width + side; };
+      int group = stride * reach, begin = share.split / group * group, last = cute::min(begin + group, splits) - 1;
+      if (share.split < last) {
         if (above == 0) mailbox.leave(box(share.split), states);
         return;
       }
-      // Of what the others have left each thread takes a part. The first of those above one another has what this block has found.
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v)
-        if (above > 0) states[v] = Monoid::identity;
+        if (above > 0) states[v] = Monoid::identity;  // the first one has what this block has found
       CUTLASS_PRAGMA_NO_UNROLL
-      for (int i = above; i < splits - 1; i += height) {
-        State taken[VEC];
-        mailbox.take(box(i), taken);
-        CUTLASS_PRAGMA_UNROLL
-        for (int v = 0; v < VEC; ++v) states[v] = monoid(states[v], taken[v]);
+      for (int other = begin + (above + 1) * stride - 1; other < last; other += height * stride) {
+        mailbox.take(box(other),
+                     [&](int v, State taken) CUTLASS_LAMBDA_FUNC_INLINE { states[v] = monoid(states[v], taken); });
       }
       fold_above(monoid, storage, states, side, above, width, height);
     }
@@ -410,15 +421,15 @@ template <ReduceConfig Config> struct ReduceKernel {
     CUTLASS_PRAGMA_NO_UNROLL
     for (int64_t first = split * batch_rows + above; first < end; first += splits * batch_rows) {
       Batch batch;
-      if (p.reduced.rank == 1 && first + (LOADS - 1) * height < end) {  // no division, and addresses a constant apart
-        T const* from = data + first * p.reduced.strides[0];
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < LOADS; ++i) load(from + i * height * p.reduced.strides[0], batch(_, i));
+      auto exists = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * height < end; };
+      auto filler = [&](int v) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivots[v]); };
+      if (p.reduced.rank == 1) {
+        load_spaced(batch, data + first * p.reduced.strides[0], height * p.reduced.strides[0], exists, filler);
       } else {
-        load_scattered(
-            batch, data, [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * height < end; },
-            [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return offset(p.reduced, p.reduced.strides, first + i * height); },
-            [&](int v) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivots[v]); });
+        auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
+          return offset(p.reduced, p.reduced.strides, first + i * height);
+        };
+        load_scattered(batch, data, exists, place, filler);
       }
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v) {
