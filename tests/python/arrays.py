@@ -93,12 +93,14 @@ class Memory:
 
 
 class Array:
-    """`values`, in C order, in a tensor of `shape`; `read_only` and `versioned` say what `__dlpack__` tells."""
+    """`values`, in C order, in a tensor of `shape`; `read_only`, `versioned` and `without_strides` (they mean C order) say what
+    `__dlpack__` tells."""
 
-    def __init__(self, values, shape=None, dtype="f32", pinned=False, read_only=False, versioned=True):
+    def __init__(self, values, shape=None, dtype="f32", pinned=False, read_only=False, versioned=True, without_strides=False):
         self.shape = [len(values)] if shape is None else list(shape)
         self.strides, self.offset, self.dtype = dense_strides(self.shape), 0, dtype
-        self.read_only, self.versioned, self.device = read_only, versioned, (CPU if pinned else CUDA, 0)
+        self.read_only, self.versioned, self.without_strides = read_only, versioned, without_strides
+        self.device = CPU if pinned else CUDA, 0
         data = pack(dtype, values)
         self.elements = len(values)
         self.memory = Memory(max(len(data), 256), pinned)
@@ -134,6 +136,8 @@ class Array:
         tensor.data, tensor.device, tensor.rank = self.memory.address, DLDevice(*self.device), len(self.shape)
         tensor.dtype, tensor.byte_offset = DLDataType(code, bits, 1), self.offset * bits // 8
         tensor.sizes, tensor.strides = (ctypes.cast(x, POINTER(c_int64)) for x in (self.c_sizes, self.c_strides))
+        if self.without_strides:
+            tensor.strides = None
 
     def __dlpack_device__(self):
         return self.device
@@ -211,14 +215,10 @@ class ExchangeApi(Structure):
                 ("to_object", type(to_object)), ("borrow", type(borrow)), ("current_stream", type(current_stream))]
 
 
-def exchange_api(version=Version(1, 3), previous=None, borrow=borrow):
-    """A capsule, and the tables that must live as long."""
-    api = ExchangeApi(version, previous and ctypes.addressof(previous), allocate, own, to_object, borrow, current_stream)
-    KEPT.append(api)
+def exchange_api(borrow=borrow):
+    """A capsule, and the table that must live as long."""
+    api = ExchangeApi(Version(1, 3), None, allocate, own, to_object, borrow, current_stream)
     return make_capsule(ctypes.addressof(api), b"dlpack_exchange_api", None), api
-
-
-KEPT = []
 
 
 class FastArray(Array):
@@ -233,9 +233,10 @@ class FastArray(Array):
 
 class OwningArray(FastArray):
     """Of a framework that cannot lend: it hands over."""
-    __dlpack_c_exchange_api__, _ = exchange_api(borrow=type(borrow)())
+    __dlpack_c_exchange_api__, table = exchange_api(borrow=type(borrow)())
 
 
 class FutureArray(FastArray):
-    """Of a framework whose newest interface is unknown, beside which it has the one that is known."""
-    __dlpack_c_exchange_api__, _ = exchange_api(Version(2, 0), FastArray.table)
+    """Of a framework whose newest interface is unknown (here, it has nothing), beside which it has the one that is known."""
+    newest = ExchangeApi(version=Version(2, 0), previous=ctypes.addressof(FastArray.table))
+    __dlpack_c_exchange_api__ = make_capsule(ctypes.addressof(newest), b"dlpack_exchange_api", None)

@@ -77,9 +77,15 @@ class Tensors(unittest.TestCase):
         out = ckl.add(x.view([2, 2], [8, 2], 1), x.view([2, 2], [0, 1]))  # columns 1 and 3 of rows 0 and 2; row 0 twice
         self.assertEqual(out.values(), [1 + 0, 3 + 1, 9 + 0, 11 + 1])
 
+    def test_without_strides(self):
+        x, out = Array(range(6), [2, 3], without_strides=True), Array.full([3, 2])
+        ckl.copy(x, out.transposed(), stream=0)
+        self.assertEqual(out.values(), [0, 3, 1, 4, 2, 5])
+
     def test_broadcast_and_scalar(self):
         out = ckl.add(FastArray([1, 2, 3], [3, 1]), FastArray([10, 20], [2]))
         self.assertEqual((out.shape, out.values()), ([3, 2], [11, 21, 12, 22, 13, 23]))
+        self.assertEqual(ckl.add(FastArray([10, 20], [2]), FastArray([1, 2, 3], [3, 1])).values(), [11, 21, 12, 22, 13, 23])
         out = ckl.add(FastArray([1], []), FastArray([2], []))
         self.assertEqual((out.shape, out.values()), ([], [3]))
 

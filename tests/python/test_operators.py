@@ -156,6 +156,9 @@ class Softmax(Operators):
         dots = [sum(map(float.__mul__, p, q)) for p, q in zip(rows(y), rows(dy))]
         self.close(ckl.softmax_backward(y, dy, scale=2),
                    [[2 * p * (q - dot) for p, q in zip(*pair)] for *pair, dot in zip(rows(y), rows(dy), dots)], [3, 8])
+        self.close(ckl.softmax_backward(y.transposed(), dy.transposed(), 0, dy.transposed()).transposed(),
+                   [[p * (q - dot) for p, q in zip(*pair)] for *pair, dot in zip(rows(y), rows(some(3, 8, seed=4)), dots)])
+        dy = some(3, 8, seed=4)
         z = ckl.softmax(some(3, 8), log=True)
         out = empty(3, 8)
         self.assertIs(ckl.softmax_backward(z, dy, 1, out, log=True), out)
