@@ -11,16 +11,30 @@ constexpr const char* versioned_capsule = "dltensor_versioned";
 constexpr const char* unversioned_capsule = "dltensor";
 constexpr const char* exchange_api_capsule = "dlpack_exchange_api";
 
-[[noreturn]] void fail(ErrorCode code, const std::string& sentence) { throw Error(code, sentence); }
+std::string text(const std::string& part) { return part; }
+std::string text(std::int64_t part) { return std::to_string(part); }
 
-void require(bool condition, const std::string& sentence) {
-  if (!condition) fail(ErrorCode::invalid_argument, sentence);
+/// The parts, one after another.
+template <class... Parts> std::string sentence(const Parts&... parts) { return (text(parts) + ...); }
+
+template <class... Parts> [[noreturn]] void fail(ErrorCode code, const Parts&... parts) {
+  throw Error(code, sentence(parts...));
+}
+
+/// Throws invalid_argument with the sentence of `parts`, which is only made then, unless `condition` holds.
+template <class... Parts> void require(bool condition, const Parts&... parts) {
+  if (!condition) [[unlikely]]
+    fail(ErrorCode::invalid_argument, parts...);
+}
+
+template <class... Parts> [[noreturn]] void fail_type(const Parts&... parts) {
+  throw nb::type_error(sentence(parts...).c_str());
 }
 
 void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // it is reported here, so the next call should not report it again
-  fail(ErrorCode::cuda, std::string(what) + " failed: " + cudaGetErrorString(status));
+  fail(ErrorCode::cuda, what, " failed: ", cudaGetErrorString(status));
 }
 
 std::string type_of(nb::handle object) { return nb::type_name(object.type()).c_str(); }
@@ -58,7 +72,7 @@ nb::object keep(dlpack::VersionedTensor* tensor) {
 }
 
 void require_writable(const char* name, std::uint64_t flags) {
-  require(!(flags & dlpack::read_only), std::string(name) + " must be writable, but is read-only");
+  require(!(flags & dlpack::read_only), name, " must be writable, but is read-only");
 }
 
 /// What a framework says on why it has no memory. It is raised when we are back: the framework may be written in Python itself.
@@ -89,10 +103,8 @@ constexpr KnownType known_types[] = {
 DType dtype_of(const char* name, const dlpack::DataType& type) {
   for (const KnownType& known : known_types)
     if (type.code == known.code && type.bits == known.bits && type.lanes == 1) return known.dtype;
-  fail(ErrorCode::unsupported, std::string(name) +
-                                   " must be of a dtype that the library has, but is of DLPack's type code " +
-                                   std::to_string(int(type.code)) + " with " + std::to_string(type.bits) +
-                                   " bits and " + std::to_string(type.lanes) + " lanes");
+  fail(ErrorCode::unsupported, name, " must be of a dtype that the library has, but is of DLPack's type code ",
+       int(type.code), " with ", type.bits, " bits and ", type.lanes, " lanes");
 }
 
 dlpack::DataType dlpack_type_of(DType dtype) {
@@ -102,8 +114,7 @@ dlpack::DataType dlpack_type_of(DType dtype) {
 }
 
 Tensor tensor_of(const char* name, const dlpack::Tensor& x) {
-  require(x.rank <= max_rank, std::string(name) + " must have at most " + std::to_string(max_rank) +
-                                  " dimensions, but has " + std::to_string(x.rank));
+  require(x.rank <= max_rank, name, " must have at most ", max_rank, " dimensions, but has ", x.rank);
   Tensor tensor;
   tensor.data = x.data ? static_cast<char*>(x.data) + x.byte_offset : nullptr;
   tensor.dtype = dtype_of(name, x.dtype);
@@ -141,8 +152,7 @@ Stream stream_of(nb::handle stream) {
   else if (nb::hasattr(stream, "ptr"))
     handle = stream.attr("ptr");
   if (!PyLong_Check(handle.ptr()) || PyBool_Check(handle.ptr()))
-    throw nb::type_error(
-        ("stream must be None, an integer or a framework's stream, but is of type " + type_of(stream)).c_str());
+    fail_type("stream must be None, an integer or a framework's stream, but is of type ", type_of(stream));
   return static_cast<Stream>(PyLong_AsVoidPtr(handle.ptr()));
 }
 
@@ -150,7 +160,7 @@ Stream stream_of(nb::handle stream) {
 DType dtype_or(nb::handle dtype, DType otherwise) {
   if (dtype.is_none()) return otherwise;
   if (!nb::isinstance<nb::str>(dtype))
-    throw nb::type_error(("dtype must be None or a name such as \"bf16\", but is of type " + type_of(dtype)).c_str());
+    fail_type("dtype must be None or a name such as \"bf16\", but is of type ", type_of(dtype));
   return named("dtype", nb::borrow<nb::str>(dtype).c_str(),
                {DType::f64, DType::f32, DType::f16, DType::bf16, DType::e4m3, DType::e5m2, DType::i64, DType::i32,
                 DType::i8, DType::b8});
@@ -203,8 +213,7 @@ dlpack::Tensor Call::borrow_by_api(const dlpack::ExchangeApi& api, const char* n
 dlpack::Tensor Call::borrow_by_capsule(const char* name, nb::handle object, bool written) {
   const nb::object make_capsule = find<dlpack_attribute>(object);
   if (!make_capsule.is_valid())
-    throw nb::type_error(
-        (std::string(name) + " must be a tensor that has __dlpack__, but is of type " + type_of(object)).c_str());
+    fail_type(name, " must be a tensor that has __dlpack__, but is of type ", type_of(object));
 
   // The caller's stream is the one that counts, so the producer is told (by -1) not to order anything; in host memory there is no stream.
   const auto device = nb::cast<nb::tuple>(object.attr("__dlpack_device__")());
@@ -223,40 +232,36 @@ dlpack::Tensor Call::borrow_by_capsule(const char* name, nb::handle object, bool
 
   if (PyCapsule_IsValid(capsule.ptr(), versioned_capsule)) {
     auto* tensor = static_cast<dlpack::VersionedTensor*>(PyCapsule_GetPointer(capsule.ptr(), versioned_capsule));
-    require(tensor->version.major == dlpack::major_version, std::string(name) +
-                                                                " must be of DLPack's version 1, but is of version " +
-                                                                std::to_string(tensor->version.major));
+    require(tensor->version.major == dlpack::major_version, name, " must be of DLPack's version 1, but is of version ",
+            tensor->version.major);
     if (written) require_writable(name, tensor->flags);
     return tensor->tensor;
   }
   if (!PyCapsule_IsValid(capsule.ptr(), unversioned_capsule))
-    throw nb::type_error(
-        (std::string(name) + ".__dlpack__() must give a DLPack capsule, but gave a " + type_of(capsule)).c_str());
+    fail_type(name, ".__dlpack__() must give a DLPack capsule, but gave a ", type_of(capsule));
   return static_cast<dlpack::UnversionedTensor*>(PyCapsule_GetPointer(capsule.ptr(), unversioned_capsule))->tensor;
 }
 
 void Call::locate(const char* name, const dlpack::Tensor& tensor) {
   const auto [type, index] = tensor.device;
   if (is_host(type)) {
-    require(!tensor.data || reached_by_devices(tensor.data),
-            std::string(name) + " must be on a CUDA device, but is in host memory that is neither pinned nor managed");
+    require(!tensor.data || reached_by_devices(tensor.data), name,
+            " must be on a CUDA device, but is in host memory that is neither pinned nor managed");
     return;
   }
-  require(type == dlpack::DeviceType::cuda || type == dlpack::DeviceType::cuda_managed,
-          std::string(name) + " must be on a CUDA device, but is on a device of DLPack's type " +
-              std::to_string(int(type)));
-  require(device_ < 0 || device_ == index, std::string(name) + " must be on CUDA device " + std::to_string(device_) +
-                                               " as the tensors before it, but is on device " + std::to_string(index));
+  require(type == dlpack::DeviceType::cuda || type == dlpack::DeviceType::cuda_managed, name,
+          " must be on a CUDA device, but is on a device of DLPack's type ", int(type));
+  require(device_ < 0 || device_ == index, name, " must be on CUDA device ", device_,
+          " as the tensors before it, but is on device ", index);
   device_ = index;
 }
 
 Tensor Call::output_or_new(const char* name, nb::object& object, DType dtype, Sizes sizes) {
   if (!object.is_none()) return output(name, object);
-  if (!first_.is_valid()) throw nb::type_error((std::string(name) + " must be given where there is no input").c_str());
+  if (!first_.is_valid()) fail_type(name, " must be given where there is no input");
   if (!api_)
-    throw nb::type_error((std::string(name) + " must be given, since " + type_of(first_) +
-                          " makes no tensors for others (it lacks __dlpack_c_exchange_api__)")
-                             .c_str());
+    fail_type(name, " must be given, since ", type_of(first_),
+              " makes no tensors for others (it lacks __dlpack_c_exchange_api__)");
 
   dlpack::Tensor prototype{};
   prototype.device = first_device_;
@@ -276,17 +281,16 @@ Tensor Call::output_or_new(const char* name, nb::object& object, nb::handle dtyp
   if (object.is_none()) return output_or_new(name, object, dtype_or(dtype, otherwise), std::move(sizes));
   const Tensor given = output(name, object);
   const DType wanted = dtype_or(dtype, given.dtype);
-  require(wanted == given.dtype, std::string("dtype must be that of the given ") + name + ", " +
-                                     ckl::name(given.dtype) + ", but is " + ckl::name(wanted));
+  require(wanted == given.dtype, "dtype must be that of the given ", name, ", ", ckl::name(given.dtype), ", but is ",
+          ckl::name(wanted));
   return given;
 }
 
 Stream Call::find_stream() const {
   if (!stream_.is_none()) return stream_of(stream_);
   if (without_stream_.is_valid())
-    throw nb::type_error(("stream must be given, since " + type_of(without_stream_) +
-                          " does not tell its current one (it lacks __dlpack_c_exchange_api__)")
-                             .c_str());
+    fail_type("stream must be given, since ", type_of(without_stream_),
+              " does not tell its current one (it lacks __dlpack_c_exchange_api__)");
   if (!api_ || device_ < 0) return nullptr;
   void* stream = nullptr;
   if (api_->current_stream(dlpack::DeviceType::cuda, device_, &stream) != 0) throw nb::python_error();
