@@ -115,7 +115,7 @@ Value finish(const ReduceProblem& p, const Facts& f, Real exponentials, std::int
       return is_integer(p.x.dtype) ? Value{wrapped(f.wrapped_sum), 0} : Value{f.sum, of_sum * f.magnitude};
     case ReduceOp::product:
       return is_integer(p.x.dtype) ? Value{wrapped(f.wrapped_product), 0}
-                                   : Value{f.product, (n + 1) * 0x1p-52L * std::abs(f.product)};
+                                   : Value{f.product, (n + 1) * (0x1p-52L * std::abs(f.product) + 0x1p-1060L)};
     case ReduceOp::mean: return {f.sum / n, of_sum * f.magnitude / n};
     case ReduceOp::min: return {f.smallest, 0};
     case ReduceOp::max: return {f.largest, 0};

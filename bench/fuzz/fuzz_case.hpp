@@ -65,6 +65,9 @@ class FuzzTarget {
 const FuzzTarget& gemm_fuzz_target();
 const FuzzTarget& add_fuzz_target();
 const FuzzTarget& elementwise_fuzz_target();
+const FuzzTarget& reduce_fuzz_target();
+const FuzzTarget& softmax_fuzz_target();
+const FuzzTarget& norm_fuzz_target();
 
 /// The target of that name, or every one for "all". Throws UsageError for another name.
 std::vector<const FuzzTarget*> find_fuzz_targets(const std::string& op);

@@ -28,8 +28,8 @@ Dimensions strides_of(const FuzzCase& one, const std::string& x, const Dimension
 
 }  // namespace
 
-void draw_shape(FuzzCase& one, reference::Draw& draw, bool small) {
-  const std::int64_t rank = draw.below(max_rank + 1);
+void draw_shape(FuzzCase& one, reference::Draw& draw, bool small, std::int64_t least) {
+  const std::int64_t rank = std::max(least, draw.below(max_rank + 1));
   one.add("rank", rank, 1, max_rank);
   const std::int64_t longest = draw.below(max_rank);
   for (int i = 0; i < max_rank; ++i) {

@@ -11,8 +11,9 @@
 
 namespace ckl::bench {
 
-/// Draws the fields `rank` and `s0`, `s1`, ...: the shape, of at most some 2^15 elements (`small`) or 2^21, one dimension longer than the others.
-void draw_shape(FuzzCase& one, reference::Draw& draw, bool small);
+/// Draws the fields `rank`, at least `least`, and `s0`, `s1`, ...: the shape, of at most some 2^15 elements (`small`) or 2^21, one
+/// dimension longer than the others.
+void draw_shape(FuzzCase& one, reference::Draw& draw, bool small, std::int64_t least = 0);
 
 /// Draws the fields of operand `x`; only inputs are broadcast.
 void draw_operand(FuzzCase& one, reference::Draw& draw, const std::string& x, bool is_input);

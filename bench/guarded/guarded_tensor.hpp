@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -25,13 +26,15 @@ template <class Visit> void for_each_element(const Dimensions& sizes, const Dime
 /// The bits of 65536 normally distributed numbers of `dtype`; integers are a thousand times those, booleans whether they are positive.
 inline std::vector<std::uint64_t> normal_bits(DType dtype) {
   std::vector<std::uint64_t> bits;
-  const reference::Numeric numeric(dtype);
+  const reference::Numeric numeric(dtype == DType::f64 ? DType::f32 : dtype);
   reference::Draw draw(0x6e6f'726d);
   while (bits.size() < 1 << 16) {  // Box and Muller's polar form, as rewritten by Marsaglia
     const double x = draw.symmetric(), y = draw.symmetric(), square = x * x + y * y;
     if (square >= 1 || square == 0) continue;
     const double normal = x * std::sqrt(-2 * std::log(square) / square);
-    bits.push_back(0);
+    bits.push_back(std::bit_cast<std::uint64_t>(normal));  // f64
+    if (dtype == DType::f64) continue;
+    bits.back() = 0;
     numeric.write(&bits.back(), 0, numeric.is_float() ? normal : dtype == DType::b8 ? normal > 0 : 1000 * normal);
   }
   return bits;

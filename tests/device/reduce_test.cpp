@@ -190,6 +190,23 @@ TEST_F(ReduceBehaviour, LargeMeansCostNoDigits) {
   }
 }
 
+// A result just above a tie of the output's type would become one if it were rounded to f32 first, and go to the even neighbour.
+TEST_F(ReduceBehaviour, RoundsOnce) {
+  for (const auto& [out, bits] : {std::pair{DType::bf16, 8}, std::pair{DType::f16, 11}})
+    for (const double sign : {1.0, -1.0}) {
+      ReduceCase one = rows_of(ReduceOp::sum, DType::f64, 2, 2);
+      one.out = out;
+      ReduceData data(one);
+      const double tie = 1 + std::ldexp(1, -bits), little = std::ldexp(1, -40);
+      data.set(0, sign * tie), data.set(1, sign * little);
+      data.set(2, sign * (tie + std::ldexp(2, -bits))), data.set(3, -sign * little);
+      data.x().upload();
+      data.expect();
+      reduce(data.arguments());
+      data.check();
+    }
+}
+
 // What is beyond f32 in between is not in the result.
 TEST_F(ReduceBehaviour, IntermediateResultsDoNotOverflow) {
   ReduceData l2(rows_of(ReduceOp::l2, DType::f32, 1, 100)), product(rows_of(ReduceOp::product, DType::f32, 1, 100)),

@@ -32,13 +32,24 @@ template <DType D> struct Arithmetic {
   static constexpr Exact lowest = integer ? Exact(D == DType::i32 ? INT32_MIN : INT64_MIN) : Exact(-INFINITY);
 };
 
-/// Rounds `value` to the output's type and stores it.
+/// A float that 16-bit formats round as they would round `value` itself: where it is not exact, its last bit is odd, and so it is no tie.
+CUTE_DEVICE float rounded_to_odd(double value) {
+  float nearest = float(value);
+  if (double(nearest) == value) return nearest;
+  auto bits = std::bit_cast<uint32_t>(nearest);
+  bool away_from_zero = cute::abs(double(nearest)) > cute::abs(value);
+  return std::bit_cast<float>((bits - away_from_zero) | 1);
+}
+
+/// Rounds `value` to the output's type, once, and stores it.
 template <class Value> CUTE_DEVICE void store_as(DType dtype, void* y, int64_t offset, Value value) {
   switch (dtype) {
     case DType::f64: static_cast<double*>(y)[offset] = double(value); break;
     case DType::f32: static_cast<float*>(y)[offset] = float(value); break;
-    case DType::f16: static_cast<cutlass::half_t*>(y)[offset] = cutlass::half_t(float(value)); break;
-    case DType::bf16: static_cast<cutlass::bfloat16_t*>(y)[offset] = cutlass::bfloat16_t(float(value)); break;
+    case DType::f16: static_cast<cutlass::half_t*>(y)[offset] = cutlass::half_t(rounded_to_odd(double(value))); break;
+    case DType::bf16:
+      static_cast<cutlass::bfloat16_t*>(y)[offset] = cutlass::bfloat16_t(rounded_to_odd(double(value)));
+      break;
     case DType::i64: static_cast<int64_t*>(y)[offset] = int64_t(value); break;
     case DType::i32: static_cast<int32_t*>(y)[offset] = int32_t(int64_t(value)); break;
     default: static_cast<uint8_t*>(y)[offset] = uint8_t(value != Value(0)); break;
