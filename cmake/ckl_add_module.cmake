@@ -1,20 +1,36 @@
-# Kernels with an epilogue of one's own, in the library's build and, installed, in any other.
+# Kernels with a function of one's own, in the library's build and, installed, in any other.
 #
-#   ckl_add_module(TARGET NAME name FUNCTOR functor.cuh EPILOGUE Type PARAMS params.hpp CONFIGS config...)
+#   ckl_add_module(TARGET NAME name FUNCTOR functor.cuh <kind> Type PARAMS params.hpp CONFIGS config...)
 #
-# compiles one GEMM kernel a config with the functor Type of functor.cuh (see device::UserEpilogue in ops/gemm/fused/epilogue.cuh),
-# and adds to TARGET the fatbin and its table, `extern const ckl::GemmModule name` of ckl/gemm_module.hpp. params.hpp is plain C++
-# that declares TypeParams, which Type::Params stands for. Paths are relative to the current source folder. The toolkit and
-# CuTe are found as the library finds them: CKL_CUDA_DIR and CKL_CUTLASS_DIR say where.
+# compiles one kernel a config with the functor Type of functor.cuh, and adds to TARGET the fatbin and its table, a `ckl::Module` called
+# name. The kind says what the functor is:
+#
+#   EPILOGUE   of a GEMM (device::UserEpilogue in ops/gemm/fused/epilogue.cuh), for GemmModulePlan
+#   MONOID     of a reduction (ops/reduce/custom.cuh), for ReduceModulePlan
+#
+# params.hpp is plain C++ that declares TypeParams, which Type::Params stands for. Paths are relative to the current source folder. The
+# toolkit and CuTe are found as the library finds them: CKL_CUDA_DIR and CKL_CUTLASS_DIR say where.
 include("${CMAKE_CURRENT_LIST_DIR}/find_toolkit.cmake")
 
 function(ckl_add_module target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "NAME;FUNCTOR;EPILOGUE;PARAMS" "CONFIGS")
-  foreach(word IN ITEMS NAME FUNCTOR EPILOGUE PARAMS CONFIGS)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "NAME;FUNCTOR;EPILOGUE;MONOID;PARAMS" "CONFIGS")
+  foreach(word IN ITEMS NAME FUNCTOR PARAMS CONFIGS)
     if(NOT arg_${word})
       message(FATAL_ERROR "ckl_add_module: ${word} is missing.")
     endif()
   endforeach()
+  set(type "${arg_EPILOGUE}${arg_MONOID}")
+  set(op "")
+  if(type STREQUAL "")
+  elseif(arg_EPILOGUE STREQUAL type)
+    set(op gemm)
+  elseif(arg_MONOID STREQUAL type)
+    set(op reduce)
+  endif()
+  if(op STREQUAL "")
+    message(FATAL_ERROR "ckl_add_module: one of EPILOGUE and MONOID must be given.")
+  endif()
+  string(TOUPPER ${op} OP)
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "ckl_add_module: `${arg_UNPARSED_ARGUMENTS}` is no argument of it.")
   endif()
@@ -30,27 +46,27 @@ function(ckl_add_module target)
   set(name ${arg_NAME})
 
   set(source "${CMAKE_CURRENT_BINARY_DIR}/modules/${name}.cu")
-  list(TRANSFORM arg_CONFIGS REPLACE "(.+)" "CKL_GEMM_ENTRY_WITH(\\1, ${arg_EPILOGUE})\n" OUTPUT_VARIABLE kernels)
+  list(TRANSFORM arg_CONFIGS REPLACE "(.+)" "CKL_${OP}_ENTRY_WITH(\\1, ${type})\n" OUTPUT_VARIABLE kernels)
   list(JOIN kernels "" kernels)
   file(CONFIGURE OUTPUT "${source}" @ONLY
-       CONTENT "#include \"${functor}\"\n\nstatic_assert(std::is_same_v<${arg_EPILOGUE}::Params, ${arg_EPILOGUE}Params>);\n${kernels}")
+       CONTENT "#include \"${functor}\"\n\nstatic_assert(std::is_same_v<${type}::Params, ${type}Params>);\n${kernels}")
   ckl_compile_module(${name} "${source}")
   ckl_embed_module(${target} ${name})
 
   list(LENGTH arg_CONFIGS count)
-  list(TRANSFORM arg_CONFIGS REPLACE "(.+)" "    {\"ckl_gemm_\\1\", \"\\1\"},\n" OUTPUT_VARIABLE entries)
+  list(TRANSFORM arg_CONFIGS REPLACE "(.+)" "    {\"ckl_${op}_\\1\", \"\\1\"},\n" OUTPUT_VARIABLE entries)
   list(JOIN entries "" entries)
   set(table "${CMAKE_CURRENT_BINARY_DIR}/modules/${name}.table.cpp")
   file(CONFIGURE OUTPUT "${table}" @ONLY CONTENT [[
-#include <ckl/gemm_module.hpp>
+#include <ckl/@op@_module.hpp>
 
 #include "@params@"
 
 extern "C" const unsigned char ckl_module_@name@_begin[];
-static const ckl::GemmModuleEntry entries[] = {
+static const ckl::ModuleEntry entries[] = {
 @entries@};
-extern const ckl::GemmModule @name@;
-const ckl::GemmModule @name@ = {"@name@", ckl_module_@name@_begin, entries, @count@, sizeof(@arg_EPILOGUE@Params), ckl::gemm_module_version};
+extern const ckl::Module @name@;
+const ckl::Module @name@ = {"@name@", ckl_module_@name@_begin, entries, @count@, sizeof(@type@Params), ckl::@op@_module_version};
 ]])
   target_sources(${target} PRIVATE "${table}")
 endfunction()

@@ -132,6 +132,7 @@ Value finish(const ReduceProblem& p, const Facts& f, Real exponentials, std::int
       const Real deviation = std::sqrt(variance);
       return {deviation, std::min(variance_slack / deviation, std::sqrt(variance_slack))};
     }
+    case ReduceOp::custom: break;  // the user's alone
   }
   return {nan, 0};
 }

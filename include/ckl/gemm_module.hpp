@@ -12,27 +12,15 @@
 
 #include "ckl/export.hpp"
 #include "ckl/gemm.hpp"
+#include "ckl/module.hpp"
 
 namespace ckl {
 
 /// What a module's kernels and the library must agree on: it changes when the kernels' parameters do.
 constexpr int gemm_module_version = 2;
 
-/// One kernel of a GemmModule.
-struct GemmModuleEntry {
-  const char* symbol;  ///< The kernel's name in the image.
-  const char* config;  ///< How it runs, e.g. "bf16_tn_128x128x64_1x2_s6_ping".
-};
-
-/// A module of GEMM kernels with one epilogue, as ckl_add_module makes it.
-struct GemmModule {
-  const char* name;                ///< For messages.
-  const unsigned char* image;      ///< The fatbin.
-  const GemmModuleEntry* entries;  ///< Its kernels.
-  std::size_t entry_count;         ///< How many there are.
-  std::size_t params_bytes;        ///< sizeof(Epilogue::Params), at most 256.
-  int version;                     ///< gemm_module_version of the headers that it was compiled with.
-};
+using GemmModuleEntry = ModuleEntry;  ///< Its config is one of `ckl candidates gemm`.
+using GemmModule = Module;            ///< GEMM kernels with one epilogue.
 
 /// D = epilogue(alpha * A * B + beta * C) with the epilogue of a module, bound to a kernel of it and to a device. It must not
 /// outlive the module. As a GemmPlan it is made once and run many times, from many threads.

@@ -31,6 +31,7 @@ enum class ReduceOp : std::uint8_t {
   log_sum_exp,  ///< (f) log(sum of exp(x)), without overflow; -infinity of none.
   variance,     ///< (f) The sum of squared distances from the mean, divided by their number less the correction.
   deviation,    ///< (f) The square root of the variance.
+  custom,       ///< What a module of one's own says, for y of any type that is listed: ReduceModulePlan alone takes it.
 };
 
 /// The name of `op`, e.g. "log_sum_exp"; "invalid" for a value outside the enumeration.
@@ -39,7 +40,7 @@ CKL_API const char* name(ReduceOp op) noexcept;
 /// What to compute: each element of y from the elements of x along the reduced dimensions, in one launch.
 ///
 /// Supported: x f32, f16, bf16, f64, i32 or i64, at any sizes, strides and alignment; y of any strides. y is i64 or i32 for argmin and
-/// argmax (a place counts the reduced dimensions in C order), b8 for any and all, i64 or i32 of integers, and f32, f16, bf16 or f64 of
+/// argmax (a place counts the reduced dimensions in C order), b8 for any and all, any of these for custom, i64 or i32 of integers, and f32, f16, bf16 or f64 of
 /// floating-point numbers.
 ///
 /// Accuracy, before the one rounding to y's type:

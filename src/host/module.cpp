@@ -47,6 +47,14 @@ std::string chosen(const std::vector<std::string>& candidates, std::string_view 
   return std::string(wanted);
 }
 
+void require_module(const Module& module, int version, int max_params) {
+  require(module.version == version, "module ", module.name, " must be of version ", version,
+          ", that of this library, but is of version ", module.version,
+          ": compile it again with the library's headers");
+  require(module.params_bytes <= std::size_t(max_params), "module ", module.name, "'s Params must have at most ",
+          max_params, " bytes, but have ", module.params_bytes);
+}
+
 cudaKernel_t find_kernel(const char* op, const std::string& config) {
   for (std::size_t i = 0; i < kModuleCount; ++i) {
     const ModuleImage& module = kModules[i];

@@ -9,6 +9,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include "ckl/module.hpp"
+
 namespace ckl::host {
 
 /// One module: a fatbin, and the configs of the kernels in it. The kernel of config X of operator OP is ckl_OP_X.
@@ -43,5 +45,8 @@ cudaKernel_t any_kernel();
 /// The kernel called `symbol` of the fatbin at `image`, which is loaded when it is first asked for, and never unloaded.
 /// @throws Error (cuda) if it cannot be loaded or has no such kernel.
 cudaKernel_t find_kernel_of(const unsigned char* image, const char* symbol);
+
+/// Throws invalid_argument unless `module` was compiled with headers of `version`, and its Params have at most `max_params` bytes.
+void require_module(const Module& module, int version, int max_params);
 
 }  // namespace ckl::host

@@ -7,7 +7,7 @@
 
 #include "cases/bad_reduce.hpp"
 #include "cases/reduce_cases.hpp"
-#include "ckl/reduce.hpp"
+#include "ckl/reduce_module.hpp"
 #include "expect_error.hpp"
 #include "ops/reduce/choice.hpp"
 
@@ -88,7 +88,7 @@ TEST(ReduceChoice, OfRowsFollowsTheirLengthAndNumber) {
   EXPECT_EQ(best({100000, 512}, {1}), "sum_f32_warp_vec_w16");  // 8 loads a lane
   EXPECT_EQ(best({100000, 1024}, {1}), "sum_f32_warp_vec_w32");
   EXPECT_EQ(best({10, 100000}, {1}), "sum_f32_block_vec_s13");
-  EXPECT_EQ(best({100, 100000}, {1}), "sum_f32_block_vec_s2");
+  EXPECT_EQ(best({100, 100000}, {1}), "sum_f32_block_vec_s5");
   EXPECT_EQ(best({64, 1 << 20}, {1}), "sum_f32_block_vec_s4");
   EXPECT_EQ(best({4096, 100000}, {1}), "sum_f32_block_vec_s1");
   EXPECT_EQ(best({0, 64}, {1}), "");
@@ -96,10 +96,12 @@ TEST(ReduceChoice, OfRowsFollowsTheirLengthAndNumber) {
 
 TEST(ReduceChoice, OfColumnsFollowsBothSizes) {
   EXPECT_EQ(best({32, 1 << 20}, {0}), "sum_f32_columns_vec_w256_s1");
-  EXPECT_EQ(best({1 << 20, 16}, {0}), "sum_f32_columns_vec_w4_s396");
-  EXPECT_EQ(best({4096, 4096}, {0}), "sum_f32_columns_vec_w8_s3");
-  EXPECT_EQ(best({64, 300, 1024}, {1}), "sum_f32_columns_vec_w128_s3");
-  EXPECT_EQ(best({4096, 4095}, {0}), "sum_f32_columns_any_w32_s4");
+  EXPECT_EQ(best({1 << 20, 16}, {0}), "sum_f32_columns_vec_w4_s495");
+  EXPECT_EQ(best({4096, 16384}, {0}), "sum_f32_columns_vec_w8_s1");  // 512 blocks, where 396 fit at a time
+  EXPECT_EQ(best({65536, 1024}, {0}), "sum_f32_columns_vec_w8_s16");
+  EXPECT_EQ(best({4096, 4096}, {0}), "sum_f32_columns_vec_w8_s4");
+  EXPECT_EQ(best({64, 300, 1024}, {1}), "sum_f32_columns_vec_w32_s1");
+  EXPECT_EQ(best({4096, 4095}, {0}), "sum_f32_columns_any_w32_s6");
 }
 
 TEST(ReduceChoice, DoesNotDependOnTheNumberOfOutputsWhereThatIsAskedFor) {
@@ -110,6 +112,31 @@ TEST(ReduceChoice, DoesNotDependOnTheNumberOfOutputsWhereThatIsAskedFor) {
       EXPECT_EQ(best({count, others}, {0}, ReduceOp::sum, DType::bf16, true),
                 best({count, 16}, {0}, ReduceOp::sum, DType::bf16, true));
     }
+}
+
+TEST(ReduceModule, ServesWithItsOwnKernelsWhatIsCustom) {
+  ReduceArguments in = good_reduce(at(0x10000), at(0x90000));
+  in.op = ReduceOp::custom;
+  const ReduceProblem problem = reduce_problem(in);
+  ModuleEntry entries[] = {{"ckl_reduce_custom_f32_block_any", "custom_f32_block_any"},
+                           {"ckl_reduce_custom_f32_warp_vec", "custom_f32_warp_vec"}};
+  Module module{"mine", nullptr, entries, 2, 16, reduce_module_version};
+  EXPECT_EQ(reduce_candidates(problem, module, h100()),
+            (std::vector<std::string>{"custom_f32_warp_vec_w8", "custom_f32_block_any_s1"}));
+
+  constexpr ErrorCode invalid = ErrorCode::invalid_argument;
+  expect_error(invalid, {"op ", "custom"}, [&] { reduce_candidates(problem, h100()); });
+  expect_error(invalid, {"op ", "custom", "sum"},
+               [&] { reduce_candidates(reduce_problem(good_reduce(at(0x10000), at(0x90000))), module, h100()); });
+  Module other = module;
+  other.version = 0;
+  expect_error(invalid, {"mine", "version"}, [&] { reduce_candidates(problem, other, h100()); });
+  other = module, other.params_bytes = 257;
+  expect_error(invalid, {"mine", "256", "257"}, [&] { reduce_candidates(problem, other, h100()); });
+  entries[0].config = "sum_f32_block_any";
+  expect_error(invalid, {"mine", "entry 0", "sum_f32_block_any"}, [&] { reduce_candidates(problem, module, h100()); });
+  entries[0].config = entries[1].config = "custom_bf16_warp_vec";
+  expect_error(ErrorCode::unsupported, {"mine", "none of its 2"}, [&] { reduce_candidates(problem, module, h100()); });
 }
 
 TEST(ReduceShape, SortsAndMergesDimensions) {

@@ -13,7 +13,7 @@ import unittest
 
 BUILD, LIBRARY, CUDA, CUTLASS = map(pathlib.Path, sys.argv[1:5])
 CONSUMER = pathlib.Path(__file__).parent / "consumer"
-SOFTCAP = pathlib.Path(__file__).parents[2] / "examples/softcap"
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 
 def run(*command, **options):
@@ -42,19 +42,27 @@ class Package(unittest.TestCase):
         run("cmake", "--build", build, env=environment)
         self.assertRegex(run(build / "consumer", env=environment), r"^\d+\.\d+\.\d+: .*-1")
 
-    def test_epilogue_of_ones_own(self):
-        """A project that fuses its own epilogue by ckl_add_module; its program compares with double precision."""
-        build = pathlib.Path(self.folder.name) / "softcap"
-        source = pathlib.Path(self.folder.name) / "softcap_source"  # outside of the library's tree
-        shutil.copytree(SOFTCAP, source)
+    def run_project(self, name):
+        """Builds an example as a project of its own, by ckl_add_module; gives what its program says, which compares with double precision."""
+        build = pathlib.Path(self.folder.name) / name
+        source = pathlib.Path(self.folder.name) / f"{name}_source"  # outside of the library's tree
+        shutil.copytree(EXAMPLES / name, source)
         run("cmake", "-G", "Ninja", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCKL_CUDA_DIR={CUDA}",
             f"-DCKL_CUTLASS_DIR={CUTLASS}")
         run("cmake", "--build", build)
         emulator = BUILD / "emulator"
         if not (emulator / "libcudart.so.13").exists():
             self.skipTest("compiled, but the emulator to run it is not built")
-        environment = dict(os.environ, LD_LIBRARY_PATH=str(emulator))
-        self.assertEqual(run(build / "softcap", env=environment).count("scores are right"), 6)
+        return run(build / name, env=dict(os.environ, LD_LIBRARY_PATH=str(emulator)))
+
+    def test_epilogue_of_ones_own(self):
+        self.assertEqual(self.run_project("softcap").count("scores are right"), 6)
+
+    def test_monoid_of_ones_own(self):
+        said = self.run_project("outliers")
+        self.assertGreaterEqual(said.count("the means are right"), 12)
+        for config in ("warp_vec", "block_vec", "columns_vec", "warp_any", "block_any", "columns_any"):
+            self.assertIn(f"custom_bf16_{config}", said)
 
     def test_headers(self):
         files = self.installed()

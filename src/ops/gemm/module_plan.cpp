@@ -23,14 +23,6 @@ static_assert(gemm_module_version == 2 && sizeof(GemmParams) == 1280, "GemmParam
 
 namespace {
 
-void require_module(const GemmModule& module) {
-  host::require(module.version == gemm_module_version, "module ", module.name, " must be of version ",
-                gemm_module_version, ", that of this library, but is of version ", module.version,
-                ": compile it again with the library's headers");
-  host::require(module.params_bytes <= max_epilogue_params, "module ", module.name, "'s Params must have at most ",
-                max_epilogue_params, " bytes, but have ", module.params_bytes);
-}
-
 std::vector<GemmConfig> configs_of(const GemmModule& module) {
   std::vector<GemmConfig> configs;
   for (std::size_t i = 0; i < module.entry_count; ++i) {
@@ -50,7 +42,7 @@ GemmProblem kernel_problem(const GemmProblem& problem) {
 }
 
 std::vector<GemmChoice> choices(const GemmProblem& problem, const GemmModule& module, const DeviceInfo& device) {
-  require_module(module);
+  host::require_module(module, gemm_module_version, max_epilogue_params);
   require_valid(problem);
   host::require(problem.epilogue.empty(), "epilogue must be empty where a module has one, but is ",
                 problem.epilogue.to_string());
@@ -87,7 +79,7 @@ class GemmModulePlan::Implementation {
 GemmModulePlan::Implementation::Implementation(const GemmProblem& p, const GemmModule& module, int device_index,
                                                std::string_view wanted)
     : problem(p), module_name(module.name), params_bytes(module.params_bytes) {
-  require_module(module);
+  host::require_module(module, gemm_module_version, max_epilogue_params);
   require_valid(p);
   const DeviceInfo& info = host::require_device(device_index);
   device = info.index;

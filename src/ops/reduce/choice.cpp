@@ -15,7 +15,8 @@ namespace {
 
 std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
 
-bool is_arg(ReduceOp op) { return op == ReduceOp::argmin || op == ReduceOp::argmax; }
+/// Whether the result may depend on the elements' places.
+bool looks_at_places(ReduceOp op) { return op == ReduceOp::argmin || op == ReduceOp::argmax || op == ReduceOp::custom; }
 
 using Dimensions = std::vector<ReduceShape::Dimension>;
 
@@ -66,6 +67,7 @@ ReduceFamily family_of(ReduceOp op) {
     case ReduceOp::l2:
     case ReduceOp::variance:
     case ReduceOp::deviation: return ReduceFamily::moments;
+    case ReduceOp::custom: return ReduceFamily::custom;
     default: return ReduceFamily::sum;
   }
 }
@@ -82,7 +84,7 @@ ReduceShape ReduceShape::of(const ReduceProblem& p) {
                      [&](const Dimension& a, const Dimension& b) { return rank(a) > rank(b); });
   };
   sort(shape.kept);
-  if (!is_arg(p.op)) sort(shape.reduced);  // places are counted in C order
+  if (!looks_at_places(p.op)) sort(shape.reduced);  // places are counted in C order
   shape.kept = merged(shape.kept);
   shape.reduced = merged(shape.reduced);
   if (p.x.alignment >= 16) {
@@ -136,22 +138,31 @@ struct Ranking {
     double use;
   };
 
-  /// For `groups` outputs, or tiles of them, of `batches` batches of loads each: so many splits that the device is full of blocks which
-  /// run at the same time, or a few times over where whole multiples of the groups leave much of it idle.
+  /// For `groups` outputs, or tiles of them, of `batches` batches of loads each.
   Sharing share(const ReduceConfig& config, std::int64_t groups, std::int64_t batches) const {
     const std::int64_t room = std::int64_t(device.sm_count) * config.blocks_per_sm();
+    const std::int64_t most = std::clamp<std::int64_t>(4 * room / groups, 1, batches);
     Sharing best{1, 0};
-    for (std::int64_t waves = 1; waves <= 4; ++waves) {
-      const std::int64_t splits = std::clamp<std::int64_t>(waves * room / groups, 1, batches);
-      const double grid = double(splits * groups) / double(room), whole = std::floor(grid), rest = grid - whole;
-      // Of what remains for the last wave, half as many blocks load three quarters as fast.
-      const double time = whole + (rest > 0 ? rest / (1 - (1 - rest) * (1 - rest)) : 0);
-      // A block loads nothing while it begins and ends, about a quarter of a batch's time; blocks that share an output wait for the last.
+    for (std::int64_t splits = 1; splits <= most; ++splits) {
+      const double waves = double(splits * groups) / double(room);
+      // A block loads nothing while it begins and ends, about a quarter of a batch's time.
       const double each = double(batches) / double(splits);
-      const double use = grid / time * each / (each + 0.25) * (1 - 0.01 * std::log2(double(splits)));
+      double use = filled(config, waves) * each / (each + 0.25);
+      // What blocks of columns leave is a tile each; the more, the longer the last one takes.
+      if (config.kind == ReduceKind::columns && splits > 1) use *= 0.97 - 0.01 * std::log2(double(splits));
       if (use > best.use) best = {splits, use};
     }
     return best;
+  }
+
+  /// How much of the device's bandwidth a grid of so many waves of blocks takes.
+  static double filled(const ReduceConfig& config, double waves) {
+    // Blocks of columns load little at a time each: two thirds of those that fit are enough, but those that all run at once wait for the
+    // slowest multiprocessor, while with a quarter of a wave more, who is done early takes another.
+    if (config.kind == ReduceKind::columns) return waves < 1.25 ? 0.95 * std::min(1.0, 1.5 * waves) : 1;
+    const double whole = std::floor(waves), rest = waves - whole;
+    // Of what remains for the last wave, half as many blocks load three quarters as fast.
+    return waves / (whole + (rest > 0 ? rest / (1 - (1 - rest) * (1 - rest)) : 0));
   }
 
   /// Few rows are shared by several blocks each.

@@ -17,6 +17,7 @@ enum class ReduceFamily : std::uint8_t {
   arg,      ///< argmin, argmax
   lse,      ///< log_sum_exp
   moments,  ///< l2, variance, deviation
+  custom,   ///< A monoid of the user's own.
 };
 
 /// Which threads share an output.
@@ -47,13 +48,14 @@ struct ReduceConfig {
     if (kind == ReduceKind::columns) return vector_elements() * state_bytes() <= 32 ? 8 : 4;
     return vector && kind == ReduceKind::block ? 4 : 8;
   }
-  /// Bytes of what is known of an output in between.
+  /// Bytes of what is known of an output in between; of a custom one, the most.
   constexpr int state_bytes() const {
     switch (family) {
       case ReduceFamily::extreme: return size_of(dtype) == 8 ? 8 : 4;
       case ReduceFamily::arg:
       case ReduceFamily::lse:
-      case ReduceFamily::moments: return 16;
+      case ReduceFamily::moments:
+      case ReduceFamily::custom: return 16;
       default: return 8;
     }
   }
@@ -61,7 +63,8 @@ struct ReduceConfig {
   /// that add up load nothing. Many large states need more registers, as does the exponential of an f64.
   constexpr int blocks_per_sm() const {
     const int states = kind == ReduceKind::columns ? vector_elements() : kind == ReduceKind::warp ? loads() : 1;
-    const int bytes = (states + (family == ReduceFamily::moments)) * state_bytes();
+    const bool many = family == ReduceFamily::moments || family == ReduceFamily::custom;  // in between
+    const int bytes = (states + many) * state_bytes();
     if (bytes > 64 || (family == ReduceFamily::lse && dtype == DType::f64)) return kind == ReduceKind::block ? 1 : 2;
     return kind == ReduceKind::block ? 2 : vector && loads() == 8 ? 3 : 4;
   }
@@ -78,7 +81,8 @@ struct ReduceFamilyName {
 };
 constexpr ReduceFamilyName reduce_families[] = {{ReduceFamily::sum, "sum"},         {ReduceFamily::product, "product"},
                                                 {ReduceFamily::extreme, "extreme"}, {ReduceFamily::arg, "arg"},
-                                                {ReduceFamily::lse, "lse"},         {ReduceFamily::moments, "moments"}};
+                                                {ReduceFamily::lse, "lse"},         {ReduceFamily::moments, "moments"},
+                                                {ReduceFamily::custom, "custom"}};
 
 struct ReduceKindName {
   ReduceKind kind;

@@ -16,20 +16,20 @@ namespace ckl::device {
 using namespace cute;
 using cute::Tensor;  // not ckl::Tensor
 
-template <ReduceConfig Config> struct ReduceKernel {
-  using Monoid = device::Monoid<Config.family, Config.dtype>;
+template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.family, Config.dtype>> struct ReduceKernel {
+  using Monoid = MonoidOfConfig;
   using State = typename Monoid::State;
   using Pivot = typename Monoid::Pivot;
   using T = Element<Config.dtype>;
   static constexpr int VEC = Config.vector_elements(), LOADS = Config.loads(), THREADS = Config.threads();
   using Batch = decltype(make_tensor<T>(Shape<Int<VEC>, Int<LOADS>>{}));  // (VEC, LOADS)
-  static_assert(Config.valid && sizeof(State) == Config.state_bytes());
+  static_assert(Config.valid && sizeof(State) <= Config.state_bytes());
 
-  CUTE_DEVICE static void run(ReduceParams const& p) {
+  CUTE_DEVICE static void run(ReduceParams const& p, Monoid const& monoid) {
     allow_next_grid();
-    if constexpr (Config.kind == ReduceKind::warp) warp(p);
-    if constexpr (Config.kind == ReduceKind::block) block(p);
-    if constexpr (Config.kind == ReduceKind::columns) columns(p);
+    if constexpr (Config.kind == ReduceKind::warp) warp(p, monoid);
+    if constexpr (Config.kind == ReduceKind::block) block(p, monoid);
+    if constexpr (Config.kind == ReduceKind::columns) columns(p, monoid);
   }
 
  private:
@@ -117,6 +117,12 @@ template <ReduceConfig Config> struct ReduceKernel {
     for (int i = 0; i < N; ++i) values[i] = registers(i);
   }
 
+  CUTE_DEVICE static void store(ReduceParams const& p, Monoid const& monoid, State state, int64_t to) {
+    auto value = monoid.result(state);
+    with_output(p.y_dtype, p.y,
+                [&](auto* y) CUTLASS_LAMBDA_FUNC_INLINE { y[to] = rounded<remove_pointer_t<decltype(y)>>(value); });
+  }
+
   CUTE_DEVICE static Pivot pivot_of(ReduceParams const& p, Monoid const& monoid, T const* row) {
     return monoid.pivot(p.count > 0 ? *row : T(0));
   }
@@ -161,8 +167,7 @@ template <ReduceConfig Config> struct ReduceKernel {
   }
 
   /// A part of a warp has an output, or several of them.
-  CUTE_DEVICE static void warp(ReduceParams const& p) {
-    Monoid monoid{p};
+  CUTE_DEVICE static void warp(ReduceParams const& p, Monoid const& monoid) {
     int width = 1 << p.width_log2, lane = int(threadIdx.x) % width;
     wait_for_preceding_grids();
     if (p.loads_log2 >= 0) return several_rows(p, monoid, lane, width);
@@ -177,7 +182,7 @@ template <ReduceConfig Config> struct ReduceKernel {
       absorb_tail(p, monoid, data, pivot, lane, width, state);
     }
     state = fold_lanes(monoid, state, 1, width);
-    if (exists && lane == 0) monoid.store(state, offset(p.kept, p.y_strides, row));
+    if (exists && lane == 0) store(p, monoid, state, offset(p.kept, p.y_strides, row));
   }
 
   /// Lanes that share outputs take as many rows at a time as make LOADS loads a lane, all of which are issued before the first is used.
@@ -234,7 +239,8 @@ template <ReduceConfig Config> struct ReduceKernel {
     Folded folded = fold_rows<LOADS>(monoid, states, 1 << p.loads_log2, lane, width);
     CUTLASS_PRAGMA_NO_UNROLL
     for (int r = folded.first; r < folded.first + folded.rows; ++r) {
-      if (lane < folded.holders && row(r) < left) monoid.store(states[0], offset(p.kept, p.y_strides, first + row(r)));
+      if (lane < folded.holders && row(r) < left)
+        store(p, monoid, states[0], offset(p.kept, p.y_strides, first + row(r)));
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i + 1 < LOADS; ++i) states[i] = states[i + 1];
     }
@@ -290,12 +296,11 @@ template <ReduceConfig Config> struct ReduceKernel {
 
   /// A block has an output, or a part of one: the others are those of its cluster, or as many blocks as there are, the last of which to
   /// finish adds up.
-  CUTE_DEVICE static void block(ReduceParams const& p) {
+  CUTE_DEVICE static void block(ReduceParams const& p, Monoid const& monoid) {
     using Reduction = RowReduction<THREADS, false, State>;
     __shared__ typename Reduction::Storage storage;
     __shared__ State of_blocks[Config.max_cluster];
     if (p.clustered) cluster_arrive_relaxed();
-    Monoid monoid{p};
     Fold fold{monoid};
     Reduction reduction(storage);
     int thread = int(threadIdx.x), splits = int(p.splits.divisor);
@@ -327,7 +332,7 @@ template <ReduceConfig Config> struct ReduceKernel {
         mailbox.take(first + i, [&](int, State taken) CUTLASS_LAMBDA_FUNC_INLINE { others = monoid(others, taken); });
       state = monoid(reduction(others, fold), state);
     }
-    if (thread == 0) monoid.store(state, offset(p.kept, p.y_strides, row));
+    if (thread == 0) store(p, monoid, state, offset(p.kept, p.y_strides, row));
   }
 
   /// Every block of the cluster leaves its state with the first one, which has the result.
@@ -360,9 +365,8 @@ template <ReduceConfig Config> struct ReduceKernel {
   };
 
   /// Threads side by side have VEC columns each; threads above one another, and `splits` blocks, share them.
-  CUTE_DEVICE static void columns(ReduceParams const& p) {
+  CUTE_DEVICE static void columns(ReduceParams const& p, Monoid const& monoid) {
     __shared__ State storage[VEC][THREADS / 2];
-    Monoid monoid{p};
     int width = 1 << p.width_log2, height = THREADS >> p.width_log2, splits = int(p.splits.divisor);
     int side = int(threadIdx.x) & (width - 1), above = int(threadIdx.x) >> p.width_log2;
     uint32_t block = blockIdx.x;
@@ -407,8 +411,23 @@ template <ReduceConfig Config> struct ReduceKernel {
     if (!exists || above != 0) return;
     share = share_again();
     int64_t to = offset(p.kept, p.y_strides, share.slab) + share.unit * VEC * p.inner_y_step;
-    CUTLASS_PRAGMA_UNROLL
-    for (int v = 0; v < VEC; ++v) monoid.store(states[v], to + v * p.inner_y_step);
+    with_output(p.y_dtype, p.y, [&](auto* y) CUTLASS_LAMBDA_FUNC_INLINE {
+      using Y = remove_pointer_t<decltype(y)>;
+      cutlass::AlignedArray<Y, VEC, cute::min(16, VEC * int(sizeof(Y)))> rY;
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < VEC; ++v) rY[v] = rounded<Y>(monoid.result(states[v]));
+      store_columns(rY, y + to, p.inner_y_step);
+    });
+  }
+
+  /// By vectors where y has them: stores of single elements, far apart from those of the next lane, take as long as many loads.
+  template <class Registers, class Y> CUTE_DEVICE static void store_columns(Registers const& rY, Y* y, int64_t step) {
+    if (step == 1 && reinterpret_cast<uintptr_t>(y) % alignof(Registers) == 0) {
+      *reinterpret_cast<Registers*>(y) = rY;
+    } else {
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < VEC; ++v) y[v * step] = rY[v];
+    }
   }
 
   /// Adds rows of the thread's columns: of batches of height * LOADS rows every `splits`th, from number `split` on.
@@ -458,12 +477,23 @@ template <ReduceConfig Config> struct ReduceKernel {
   }
 };
 
+/// The library's reductions.
+template <ReduceConfig Config> CUTE_DEVICE void run_reduction(ReduceParams const& p) {
+  using Kernel = ReduceKernel<Config>;
+  Kernel::run(p, typename Kernel::Monoid{p});
+}
+
 }  // namespace ckl::device
 
-/// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_REDUCE_ENTRY(NAME)                                                                  \
+/// A kernel named SYMBOL for the config that NAME spells, whose parameter is a PARAMS named params and which BODY runs.
+#define CKL_REDUCE_KERNEL(SYMBOL, NAME, PARAMS, BODY)                                           \
   extern "C" __global__ void __launch_bounds__(ckl::parse_reduce_config(#NAME).threads(),       \
                                                ckl::parse_reduce_config(#NAME).blocks_per_sm()) \
-      ckl_reduce_##NAME(__grid_constant__ ckl::ReduceParams const params) {                     \
-    ckl::device::ReduceKernel<ckl::parse_reduce_config(#NAME)>::run(params);                    \
+      SYMBOL(__grid_constant__ PARAMS const params) {                                           \
+    BODY;                                                                                       \
   }
+
+/// One entry of the library's modules.
+#define CKL_REDUCE_ENTRY(NAME)                                  \
+  CKL_REDUCE_KERNEL(ckl_reduce_##NAME, NAME, ckl::ReduceParams, \
+                    ckl::device::run_reduction<ckl::parse_reduce_config(#NAME)>(params))

@@ -6,7 +6,7 @@
 //   pivot(first)                   what elements of one output are taken relative to, given the first of them
 //   filler(pivot)                  an element that changes nothing, for places beyond the end; where places matter it must come last
 //   of(x, pivot, place)            the state of N elements, at place(0) < place(1) < ... among those of the output
-//   store(state, y, offset)        the output's last step
+//   result(state)                  the output, which is rounded to y's type
 
 #include <bit>
 
@@ -41,19 +41,29 @@ CUTE_DEVICE float rounded_to_odd(double value) {
   return std::bit_cast<float>((bits - away_from_zero) | 1);
 }
 
-/// Rounds `value` to the output's type, once, and stores it.
-template <class Value> CUTE_DEVICE void store_as(DType dtype, void* y, int64_t offset, Value value) {
+/// Calls f(y) with y as a pointer to elements of type `dtype`.
+template <class F> CUTE_DEVICE void with_output(DType dtype, void* y, F const& f) {
   switch (dtype) {
-    case DType::f64: static_cast<double*>(y)[offset] = double(value); break;
-    case DType::f32: static_cast<float*>(y)[offset] = float(value); break;
-    case DType::f16: static_cast<cutlass::half_t*>(y)[offset] = cutlass::half_t(rounded_to_odd(double(value))); break;
-    case DType::bf16:
-      static_cast<cutlass::bfloat16_t*>(y)[offset] = cutlass::bfloat16_t(rounded_to_odd(double(value)));
-      break;
-    case DType::i64: static_cast<int64_t*>(y)[offset] = int64_t(value); break;
-    case DType::i32: static_cast<int32_t*>(y)[offset] = int32_t(int64_t(value)); break;
-    default: static_cast<uint8_t*>(y)[offset] = uint8_t(value != Value(0)); break;
+    case DType::f64: f(static_cast<double*>(y)); break;
+    case DType::f32: f(static_cast<float*>(y)); break;
+    case DType::f16: f(static_cast<cutlass::half_t*>(y)); break;
+    case DType::bf16: f(static_cast<cutlass::bfloat16_t*>(y)); break;
+    case DType::i64: f(static_cast<int64_t*>(y)); break;
+    case DType::i32: f(static_cast<int32_t*>(y)); break;
+    default: f(static_cast<uint8_t*>(y)); break;
   }
+}
+
+/// `value` as an output: rounded once; of integers the lower bits; a uint8_t says whether it is not 0.
+template <class To, class Value> CUTE_DEVICE To rounded(Value value) {
+  if constexpr (cute::is_same_v<To, uint8_t>)
+    return uint8_t(value != Value(0));
+  else if constexpr (cute::is_same_v<To, int32_t>)
+    return int32_t(int64_t(value));
+  else if constexpr (sizeof(To) == 2)
+    return To(rounded_to_odd(double(value)));
+  else
+    return To(value);
 }
 
 /// What most monoids have in common: no pivot.
@@ -88,9 +98,8 @@ template <DType D> struct Monoid<ReduceFamily::sum, D> : WithoutPivot {
     }
     return {typename A::Wide(reduce_tree(terms, [](Narrow a, Narrow b) { return a + b; }))};
   }
-  CUTE_DEVICE void store(State state, int64_t offset) const {
-    if (p.op == ReduceOp::mean) state.sum = typename A::Wide(double(state.sum) / p.divisor);
-    store_as(p.y_dtype, p.y, offset, state.sum);
+  CUTE_DEVICE typename A::Wide result(State state) const {
+    return p.op == ReduceOp::mean ? typename A::Wide(double(state.sum) / p.divisor) : state.sum;
   }
 };
 
@@ -112,7 +121,7 @@ template <DType D> struct Monoid<ReduceFamily::product, D> : WithoutPivot {
     for (int i = 0; i < N; ++i) terms[i] = Wide(typename A::Exact(x[i]));
     return {reduce_tree(terms, [](Wide a, Wide b) { return a * b; })};
   }
-  CUTE_DEVICE void store(State state, int64_t offset) const { store_as(p.y_dtype, p.y, offset, state.product); }
+  CUTE_DEVICE typename A::Wide result(State state) const { return state.product; }
 };
 
 /// Turns the order of elements around for min, all and argmin: what is sought is always the largest.
@@ -157,10 +166,9 @@ template <DType D> struct Monoid<ReduceFamily::extreme, D> : WithoutPivot {
     }
     return {reduce_tree(values, Larger())};
   }
-  CUTE_DEVICE void store(State state, int64_t offset) const {
+  CUTE_DEVICE Exact result(State state) const {
     // Of no elements at all, any is false and all is true, whatever the identity would say.
-    Exact value = p.count == 0 ? Exact(p.op == ReduceOp::all) : order()(state.largest);
-    store_as(p.y_dtype, p.y, offset, value);
+    return p.count == 0 ? Exact(p.op == ReduceOp::all) : order()(state.largest);
   }
 
  private:
@@ -195,7 +203,7 @@ template <DType D> struct Monoid<ReduceFamily::arg, D> : WithoutPivot {
     }
     return {best, place(at)};
   }
-  CUTE_DEVICE void store(State state, int64_t offset) const { store_as(p.y_dtype, p.y, offset, state.place); }
+  CUTE_DEVICE int64_t result(State state) const { return state.place; }
 
  private:
   CUTE_DEVICE Key key(T x) const {
@@ -239,9 +247,7 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
     for (int i = 0; i < N; ++i) values[i] = exponential(values[i] - base(largest));
     return {largest, double(reduce_tree(values, [](Exact a, Exact b) { return a + b; }))};
   }
-  CUTE_DEVICE void store(State state, int64_t offset) const {
-    store_as(p.y_dtype, p.y, offset, double(base(state.largest)) + log(state.sum));
-  }
+  CUTE_DEVICE double result(State state) const { return double(base(state.largest)) + log(state.sum); }
 
  private:
   /// Infinities and NaNs are not subtracted: the sum has them.
@@ -277,13 +283,13 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
     }
     return {double(reduce_tree(distances, add)), double(reduce_tree(squares, add))};
   }
-  CUTE_DEVICE void store(State state, int64_t offset) const {
+  CUTE_DEVICE double result(State state) const {
     double value = state.second;
     if (p.op != ReduceOp::l2) {
       value -= state.first * state.first / double(p.count);
       value = (value < 0 ? 0 : value) / p.divisor;
     }
-    store_as(p.y_dtype, p.y, offset, p.op == ReduceOp::variance ? value : sqrt(value));
+    return p.op == ReduceOp::variance ? value : sqrt(value);
   }
 };
 

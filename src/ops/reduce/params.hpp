@@ -42,4 +42,13 @@ struct ReduceParams {
   double divisor;  ///< mean: the number of elements; variance and deviation: that less the correction.
 };
 
+/// The most that a monoid of the user's own may add, in bytes, and what its parameters are aligned to.
+constexpr int max_monoid_params = 256, monoid_params_align = 64;
+
+/// The parameter of a kernel with such a monoid.
+template <class Params> struct ReduceCustomParams {
+  alignas(monoid_params_align) ReduceParams reduce;
+  alignas(monoid_params_align) Params monoid;
+};
+
 }  // namespace ckl

@@ -1,192 +1,24 @@
 #include "ckl/reduce.hpp"
 
-#include <algorithm>
-#include <cmath>
+#include <vector>
 
 #include "host/device.hpp"
-#include "host/launch.hpp"
 #include "host/log.hpp"
 #include "host/module.hpp"
-#include "host/operand.hpp"
-#include "host/overlap.hpp"
 #include "host/plan_cache.hpp"
 #include "host/require.hpp"
 #include "host/workspace.hpp"
+#include "ops/reduce/check.hpp"
 #include "ops/reduce/choice.hpp"
+#include "ops/reduce/launcher.hpp"
 
 namespace ckl {
-
-// ---- check -------------------------------------------------------------------------------------------------------------
-
-const char* name(ReduceOp op) noexcept {
-  switch (op) {
-    case ReduceOp::sum: return "sum";
-    case ReduceOp::product: return "product";
-    case ReduceOp::mean: return "mean";
-    case ReduceOp::min: return "min";
-    case ReduceOp::max: return "max";
-    case ReduceOp::argmin: return "argmin";
-    case ReduceOp::argmax: return "argmax";
-    case ReduceOp::any: return "any";
-    case ReduceOp::all: return "all";
-    case ReduceOp::l1: return "l1";
-    case ReduceOp::l2: return "l2";
-    case ReduceOp::log_sum_exp: return "log_sum_exp";
-    case ReduceOp::variance: return "variance";
-    case ReduceOp::deviation: return "deviation";
-  }
-  return "invalid";
-}
-
-namespace {
-
-using Sizes = std::array<std::int64_t, max_rank>;
-
-bool is_float(DType t) { return t == DType::f32 || t == DType::f16 || t == DType::bf16 || t == DType::f64; }
-bool is_integer(DType t) { return t == DType::i32 || t == DType::i64; }
-
-/// y's shape, with size 1 in the place of the reduced dimensions.
-Sizes kept_sizes(const ReduceProblem& p) {
-  Sizes sizes = p.sizes;
-  for (int d = 0; d < p.rank; ++d)
-    if (p.reduced[d]) sizes[d] = 1;
-  return sizes;
-}
-
-Tensor x_at(const ReduceProblem& p, const void* data) { return host::tensor_at(p.rank, p.sizes, p.x, data); }
-Tensor y_at(const ReduceProblem& p, const void* data) { return host::tensor_at(p.rank, kept_sizes(p), p.y, data); }
-
-bool is_empty(const ReduceProblem& p) { return host::element_count(y_at(p, nullptr)) == 0; }
-
-void require_dtypes(const ReduceProblem& p) {
-  const DType x = p.x.dtype, y = p.y.dtype;
-  host::require_supported(is_float(x) || is_integer(x), "x.dtype must be f32, f16, bf16, f64, i32 or i64, but is ",
-                          name(x));
-  switch (p.op) {
-    case ReduceOp::argmin:
-    case ReduceOp::argmax:
-      host::require_supported(is_integer(y), "y.dtype must be i64 or i32 for ", name(p.op), ", but is ", name(y));
-      return;
-    case ReduceOp::any:
-    case ReduceOp::all:
-      host::require_supported(y == DType::b8, "y.dtype must be b8 for ", name(p.op), ", but is ", name(y));
-      return;
-    case ReduceOp::sum:
-    case ReduceOp::product:
-    case ReduceOp::min:
-    case ReduceOp::max: break;
-    default:
-      host::require_supported(is_float(x), "x.dtype must be f32, f16, bf16 or f64 for ", name(p.op), ", but is ",
-                              name(x));
-  }
-  if (is_float(x))
-    host::require_supported(is_float(y), "y.dtype must be f32, f16, bf16 or f64 for an x of ", name(x), ", but is ",
-                            name(y));
-  else
-    host::require_supported(is_integer(y), "y.dtype must be i64 or i32 for an x of ", name(x), ", but is ", name(y));
-}
-
-void require_valid(const ReduceProblem& p) {
-  host::require(std::string_view(name(p.op)) != "invalid", "op must be one of ReduceOp, but is number ", int(p.op));
-  host::require_operand(p.rank, p.sizes, p.x, "x");
-  host::require_operand(p.rank, kept_sizes(p), p.y, "y");
-  require_dtypes(p);
-  host::require(std::isfinite(p.correction) && p.correction >= 0, "correction must be finite and 0 or more, but is ",
-                p.correction);
-  std::int64_t count = 1;
-  for (int d = 0; d < p.rank; ++d) {
-    if (p.reduced[d]) count *= p.sizes[d];
-    host::require(!p.reduced[d] || p.y.strides[d] == 0, "y.strides[", d,
-                  "] must be 0, as that of a reduced dimension, but is ", p.y.strides[d]);
-  }
-  const bool has_identity =
-      p.op != ReduceOp::min && p.op != ReduceOp::max && p.op != ReduceOp::argmin && p.op != ReduceOp::argmax;
-  host::require(has_identity || count > 0 || is_empty(p), "x must have elements along the reduced dimensions for ",
-                name(p.op), ", but has ", count);
-  host::require(p.y.dtype != DType::i32 || has_identity || count <= std::int64_t(1) << 31 || is_integer(p.x.dtype),
-                "y.dtype must be i64 for places among ", count, " elements, but is i32");
-  host::require_no_self_overlap(y_at(p, nullptr), "y");
-}
-
-void require_pointers(const ReduceProblem& p, const void* x, const void* y) {
-  if (is_empty(p)) return;
-  if (host::element_count(x_at(p, nullptr)) > 0) host::require_pointer(x, p.x, "x");
-  host::require_pointer(y, p.y, "y");
-  host::require_no_overlap(y_at(p, y), "y", x_at(p, x), "x");
-}
-
-/// Which of x's dimensions `axes` name.
-std::array<bool, max_rank> reduced_by(const std::vector<int>& axes, int rank) {
-  std::array<bool, max_rank> reduced{};
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    host::require(axes[i] >= -rank && axes[i] < rank, "axes[", i, "] must be ", -rank, " to ", rank - 1, ", but is ",
-                  axes[i]);
-    bool& axis = reduced[axes[i] < 0 ? axes[i] + rank : axes[i]];
-    host::require(!axis, "axes[", i, "] must not name a dimension twice, but is ", axes[i]);
-    axis = true;
-  }
-  if (axes.empty()) std::fill_n(reduced.begin(), rank, true);
-  return reduced;
-}
-
-/// Lays y out over x's dimensions.
-void place(const Tensor& y, ReduceProblem& p) {
-  const int reduced = int(std::count(p.reduced.begin(), p.reduced.begin() + p.rank, true));
-  const bool keeps = y.rank == p.rank;
-  host::require(keeps || y.rank == p.rank - reduced, "y.rank must be ", p.rank - reduced, ", or ", p.rank,
-                " with size 1 in the place of reduced dimensions, but is ", y.rank);
-  for (int d = 0, e = 0; d < p.rank; ++d) {
-    if (p.reduced[d] && !keeps) continue;
-    const std::int64_t size = p.reduced[d] ? 1 : p.sizes[d];
-    host::require(y.sizes[e] == size, "y.sizes[", e, "] must be ", size, ", but is ", y.sizes[e]);
-    p.y.strides[d] = p.reduced[d] ? 0 : y.strides[e];
-    ++e;
-  }
-  p.y.dtype = y.dtype;
-  // Outputs are stored one by one: any place that an element may have will do, and equal problems have equal plans.
-  p.y.alignment = std::min(host::alignment_of(y.data), int(size_of(y.dtype)));
-}
-
-}  // namespace
-
-ReduceProblem reduce_problem(const ReduceArguments& in) {
-  host::require_well_formed(in.x, "x");
-  host::require_well_formed(in.y, "y");
-  ReduceProblem p;
-  p.op = in.op;
-  p.rank = in.x.rank;
-  std::copy_n(in.x.sizes.begin(), p.rank, p.sizes.begin());
-  p.reduced = reduced_by(in.axes, p.rank);
-  p.x = host::operand_of(in.x);
-  place(in.y, p);
-  p.correction = in.correction;
-  p.batch_invariant = in.batch_invariant;
-  require_valid(p);
-  require_pointers(p, in.x.data, in.y.data);
-  return p;
-}
-
-std::string ReduceProblem::to_string() const {
-  std::string text = std::string(name(op)) + " of (", along;
-  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) {
-    text += (i ? ", " : "") + std::to_string(sizes[i]);
-    if (reduced[i]) along += (along.empty() ? "" : ", ") + std::to_string(i);
-  }
-  text += host::sentence(") along ", along.empty() ? "nothing" : along, " ", name(x.dtype));
-  if (y.dtype != x.dtype) text += host::sentence("->", name(y.dtype));
-  if (correction != 0) text += host::sentence(" correction=", correction);
-  return batch_invariant ? text + " batch_invariant" : text;
-}
-
-bool operator==(const ReduceProblem& x, const ReduceProblem& y) noexcept {
-  return x.op == y.op && x.rank == y.rank && x.sizes == y.sizes && x.reduced == y.reduced && x.x == y.x && x.y == y.y &&
-         x.correction == y.correction && x.batch_invariant == y.batch_invariant;
-}
 
 // ---- choose ------------------------------------------------------------------------------------------------------------
 
 std::vector<std::string> reduce_candidates(const ReduceProblem& problem, const DeviceInfo& device) {
   require_valid(problem);
+  host::require(problem.op != ReduceOp::custom, "op must not be custom without a module");
   std::vector<std::string> names;
   if (is_empty(problem)) return names;
   for (const ReduceChoice& choice : rank_reduce_choices(problem, ReduceShape::of(problem), device))
@@ -204,8 +36,11 @@ class ReducePlan::Implementation {
     config_ = host::chosen(reduce_candidates(problem, info), wanted);
     if (!config_.empty()) {
       const ReduceShape shape = ReduceShape::of(problem);
+      host::RelaxedCapture relaxed;
+      host::DeviceGuard guard(device_);
       for (const ReduceChoice& choice : rank_reduce_choices(problem, shape, info))
-        if (to_string(choice) == config_) prepare(shape, choice);
+        if (to_string(choice) == config_)
+          launcher_ = {problem, shape, choice, host::find_kernel("reduce", entry_of(choice.config)), device_};
     }
     if (host::log_plans())
       host::log_line(problem.to_string() + " on device " + std::to_string(device_) + ": " + config_);
@@ -214,39 +49,13 @@ class ReducePlan::Implementation {
   const ReduceProblem& problem() const { return problem_; }
   const std::string& config() const { return config_; }
   int device() const { return device_; }
-  std::size_t workspace_bytes() const { return work_.mailbox_bytes; }
-
-  /// Launches, all having been checked.
-  void launch(const void* x, void* y, void* workspace, Stream stream) const {
-    if (config_.empty()) return;
-    ReduceParams params = work_.params;
-    params.x = x;
-    params.y = y;
-    params.mailbox = workspace;
-    host::DeviceGuard guard(device_);
-    host::launch(launch_, &params, stream);
-  }
+  const ReduceLauncher& launcher() const { return launcher_; }
 
  private:
-  void prepare(const ReduceShape& shape, const ReduceChoice& choice) {
-    work_ = ReduceWork::of(problem_, shape, choice);
-    host::require_supported(work_.blocks < std::int64_t(1) << 31,
-                            "reduce takes fewer than 2^31 blocks, but this problem needs ", work_.blocks);
-    host::RelaxedCapture relaxed;
-    host::DeviceGuard guard(device_);
-    launch_.kernel = host::find_kernel("reduce", entry_of(choice.config));
-    launch_.grid = unsigned(work_.blocks);
-    launch_.threads = unsigned(choice.config.threads());
-    launch_.cluster = choice.clustered ? unsigned(choice.splits) : 1;
-    launch_.overlaps_preceding = true;
-    host::prepare(launch_, device_);
-  }
-
   ReduceProblem problem_;
   int device_;
   std::string config_;
-  ReduceWork work_;
-  host::Launch launch_;
+  ReduceLauncher launcher_;
 };
 
 ReducePlan::ReducePlan(const ReduceProblem& problem, int device, std::string_view config) {
@@ -260,11 +69,11 @@ void ReducePlan::run(const void* x, void* y, void* workspace, Stream stream) con
   const Implementation& plan = *implementation_;
   host::require_stream_of(stream, plan.device());
   require_pointers(plan.problem(), x, y);
-  host::require_workspace(workspace, plan.workspace_bytes());
-  plan.launch(x, y, workspace, stream);
+  host::require_workspace(workspace, workspace_bytes());
+  plan.launcher().run(x, y, workspace, stream);
 }
 
-std::size_t ReducePlan::workspace_bytes() const noexcept { return implementation_->workspace_bytes(); }
+std::size_t ReducePlan::workspace_bytes() const noexcept { return implementation_->launcher().workspace_bytes(); }
 const ReduceProblem& ReducePlan::problem() const noexcept { return implementation_->problem(); }
 const std::string& ReducePlan::config() const noexcept { return implementation_->config(); }
 int ReducePlan::device() const noexcept { return implementation_->device(); }
@@ -275,8 +84,9 @@ void reduce(const ReduceArguments& in, Stream stream) {
   const int device = host::current_device();
   const auto plan = cache.get(problem, device);
   host::require_stream_of(stream, device);
-  host::StreamWorkspace workspace(plan->workspace_bytes(), plan->workspace_bytes(), stream);
-  plan->launch(in.x.data, in.y.data, workspace.data(), stream);
+  const std::size_t bytes = plan->launcher().workspace_bytes();
+  host::StreamWorkspace workspace(bytes, bytes, stream);
+  plan->launcher().run(in.x.data, in.y.data, workspace.data(), stream);
 }
 
 }  // namespace ckl
