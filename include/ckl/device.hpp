@@ -22,8 +22,9 @@ struct DeviceInfo {
   std::size_t l2_bytes = 0;      ///< L2 cache, in bytes.
   std::size_t shared_bytes = 0;  ///< Shared memory one block may use (opt-in limit), in bytes.
   std::size_t memory_bytes = 0;  ///< Device memory, in bytes.
-  /// Clusters of 2 blocks that run at a time where each block fills a multiprocessor; 0 where the library's kernels do not run. A cluster lies within one group of multiprocessors (GPC), and groups differ from one GPU to the next: 132
-  /// multiprocessors hold 14 to 16 clusters of 8.
+  /// Clusters of 2 blocks that run at a time where each block fills a multiprocessor; 0 where the library's kernels do not run. A
+  /// cluster lies within one group of multiprocessors (GPC), and groups differ from one GPU to the next: 132 multiprocessors hold 14 to 16
+  /// clusters of 8.
   int clusters_of_2 = 0;
   int clusters_of_4 = 0;  ///< The same of 4 blocks.
   int clusters_of_8 = 0;  ///< The same of 8 blocks.
