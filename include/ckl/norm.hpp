@@ -110,7 +110,7 @@ class CKL_API NormPlan {
   void run(const NormPointers& pointers, Stream stream = nullptr) const;
 
   const NormProblem& problem() const noexcept;  ///< What it computes.
-  const std::string& config() const noexcept;   ///< How: the config's name, e.g. "bf16_t128_vec".
+  const std::string& config() const noexcept;   ///< How: the config's name, e.g. "bf16_p128_vec".
   int device() const noexcept;                  ///< Where: the CUDA device index.
 
   struct Implementation;  ///< Private to the library.

@@ -29,7 +29,7 @@ namespace ckl {
 ///
 /// - Computed in f32, for f32 rows in f64, from mean and rstd as they are; dx is rounded once.
 /// - dweight and dbias are the same each time: each of a few hundred groups of threads adds up its rows one after another in f32, and these
-///   sums are added up as `ckl::reduce` does. With m rows they are off by at most 2^-24 (m + 16) of the sum of absolute values, and in fact
+///   sums are added up in f32, too. With m rows they are off by at most 2^-24 (m + 16) of the sum of absolute values, and in fact
 ///   by far less.
 /// - NaN and infinities propagate as the formulas say: within their row of dx, and within their column of dweight and dbias.
 /// - A row of dx has bits that depend on its elements, its length and the alignment alone, not on how many rows there are.
@@ -102,14 +102,13 @@ class CKL_API NormBackwardPlan {
   /// Launches the gradients on `stream`, without synchronizing. Works under stream capture.
   /// @param pointers   With the alignment that the problem promised.
   /// @param workspace  At least workspace_bytes() bytes, aligned to 256, for this call alone until it has finished; may be
-  ///                   null when that is 0. Fill it with zeros once, before its first use; each run leaves it ready for
-  ///                   the next of this plan.
+  ///                   null when that is 0. What is in it does not matter.
   /// @throws Error (invalid_argument) for a null, misaligned or overlapping pointer, or a stream of another device.
   void run(const NormBackwardPointers& pointers, void* workspace = nullptr, Stream stream = nullptr) const;
 
   std::size_t workspace_bytes() const noexcept;         ///< Exact size that run() needs, in bytes.
   const NormBackwardProblem& problem() const noexcept;  ///< What it computes.
-  const std::string& config() const noexcept;           ///< How: the config's name, e.g. "bf16_t128_vec".
+  const std::string& config() const noexcept;           ///< How: the config's name, e.g. "bf16_p256_vec".
   int device() const noexcept;                          ///< Where: the CUDA device index.
 
   class Implementation;  ///< Private to the library.

@@ -87,7 +87,7 @@ class CKL_API SoftmaxPlan {
   void run(const SoftmaxPointers& pointers, Stream stream = nullptr) const;
 
   const SoftmaxProblem& problem() const noexcept;  ///< What it computes.
-  const std::string& config() const noexcept;      ///< How: the config's name, e.g. "bf16_t128_vec".
+  const std::string& config() const noexcept;      ///< How: the config's name, e.g. "bf16_p128_vec".
   int device() const noexcept;                     ///< Where: the CUDA device index.
 
   struct Implementation;  ///< Private to the library.

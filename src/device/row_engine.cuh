@@ -22,38 +22,57 @@ using cute::Tensor;  // not ckl::Tensor
 template <RowConfig Config> struct RowEngine {
   using T = Element<Config.dtype>;
   static constexpr int VEC = Config.vector_elements(), VALUES = Config.thread_elements(), VECTORS = VALUES / VEC;
-  static constexpr int GROUP = Config.group;
+  static constexpr int GROUP = Config.group, GROUPS = Config.rows_per_block();
   static constexpr bool is_cluster = Config.is_cluster();
   /// What sums are formed in. f64 where f32's rounding errors would show: in f32 results, and where a thread sums up more than it
   /// holds.
   using Real = cute::conditional_t<Config.dtype == DType::f32 || Config.kind == RowKind::stream, double, float>;
-  using Reduction = RowReduction<GROUP, is_cluster, Real>;
+  using Reduction = RowReduction<GROUP, GROUPS, Config.max_cluster(), Real>;
   /// A thread's elements of a row as they lie in memory: a row that waits for its statistics takes few registers.
   using Fragment = decltype(make_tensor<T>(Shape<Int<VEC>, Int<VECTORS>>{}));  // (VEC, VECTORS)
   using Vectorized = AutoVectorizingCopyWithAssumedAlignment<128>;             // 16 bytes at a time, or an element
   static_assert(Config.group != 0 && VALUES % VEC == 0);
-  static_assert(Config.kind != RowKind::cluster || Config.vector);  // bulk copies move 16-byte units
+
+  /// Columns: in a pipeline, 32 bits are enough.
+  using Column = cute::conditional_t<Config.kind == RowKind::pipeline, int, int64_t>;
 
   /// The part of a row that this block's group of threads works on.
   struct Part {
-    int64_t row, begin;  // begin: its first column
-    int64_t
+    int64_t row;
+    Column begin;  // its first column
+    Column
         columns;  // 0 where there is no such row; no more than the capacity, but in a stream or where nothing is held
     int thread;   // in the group
   };
 
-  /// The row, or for a cluster the part of it, of the calling thread.
+  /// The calling thread's number in its group, and the group's in the block.
+  CUTE_DEVICE static int thread() { return GROUPS > 1 ? int(threadIdx.x) % GROUP : int(threadIdx.x); }
+  CUTE_DEVICE static int group() { return GROUPS > 1 ? int(threadIdx.x) / GROUP : 0; }
+
+  /// The group's first row, or for a cluster the part of it that is this block's. Where a block takes several rows, one after another,
+  /// neighbours go to different blocks.
   CUTE_DEVICE static Part part(RowGrid const& grid) {
-    int thread = Config.rows_per_block() > 1 ? int(threadIdx.x) % GROUP : int(threadIdx.x);
-    if constexpr (is_cluster) {
-      int blocks = int(cluster_shape().x), rank = int(block_rank_in_cluster());
-      int64_t begin = rank * grid.part, left = grid.columns - begin;
-      return {int64_t(blockIdx.x) / blocks, begin, left < 0 ? 0 : left < grid.part ? left : grid.part, thread};
-    } else {
-      int64_t row = blockIdx.x;  // the same for the whole block, which the compiler can make use of
-      if constexpr (Config.rows_per_block() > 1) row = row * Config.rows_per_block() + threadIdx.x / GROUP;
-      return {row, 0, row < grid.rows ? grid.columns : 0, thread};
-    }
+    if constexpr (Config.kind == RowKind::pipeline)
+      return part(grid, int(blockIdx.x) / blocks() + group() * grid.clusters);
+    int64_t row = blockIdx.x;  // the same for the whole block, which the compiler can make use of
+    if constexpr (is_cluster) return part(grid, row / blocks());
+    if constexpr (GROUPS > 1) row = row * GROUPS + group();
+    return {row, 0, Column(row < grid.rows ? grid.columns : 0), thread()};
+  }
+  /// The same of row `row`, which there is.
+  CUTE_DEVICE static Part part(RowGrid const& grid, int64_t row) {
+    if constexpr (!is_cluster) return {row, 0, Column(grid.columns), thread()};
+    int rank = int(block_rank_in_cluster());
+    return {row, rank * Column(grid.part), columns_of_block(grid, rank), thread()};
+  }
+
+  /// Blocks that share a row.
+  CUTE_DEVICE static int blocks() { return Reduction::blocks(); }
+
+  /// Columns of block `block` of a cluster.
+  CUTE_DEVICE static Column columns_of_block(RowGrid const& grid, int block) {
+    Column part = Column(grid.part), left = Column(grid.columns) - block * part;
+    return left < 0 ? 0 : left < part ? left : part;
   }
 
   /// Elements from an operand's first one to the first one of row `row`.
@@ -61,39 +80,54 @@ template <RowConfig Config> struct RowEngine {
     return strided_offset(grid.sizes, x.strides, grid.dimensions, grid.rows, row);
   }
 
+  /// The first element of a part of an operand's row; of the first row where there is no such row.
+  template <class U = T> CUTE_DEVICE static U* at(RowGrid const& grid, RowOperand const& x, Part const& part) {
+    U* row = static_cast<U*>(x.data) + offset(grid, x, part.row < grid.rows ? part.row : 0);
+    return at_column(row, x.step, part.begin);
+  }
+
   /// Where column `begin` of a row that starts at `data` lies.
   template <class U> CUTE_DEVICE static U* at_column(U* data, int64_t step, int64_t begin) {
     return data + (Config.vector ? begin : begin * step);
   }
 
-  /// The vectors of a row (or of a part of it) that lies at `data`: in global memory, or where a CuTe pointer says.
-  template <class Pointer> CUTE_DEVICE static auto vectors(Pointer data, int64_t step) {
-    if constexpr (cute::is_pointer_v<Pointer>)
-      return vectors(make_gmem_ptr(data), step);
-    else if constexpr (Config.vector)
-      return make_tensor(data, make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, Int<VEC>{}));
-    else
-      return make_tensor(data, make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, step));
+  /// Vector `i` of a thread, of a row (or of a part of it) that lies at `data`: in global memory, or where a CuTe pointer says.
+  template <class Pointer> CUTE_DEVICE static auto vector_at(Pointer data, int64_t step, int thread, int i) {
+    if constexpr (cute::is_pointer_v<Pointer>) {
+      return vector_at(make_gmem_ptr(data), step, thread, i);
+    } else if constexpr (Config.kind ==
+                         RowKind::
+                             pipeline) {  // at constant distances, for whose addresses the compiler finds no other way
+      return make_tensor(data + thread * VEC, Shape<Int<VEC>, Int<VECTORS>>{}, Stride<_1, Int<GROUP * VEC>>{})(_, i);
+    } else if constexpr (Config.vector) {
+      return make_tensor(data, make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, Int<VEC>{}))(_, i * GROUP + thread);
+    } else {
+      return make_tensor(data, make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, step))(_, i * GROUP + thread);
+    }
   }
 
   /// A row as vectors can take it: the elements before the first 16-byte boundary, whole vectors, and the elements behind them. Element
   /// by element, there is nothing but the body.
   struct Ragged {
     int head, tail;
-    int64_t body;
+    Column body;
 
-    CUTE_DEVICE static Ragged of(T const* data, int64_t columns) {
+    CUTE_DEVICE static Ragged of(T const* data, Column columns) {
       if constexpr (!Config.vector) return {0, 0, columns};
-      int64_t head = (16 - reinterpret_cast<uint64_t>(data) % 16) % 16 / sizeof(T);
+      Column head = (16 - reinterpret_cast<uint64_t>(data) % 16) % 16 / sizeof(T);
       if (head > columns) head = columns;
-      int64_t body = (columns - head) / VEC * VEC;
+      Column body = (columns - head) / VEC * VEC;
       return {int(head), int(columns - head - body), body};
     }
+
+    CUTE_DEVICE int ends() const { return head + tail; }
+    /// The column of end `i`, in their order.
+    CUTE_DEVICE Column end(int i) const { return i < head ? Column(i) : i + body; }
 
     /// Calls f(column) for the thread's share of the elements that are in no vector.
     template <class F> CUTE_DEVICE void for_each_end(int thread, F const& f) const {
       CUTLASS_PRAGMA_NO_UNROLL
-      for (int i = thread; i < head + tail; i += GROUP) f(i < head ? int64_t(i) : i + body);
+      for (int i = thread; i < ends(); i += GROUP) f(end(i));
     }
   };
 
@@ -109,9 +143,9 @@ template <RowConfig Config> struct RowEngine {
   template <class Pointer, class Vector, class U> CUTE_DEVICE static void load_vector(Pointer data, int64_t step,
                                                                                       int columns, int thread, int i,
                                                                                       Vector&& rX, U filling) {
-    Tensor gX = vectors(data, step);  // (VEC, vectors)
+    Tensor gX = vector_at(data, step, thread, i);  // (VEC)
     if (column(i, thread) < columns)
-      copy(Vectorized{}, gX(_, i * GROUP + thread), rX);
+      copy(Vectorized{}, gX, rX);
     else
       fill(rX, filling);
   }
@@ -129,8 +163,8 @@ template <RowConfig Config> struct RowEngine {
   template <class Values, class Pointer> CUTE_DEVICE static void store_vector(Values const& values, Pointer data,
                                                                               int64_t step, int columns, int thread,
                                                                               int i) {
-    Tensor gY = vectors(data, step);         // (VEC, vectors)
-    Tensor rY = make_tensor<T>(Int<VEC>{});  // (VEC)
+    Tensor gY = vector_at(data, step, thread, i);  // (VEC)
+    Tensor rY = make_tensor<T>(Int<VEC>{});        // (VEC)
     if constexpr (VEC == 1) {
       rY(0) = T(values(i));
     } else {  // two at a time, as the hardware converts
@@ -142,7 +176,7 @@ template <RowConfig Config> struct RowEngine {
         rPairs(v) = cutlass::NumericArrayConverter<T, float, 2>{}(pair);
       }
     }
-    if (column(i, thread) < columns) copy(Vectorized{}, rY, gY(_, i * GROUP + thread));
+    if (column(i, thread) < columns) copy(Vectorized{}, rY, gY);
   }
 
   /// Stores all of them, computed from elements that wait in `inputs` one vector after another.
@@ -161,15 +195,21 @@ template <RowConfig Config> struct RowEngine {
     return reduce_tree_of<VALUES>(values, operation);
   }
 
-  /// The sums of terms(i), an array of N, over this thread's elements, in a few chains: few registers, and an error of a few units.
-  template <size_t N, class Terms> CUTE_DEVICE static cute::array<Real, N> sums(Terms const& terms) {
+  /// The sums of terms(i), an array of N, over those of this thread's elements that are among the `columns`, in a few chains: few registers,
+  /// and an error of a few units.
+  template <size_t N, class Terms>
+  CUTE_DEVICE static cute::array<Real, N> sums(Terms const& terms, int columns = Config.piece(), int thread = 0) {
     constexpr int CHAINS = sizeof(Real) == 4 ? 4 : 2;  // f64 needs no short chains
     Real partial[N][CHAINS] = {};
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VALUES; ++i) {
-      cute::array<Real, N> term = terms(i);
+    for (int i = 0; i < VECTORS; ++i) {
+      if (column(i, thread) >= columns) continue;
       CUTLASS_PRAGMA_UNROLL
-      for (size_t n = 0; n < N; ++n) partial[n][i % CHAINS] += term[n];
+      for (int v = 0; v < VEC; ++v) {
+        cute::array<Real, N> term = terms(i * VEC + v);
+        CUTLASS_PRAGMA_UNROLL
+        for (size_t n = 0; n < N; ++n) partial[n][(i * VEC + v) % CHAINS] += term[n];
+      }
     }
     cute::array<Real, N> total;
     CUTLASS_PRAGMA_UNROLL
@@ -186,10 +226,10 @@ template <RowConfig Config> struct RowEngine {
   }
 
   /// Calls f(first column, columns) for the pieces of a row that the group works on at a time.
-  template <class F> CUTE_DEVICE static void for_each_piece(int64_t columns, F const& f) {
+  template <class F> CUTE_DEVICE static void for_each_piece(Column columns, F const& f) {
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int64_t begin = 0; begin < columns; begin += Config.piece()) {
-      int64_t left = columns - begin;
+    for (Column begin = 0; begin < columns; begin += Config.piece()) {
+      Column left = columns - begin;
       f(begin, int(left < Config.piece() ? left : Config.piece()));
     }
   }

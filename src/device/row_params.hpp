@@ -24,6 +24,7 @@ struct RowGrid {
   std::int64_t columns;
   std::int64_t part;  ///< Columns of each block of a cluster, a multiple of the vector; of the last one, at most.
   int dimensions;     ///< In use, 1 at least.
+  int clusters;       ///< Blocks, or clusters of them, that are launched.
   Divider sizes[max_row_dimensions];
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// Where rows that are too long for registers are read from, piece by piece and several times: from global memory, or from shared
-// memory, which bulk copies have brought them to.
+// Where the rows that a group of threads works on come from: one of them from global memory, when it is wanted, or one after another from
+// shared memory, to which bulk copies have brought them before. Operators are written for either.
 
 #include <cute/arch/copy_sm90_desc.hpp>
 #include <cute/arch/copy_sm90_tma.hpp>
@@ -13,82 +13,191 @@
 
 namespace ckl::device {
 
-/// An operand's row, or a block's part of one.
-template <class T> struct RowSpan {
-  T const* data;
-  int64_t step;  // between elements
+/// What of a row's operands is read: from `data` on, `columns` of them. `steps`: between elements.
+template <class T, int OPERANDS> struct RowSpans {
+  cute::array<T const*, OPERANDS> data;
+  cute::array<int64_t, OPERANDS> steps;
+  int64_t columns;
 };
 
-/// Every pass over the row reads it from global memory: the passes after the first find it in L2, if the rows under way fit there.
-template <RowConfig Config, int OPERANDS> class GlobalRowSource {
+/// One row, which is loaded from global memory when it is wanted, in pieces if need be, and again where it is wanted again.
+/// `Spans` is called with a Part.
+template <RowConfig Config, int OPERANDS, class Spans> class GlobalRows {
  public:
   using Engine = RowEngine<Config>;
-  using Span = RowSpan<typename Engine::T>;
   struct Storage {};
 
-  CUTE_DEVICE GlobalRowSource(Storage&, cute::array<Span, OPERANDS> const& spans, int64_t) : spans_(spans) {}
+  CUTE_DEVICE GlobalRows(Storage&, RowGrid const& grid, Spans const& spans)
+      : part_(Engine::part(grid)), spans_(spans(part_)) {}
 
-  /// Piece of operand `operand` from column `begin` on.
-  CUTE_DEVICE void load(int operand, int64_t begin, int columns, int thread, typename Engine::Fragment& rX) const {
-    Span const& span = spans_[operand];
-    Engine::load(Engine::at_column(span.data, span.step, begin), span.step, columns, thread, rX);
+  /// Calls f(part) for the row of the calling thread's group. Where there is none, it has no columns, and the group goes along.
+  template <class F> CUTE_DEVICE void for_each(F const& f) { f(part_); }
+
+  /// Loads the thread's elements of a piece of operand `operand`, from column `begin` on.
+  CUTE_DEVICE void load(int operand, int64_t begin, int columns, typename Engine::Fragment& rX,
+                        typename Engine::T filling = typename Engine::T(0)) const {
+    int64_t step = spans_.steps[operand];
+    Engine::load(Engine::at_column(spans_.data[operand], step, begin), step, columns, part_.thread, rX, filling);
   }
 
+  /// The first element of the part of operand `operand`.
+  CUTE_DEVICE float first(int operand) const { return float(*spans_.data[operand]); }
+
+  CUTE_DEVICE void advance() const {}
+
  private:
-  cute::array<Span, OPERANDS> spans_;
+  typename Engine::Part part_;
+  RowSpans<typename Engine::T, OPERANDS> spans_;
 };
 
-/// One read from global memory: one thread starts bulk copies of all pieces of all operands, and a barrier for each piece says when
-/// they are there.
-template <RowConfig Config, int OPERANDS> class SharedRowSource {
+/// One row after another, in blocks of one row a group each: registers hold the next one, which is under way meanwhile.
+template <RowConfig Config, int OPERANDS, class Spans> class PrefetchedRows {
  public:
   using Engine = RowEngine<Config>;
   using T = typename Engine::T;
-  using Span = RowSpan<T>;
-  static constexpr int PIECES = Config.capacity() / Config.piece();
-  static_assert(Config.inputs == OPERANDS && Config.capacity() % Config.piece() == 0);
+  static_assert(Config.kind == RowKind::registers);
+  struct Storage {};
+
+  CUTE_DEVICE PrefetchedRows(Storage&, RowGrid const& grid, Spans const& spans)
+      : grid_(grid), spans_(spans), part_(Engine::part(grid)) {
+    CUTLASS_PRAGMA_UNROLL
+    for (int operand = 0; operand < OPERANDS; ++operand) prefetch(operand, part_);
+  }
+
+  CUTE_DEVICE int64_t step() const { return int64_t(grid_.clusters) * Engine::GROUPS; }
+
+  /// Calls f(part) for the rows of the calling thread's group. The groups of a block go along until all are done: then the rows of some
+  /// have no columns.
+  template <class F> CUTE_DEVICE void for_each(F const& f) {
+    int64_t rows = grid_.rows - int64_t(blockIdx.x) * Engine::GROUPS;
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int64_t done = 0; done < rows; done += step()) {
+      f(part_);
+      part_ = next();
+    }
+  }
+
+  /// Takes the thread's elements of operand `operand`, and starts to load those of the next row.
+  CUTE_DEVICE void load(int operand, int64_t, int, typename Engine::Fragment& rX) {
+    copy(next_[operand], rX);
+    prefetch(operand, next());
+  }
+
+  CUTE_DEVICE void advance() const {}
+
+ private:
+  CUTE_DEVICE typename Engine::Part next() const {
+    typename Engine::Part part = part_;
+    part.row += step();
+    part.columns = part.row < grid_.rows ? grid_.columns : 0;
+    return part;
+  }
+
+  CUTE_DEVICE void prefetch(int operand, typename Engine::Part const& part) {
+    RowSpans<T, OPERANDS> spans = spans_(part);
+    Engine::load(spans.data[operand], spans.steps[operand], int(spans.columns), part.thread, next_[operand]);
+  }
+
+  RowGrid const& grid_;
+  Spans spans_;
+  typename Engine::Part part_;
+  typename Engine::Fragment next_[OPERANDS];  // (VEC, VECTORS) each
+};
+
+/// One row after another: each group of threads has a ring of stages, and its first thread starts the bulk copies of what is to come. A
+/// stage takes a row, which the group holds, or with IN_PIECES a piece of one.
+template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> class PipelinedRows {
+ public:
+  using Engine = RowEngine<Config>;
+  using T = typename Engine::T;
+  using Part = typename Engine::Part;
+  static constexpr int STAGES = Config.stages();
+  static_assert(Config.needs.inputs == OPERANDS && Config.vector && (STAGES & (STAGES - 1)) == 0);
   struct Storage {
-    uint64_t arrived[PIECES];
+    uint64_t arrived[Engine::GROUPS][STAGES];
   };
 
-  CUTE_DEVICE SharedRowSource(Storage& storage, cute::array<Span, OPERANDS> const& spans, int64_t columns)
-      : storage_(storage) {
-    if (threadIdx.x == 0) {
-      for (int piece = 0; piece < PIECES; ++piece) cute::initialize_barrier(storage.arrived[piece], 1);
+  CUTE_DEVICE PipelinedRows(Storage& storage, RowGrid const& grid, Spans const& spans)
+      : storage_(storage), grid_(grid), spans_(spans), row_(unsigned(Engine::part(grid).row)), next_{row_} {
+    if (Engine::thread() == 0) {
+      for (int stage = 0; stage < STAGES; ++stage) cute::initialize_barrier(arrived(stage), 1);
       cutlass::arch::fence_barrier_init();
-      Engine::for_each_piece(columns, [&](int64_t begin, int count) CUTLASS_LAMBDA_FUNC_INLINE {
-        uint64_t& arrived = storage.arrived[begin / Config.piece()];
-        int bytes = count * int(sizeof(T));
-        cute::set_barrier_transaction_bytes(arrived, OPERANDS * bytes);
-        for (int operand = 0; operand < OPERANDS; ++operand)
-          cute::SM90_BULK_COPY_G2S::copy(spans[operand].data + begin, &arrived, memory(operand) + begin, bytes);
-      });
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int stage = 0; stage < STAGES; ++stage) fill(stage, stage);
     }
-    block_sync();  // nobody waits at a barrier that is not one yet
+    Engine::Reduction::sync();  // nobody waits at a barrier that is not one yet
   }
 
-  /// Piece of operand `operand` from column `begin` on.
-  CUTE_DEVICE void load(int operand, int64_t begin, int columns, int thread, typename Engine::Fragment& rX) const {
-    cute::wait_barrier(storage_.arrived[begin / Config.piece()], 0);
-    Engine::load(make_smem_ptr(memory(operand) + begin), 1, columns, thread, rX);
+  CUTE_DEVICE unsigned step() const { return unsigned(grid_.clusters) * Engine::GROUPS; }
+
+  /// Calls f(part) for the rows of the calling thread's group.
+  template <class F> CUTE_DEVICE void for_each(F const& f) {
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (; row_ < grid_.rows; row_ += step()) f(Engine::part(grid_, row_));
   }
 
-  /// Replaces it: each thread its own elements, which no other reads.
-  CUTE_DEVICE void put(int operand, int64_t begin, int columns, int thread, typename Engine::Fragment const& rX) const {
-    Engine::store(rX, make_smem_ptr(memory(operand) + begin), 1, columns, thread);
+  /// Loads the thread's elements of operand `operand`, of the next piece in IN_PIECES.
+  CUTE_DEVICE void load(int operand, int64_t, int columns, typename Engine::Fragment& rX, T filling = T(0)) const {
+    cute::wait_barrier(arrived(stage()), used_ / STAGES & 1);
+    warp_sync();  // the compiler would load before the wait
+    Engine::load(make_smem_ptr(memory(stage(), operand)), 1, columns, Engine::thread(), rX, filling);
+  }
+
+  /// The first element of the part of operand `operand`, after load() and before advance().
+  CUTE_DEVICE float first(int operand) const { return float(*memory(stage(), operand)); }
+
+  /// Goes on to the next row or piece: when the group's threads have loaded all that they want of this one, its stage is filled again.
+  CUTE_DEVICE void advance() {
+    Engine::Reduction::sync();
+    if (Engine::thread() == 0) fill(stage(), STAGES);
+    ++used_;
   }
 
  private:
-  CUTE_DEVICE static T* memory(int operand) {
-    extern __shared__ __align__(128) char row_memory[];  // the operands' parts of a row, one after the other
-    return reinterpret_cast<T*>(row_memory) + operand * Config.capacity();
+  CUTE_DEVICE int stage() const { return used_ % STAGES; }
+
+  /// Starts the bulk copies of what comes `ahead` stages after the row that is worked on, or in IN_PIECES of what has not been started.
+  CUTE_DEVICE void fill(int stage, int ahead) {
+    int64_t row = IN_PIECES ? int64_t(next_.row) : row_ + int64_t(ahead) * step();
+    if (row >= grid_.rows) return;
+    RowSpans<T, OPERANDS> spans = spans_(Engine::part(grid_, row));
+    int begin = 0, columns = int(spans.columns);
+    if constexpr (IN_PIECES) {
+      begin = next_.begin;
+      next_.begin += Config.piece();
+      if (next_.begin >= columns) next_ = {unsigned(row) + step()};
+      columns = columns - begin < Config.piece() ? columns - begin : Config.piece();
+    }
+    int bytes = columns * int(sizeof(T));
+    cute::set_barrier_transaction_bytes(arrived(stage), OPERANDS * bytes);
+    if (bytes == 0) return;
+    CUTLASS_PRAGMA_UNROLL
+    for (int operand = 0; operand < OPERANDS; ++operand)
+      cute::SM90_BULK_COPY_G2S::copy(spans.data[operand] + begin, &arrived(stage), memory(stage, operand), bytes);
+  }
+
+  CUTE_DEVICE uint64_t& arrived(int stage) const { return storage_.arrived[Engine::group()][stage]; }
+
+  /// A stage of the calling thread's group.
+  CUTE_DEVICE static T* memory(int stage, int operand) {
+    extern __shared__ __align__(128) char row_memory[];  // (piece, operand, stage, group)
+    return reinterpret_cast<T*>(row_memory) +
+           ((Engine::group() * STAGES + stage) * OPERANDS + operand) * Config.piece();
   }
 
   Storage& storage_;
+  RowGrid const& grid_;
+  Spans spans_;
+  unsigned row_;  // of fewer than 2^31
+  struct {
+    unsigned row;
+    typename Engine::Column begin = 0;
+  } next_;             // with IN_PIECES: the first piece that is not under way
+  unsigned used_ = 0;  // stages, one after another
 };
 
-template <RowConfig Config, int OPERANDS> using RowSource =
-    cute::conditional_t<Config.kind == RowKind::cluster, SharedRowSource<Config, OPERANDS>,
-                        GlobalRowSource<Config, OPERANDS>>;
+template <RowConfig Config, int OPERANDS, class Spans> using Rows =
+    cute::conditional_t<Config.kind == RowKind::pipeline, PipelinedRows<Config, OPERANDS, Spans>,
+                        GlobalRows<Config, OPERANDS, Spans>>;
 
 }  // namespace ckl::device

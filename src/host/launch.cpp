@@ -6,6 +6,8 @@ namespace ckl::host {
 
 namespace {
 
+constexpr unsigned portable_cluster = 8;  // blocks that every device with clusters holds
+
 const void* as_function(cudaKernel_t kernel) { return reinterpret_cast<const void*>(kernel); }
 
 /// The attributes of a launch, which its configuration points at.
@@ -46,6 +48,9 @@ void prepare(const Launch& launch, int device) {
   check(cudaKernelSetAttributeForDevice(launch.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                         int(launch.shared_bytes), device),
         "cudaKernelSetAttributeForDevice");
+  if (launch.cluster > portable_cluster)
+    check(cudaKernelSetAttributeForDevice(launch.kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1, device),
+          "cudaKernelSetAttributeForDevice");
 }
 
 int max_active_clusters(const Launch& launch, const DeviceInfo& device) {

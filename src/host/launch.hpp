@@ -19,7 +19,7 @@ struct Launch {
   bool overlaps_preceding = false;
 };
 
-/// Allows `shared_bytes` of dynamic shared memory for `kernel` on `device`. Legal while a stream captures.
+/// Allows `shared_bytes` of dynamic shared memory and `cluster` blocks a cluster for `kernel` on `device`. Legal while a stream captures.
 void prepare(const Launch& launch, int device);
 
 /// How many clusters of `launch` the current device, `device`, holds at a time. Legal while a stream captures.

@@ -59,8 +59,8 @@ RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes,
 
 int row_cluster(const RowConfig& config, std::int64_t columns) {
   if (!config.is_cluster()) return 1;
-  auto blocks = std::int64_t(std::bit_ceil(std::uint64_t(ceil_div(columns, config.capacity()))));
-  return int(config.kind == RowKind::stream ? std::min<std::int64_t>(blocks, RowConfig::max_cluster) : blocks);
+  auto blocks = std::int64_t(std::bit_ceil(std::uint64_t(ceil_div(columns, config.piece()))));
+  return int(std::min<std::int64_t>(blocks, config.max_cluster()));
 }
 
 namespace {
@@ -72,10 +72,10 @@ struct Candidate {
 
 /// Those of `shipped` that take rows of `dtype`, if need be element by element.
 std::vector<Candidate> able_row_configs(DType dtype, bool vectors, const std::vector<std::string>& shipped,
-                                        int inputs) {
+                                        RowNeeds needs) {
   std::vector<Candidate> able;
   for (const std::string& name : shipped) {
-    RowConfig config = parse_row_config(name, inputs);
+    RowConfig config = parse_row_config(name, needs);
     if (config.dtype == dtype && (vectors || !config.vector)) able.push_back({name, config});
   }
   return able;
@@ -93,46 +93,71 @@ template <class Order> std::vector<std::string> names_by(std::vector<Candidate> 
 }  // namespace
 
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
-                                          const std::vector<std::string>& shipped, int inputs) {
-  std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, inputs);
+                                          const std::vector<std::string>& shipped, RowNeeds needs) {
+  std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
   std::erase_if(able, [columns](const Candidate& candidate) {
     const RowConfig& config = candidate.config;
-    return config.kind != RowKind::stream &&
-           columns > std::int64_t(config.capacity()) * (config.is_cluster() ? RowConfig::max_cluster : 1);
+    return config.kind != RowKind::stream && columns > std::int64_t(config.piece()) * config.max_cluster();
   });
   // Vectors before elements; what reads a row once before what reads it twice; few threads a row, so that many rows are in flight;
-  // a cluster only where no block holds the row.
+  // registers alone before a pipeline, which is for rows that have to be shared.
   return names_by(std::move(able), [](const RowConfig& c) {
-    return std::array<int, 3>{!c.vector, int(c.kind), c.group};
+    return std::array<int, 4>{!c.vector, c.kind == RowKind::stream, c.group, int(c.kind)};
   });
 }
 
 std::vector<std::string> rank_passing_row_configs(DType dtype, std::int64_t columns, bool vectors,
-                                                  const std::vector<std::string>& shipped) {
+                                                  const std::vector<std::string>& shipped, RowNeeds needs) {
+  std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
+  std::erase_if(able, [columns](const Candidate& candidate) {  // a pipeline counts columns in 32 bits
+    return candidate.config.kind == RowKind::pipeline && columns >= std::int64_t(1) << 31;
+  });
   // Vectors before elements; the fewest threads that take the row in one piece, so that many rows are in flight; else the most.
-  return names_by(able_row_configs(dtype, vectors, shipped, 1), [columns](const RowConfig& c) {
+  return names_by(std::move(able), [columns](const RowConfig& c) {
     const bool in_one_piece = columns <= c.piece();
     return std::array<int, 3>{!c.vector, !in_one_piece, in_one_piece ? c.group : -c.group};
   });
 }
 
-Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device, int inputs) {
-  RowConfig config = parse_row_config(name, inputs);
+namespace {
+
+/// Blocks, or clusters, of a pipeline: as many as there is room for at a time if they are persistent. Else each group takes as many rows as
+/// its stages hold, but no more than leave some waves of blocks: the hardware gives them to SMs that are early. One wave of persistent
+/// blocks ends with the slowest SM.
+std::int64_t pipeline_clusters(const RowConfig& config, const Launch& launch, const RowGrid& grid, int device) {
+  constexpr std::int64_t waves = 4;
+  const std::int64_t resident = max_active_clusters(launch, device_info(device));
+  if (config.needs.persistent) return std::min(grid.rows, resident);
+  const std::int64_t groups = config.rows_per_block();
+  const std::int64_t held = std::max<std::int64_t>(1, config.stages() / ceil_div(grid.part, config.piece()));
+  return ceil_div(grid.rows, groups * std::clamp<std::int64_t>(grid.rows / (resident * groups * waves), 1, held));
+}
+
+}  // namespace
+
+Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device, RowNeeds needs) {
+  RowConfig config = parse_row_config(name, needs);
   Launch launch;
   launch.kernel = find_kernel(op, name);
   launch.threads = unsigned(config.threads());
   launch.cluster = unsigned(row_cluster(config, grid.columns));
   launch.shared_bytes = std::size_t(config.shared_bytes());
+  prepare(launch, device);
   grid.part = grid.columns;
   if (config.is_cluster()) {
     int vector = config.vector_elements();
     grid.part = ceil_div(ceil_div(grid.columns, launch.cluster), vector) * vector;
   }
-  std::int64_t blocks = ceil_div(grid.rows, config.rows_per_block()) * launch.cluster;
+  std::int64_t clusters = ceil_div(grid.rows, config.rows_per_block());
+  if (config.kind == RowKind::pipeline) clusters = pipeline_clusters(config, launch, grid, device);
+  std::int64_t blocks = clusters * launch.cluster;
+  if (config.kind == RowKind::pipeline)
+    require_supported(grid.rows < std::int64_t(1) << 31, op, " takes fewer than 2^31 rows of ", grid.columns,
+                      " columns, but this problem has ", grid.rows);
   require_supported(blocks < std::int64_t(1) << 31, op, " takes fewer than 2^31 blocks, but this problem needs ",
                     blocks);
   launch.grid = unsigned(blocks);
-  prepare(launch, device);
+  grid.clusters = int(clusters);
   return launch;
 }
 

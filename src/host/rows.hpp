@@ -30,19 +30,19 @@ struct RowShape {
                      const std::vector<TensorOperand>& operands, const std::vector<TensorOperand>& one_a_row = {});
 };
 
-/// The configs among `shipped` that can serve rows of `columns` elements of `dtype`, of which an operator holds `inputs`, best first.
+/// The configs among `shipped` that can serve rows of `columns` elements of `dtype` in an operator with these needs, best first.
 /// `vectors`: 16-byte accesses are possible. It does not depend on the number of rows, so that a row's bits do not either.
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
-                                          const std::vector<std::string>& shipped, int inputs = 1);
+                                          const std::vector<std::string>& shipped, RowNeeds needs = {});
 
 /// The same for an operator that reads a row once and holds nothing of it: a group of threads takes rows of any length, piece by piece.
 std::vector<std::string> rank_passing_row_configs(DType dtype, std::int64_t columns, bool vectors,
-                                                  const std::vector<std::string>& shipped);
+                                                  const std::vector<std::string>& shipped, RowNeeds needs = {});
 
 /// How many blocks of a cluster share a row of `columns` elements; 1 for configs that do not use clusters.
 int row_cluster(const RowConfig& config, std::int64_t columns);
 
-/// Prepares the launch of entry `name` of `op`, which holds `inputs` operands, for the shape, and the part of each block in its grid.
-Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device, int inputs = 1);
+/// Prepares the launch of entry `name` of `op` for the shape on `device`, which is current, and the part of each block in its grid.
+Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device, RowNeeds needs = {});
 
 }  // namespace ckl::host

@@ -153,10 +153,10 @@ TEST_F(NormGradientBehaviour, SumsOfManyRowsAreRight) {
   const ManyRows list[] = {{NormKind::layer, DType::bf16, 8600, 8, "bf16_t8_vec"},
                            {NormKind::rms, DType::f32, 2200, 40, "f32_t32_vec"},
                            {NormKind::layer, DType::f16, 2200, 41, "f16_t32_any"},
-                           {NormKind::layer, DType::f16, 600, 136, "f16_t128_vec"},
-                           {NormKind::layer, DType::bf16, 300, 264, "bf16_t256_vec"},
+                           {NormKind::layer, DType::f16, 600, 136, "f16_p128_vec"},
+                           {NormKind::layer, DType::bf16, 300, 264, "bf16_p256_vec"},
                            {NormKind::rms, DType::f32, 300, 264, "f32_t256_any"},
-                           {NormKind::layer, DType::f32, 140, 520, "f32_t512_vec"},
+                           {NormKind::layer, DType::f32, 140, 520, "f32_p512_vec"},
                            {NormKind::layer, DType::bf16, 300, 264, "bf16_stream_vec"},
                            {NormKind::rms, DType::f16, 70, 16385, "f16_stream_any"}};
   for (const ManyRows& many : list) {

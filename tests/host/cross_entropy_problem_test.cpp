@@ -82,11 +82,11 @@ std::string best(std::int64_t rows, std::int64_t classes, DType dtype, std::int6
 TEST(CrossEntropyChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 64, DType::bf16), "bf16_t4_vec");
   EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t16_vec");
-  EXPECT_EQ(best(1000, 1024, DType::f32), "f32_t128_vec");
-  EXPECT_EQ(best(1000, 8192, DType::f16), "f16_t256_vec");
-  EXPECT_EQ(best(1000, 8193, DType::f16), "f16_t512_vec");
-  EXPECT_EQ(best(4096, 128256, DType::bf16), "bf16_t512_vec");
-  EXPECT_EQ(best(4096, 50257, DType::bf16), "bf16_t512_vec");  // but for the ends
+  EXPECT_EQ(best(1000, 1024, DType::f32), "f32_p64_vec");
+  EXPECT_EQ(best(1000, 8192, DType::f16), "f16_p256_vec");
+  EXPECT_EQ(best(1000, 4096, DType::f16), "f16_p128_vec");
+  EXPECT_EQ(best(4096, 128256, DType::bf16), "bf16_p256_vec");
+  EXPECT_EQ(best(4096, 50257, DType::bf16), "bf16_p256_vec");  // but for the ends
   EXPECT_EQ(best(0, 64, DType::bf16), "");
   for (const std::int64_t classes : {64, 1001, 4096, 200000})
     EXPECT_EQ(best(100000, classes, DType::bf16), best(1, classes, DType::bf16)) << classes;

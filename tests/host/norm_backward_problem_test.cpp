@@ -50,9 +50,10 @@ std::string best(std::int64_t rows, std::int64_t columns, DType dtype, std::int6
 TEST(NormBackwardChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 128, DType::bf16), "bf16_t8_vec");
   EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t32_vec");
-  EXPECT_EQ(best(1000, 4096, DType::bf16), "bf16_t256_vec");
-  EXPECT_EQ(best(1000, 4096, DType::f32), "f32_t512_vec");
-  EXPECT_EQ(best(1000, 8200, DType::f16), "f16_stream_vec");
+  EXPECT_EQ(best(1000, 4096, DType::bf16), "bf16_p256_vec");
+  EXPECT_EQ(best(1000, 4096, DType::f32), "f32_p512_vec");
+  EXPECT_EQ(best(1000, 8200, DType::f16), "f16_p512_vec");  // a cluster
+  EXPECT_EQ(best(1000, 131080, DType::f16), "f16_stream_vec");
   EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t256_any");
   EXPECT_EQ(best(0, 64, DType::bf16), "");
   for (const std::int64_t columns : {64, 1000, 4096, 40000})

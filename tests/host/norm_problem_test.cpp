@@ -100,11 +100,13 @@ std::string chosen(std::int64_t rows, std::int64_t columns, DType dtype = DType:
 TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 256), "bf16_t8_vec");
   EXPECT_EQ(chosen(100, 1024), "bf16_t32_vec");
+  EXPECT_EQ(chosen(100, 2048), "bf16_p64_vec");
   EXPECT_EQ(chosen(100, 4096), "bf16_t128_vec");
-  EXPECT_EQ(chosen(100, 16384), "bf16_t512_vec");
-  EXPECT_EQ(chosen(100, 16392), "bf16_cluster_vec");
+  EXPECT_EQ(chosen(100, 8192, DType::f32), "f32_t512_vec");
+  EXPECT_EQ(chosen(100, 16384), "bf16_p512_vec");
+  EXPECT_EQ(chosen(100, 16392), "bf16_p512_vec");
   EXPECT_EQ(chosen(100, 1 << 20), "bf16_stream_vec");
-  EXPECT_EQ(chosen(100, 1024, DType::f32), "f32_t128_vec");
+  EXPECT_EQ(chosen(100, 1024, DType::f32), "f32_p64_vec");
   EXPECT_EQ(chosen(100, 511), "bf16_t32_any");
   EXPECT_EQ(chosen(100, 1023), "bf16_t256_any");
   EXPECT_EQ(chosen(0, 1024), "");

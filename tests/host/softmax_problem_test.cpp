@@ -104,11 +104,11 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 136, DType::bf16), "bf16_t8_vec");
   EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t16_vec");
   EXPECT_EQ(best(1000, 1024, DType::bf16), "bf16_t32_vec");
-  EXPECT_EQ(best(1000, 1024, DType::f32), "f32_t128_vec");
-  EXPECT_EQ(best(1000, 16384, DType::f16), "f16_t512_vec");
-  EXPECT_EQ(best(1000, 16392, DType::f16), "f16_cluster_vec");
-  EXPECT_EQ(best(1000, 131072, DType::bf16), "bf16_cluster_vec");
-  EXPECT_EQ(best(1000, 262144, DType::bf16), "bf16_cluster_vec");
+  EXPECT_EQ(best(1000, 1024, DType::f32), "f32_p64_vec");
+  EXPECT_EQ(best(1000, 8192, DType::bf16), "bf16_t256_vec");
+  EXPECT_EQ(best(1000, 16384, DType::f16), "f16_p512_vec");
+  EXPECT_EQ(best(1000, 16392, DType::f16), "f16_p512_vec");
+  EXPECT_EQ(best(1000, 262144, DType::bf16), "bf16_p512_vec");
   EXPECT_EQ(best(1000, 262152, DType::bf16), "bf16_stream_vec");
   EXPECT_EQ(best(1000, 511, DType::bf16), "bf16_t32_any");
   EXPECT_EQ(best(1000, 1001, DType::bf16), "bf16_t256_any");
@@ -124,13 +124,16 @@ TEST(SoftmaxChoice, DoesNotDependOnTheNumberOfRows) {
 }
 
 TEST(RowConfig, IsReadFromItsName) {
-  constexpr RowConfig config = parse_row_config("bf16_t128_vec");
-  static_assert(config.group == 128 && config.vector && config.dtype == DType::bf16 && config.capacity() == 4096);
-  static_assert(parse_row_config("bf16_t128_vec", 2).capacity() == 2048);  // two operands share a thread's registers
-  static_assert(parse_row_config("f32_cluster_vec").kind == RowKind::cluster);
+  constexpr RowConfig config = parse_row_config("bf16_p128_vec");
+  static_assert(config.kind == RowKind::pipeline && config.group == 128 && config.vector &&
+                config.dtype == DType::bf16);
+  static_assert(config.piece() == 4096 && config.rows_per_block() == 2 && config.shared_bytes() == 2 * 256 * 64);
+  static_assert(parse_row_config("bf16_p128_vec", {2}).piece() == 2048);  // two operands share a thread's registers
+  static_assert(parse_row_config("f32_t16_vec").kind == RowKind::registers);
   static_assert(parse_row_config("f16_stream_any").kind == RowKind::stream);
-  for (const char* name : {"", "bf16", "bf16_", "bf16_t", "bf16_t128", "bf16_t100_vec", "bf16_t2_vec", "bf16_t2048_vec",
-                           "i8_t128_vec", "bf16_t128_vec_", "bf16_block_vec", "bf16_t128_both"})
+  for (const char* name :
+       {"", "bf16", "bf16_", "bf16_t", "bf16_t128", "bf16_t100_vec", "bf16_t2_vec", "bf16_t2048_vec", "i8_t128_vec",
+        "bf16_t128_vec_", "bf16_block_vec", "bf16_t128_both", "bf16_p32_vec", "bf16_p128_any"})
     EXPECT_EQ(parse_row_config(name).group, 0) << name;
 }
 

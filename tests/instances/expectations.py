@@ -8,8 +8,9 @@ SHIPPED = {
     "gemm": 70,
     "gemm_fused": 36,
     "pad": 2,
-    "norm": 36,
-    "norm_backward": 27,
+    "norm": 37,
+    "norm_backward": 30,
+    "norm_sums": 1,
     "reduce": 192,
     "softmax": 36,
     "softmax_backward": 36,
@@ -30,6 +31,7 @@ FEATURES = {
     "cluster barrier": r"UCGABAR_WAIT",
     "distributed shared memory": r"SYNCS\.ARRIVE\.\S*\.RED\.A1T0",  # arriving at a barrier of another CTA in the cluster
     "store to another block": r"(?<![A-Z.])ST\.E(?:\.64)? ",  # generic: to the shared memory of a block of the cluster
+    "asynchronous store to another block": r"STAS",  # which signals a barrier there
     "programmatic launch": r"ACQBULK",  # waiting for the grids before this one
     "bulk copy to shared memory": r"UBLKCP",
     "16-byte loads": r"LDG\.E\.\S*128",
@@ -59,13 +61,15 @@ RULES = [
     (r"^ckl_elementwise_n2_.*_v[248]_", [], [], 64, 0),  # 4 blocks an SM
     (r"^ckl_elementwise_.*_strided$", ["programmatic launch"], ["wgmma"], 96, 0),
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
-    (r"^ckl_norm_(?!backward).*(t\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_norm_(?!backward).*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_norm_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
-    (r"^ckl_norm_.*_(cluster|stream)_", ["cluster barrier", "store to another block"], [], 128, 0),
-    (r"^ckl_(norm|softmax|softmax_backward)_.*_cluster_vec$", ["bulk copy to shared memory", "16-byte stores"], ["wgmma"],
-     80, 0),
-    (r"^ckl_cross_entropy_(?!backward).*_vec$", ["16-byte loads"], ["wgmma", "16-byte stores"], 64, 0),
+    (r"^ckl_norm_sums_", ["programmatic launch"], ["wgmma"], 64, 0),
+    (r"^ckl_(norm|softmax)_.*_(p512|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
+    (r"^ckl_(norm|softmax|cross_entropy)_.*_p\d+_vec$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
+    (r"^ckl_(norm|softmax)_(?!backward).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
+    (r"^ckl_cross_entropy_(?!backward).*_t\d+_vec$", ["16-byte loads"], ["wgmma", "16-byte stores"], 80, 0),
+    (r"^ckl_cross_entropy_(?!backward).*_p\d+_vec$", [], ["wgmma", "16-byte stores"], 80, 0),
     (r"^ckl_cross_entropy_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 64, 0),
     (r"^ckl_cross_entropy_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_vec$", ["16-byte loads", "programmatic launch"], ["wgmma"], 128, 0),
@@ -73,7 +77,6 @@ RULES = [
     (r"^ckl_reduce_.*_block_", ["cluster barrier", "store to another block"], [], 128, 0),
     (r"^ckl_softmax_.*(t\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_softmax_.*_any$", [], ["wgmma"], 128, 0),
-    (r"^ckl_softmax_.*_(cluster|stream)_", ["cluster barrier", "store to another block"], [], 128, 0),
     (r"^ckl_gemm_(?!fused).*_gather$",
      ["wgmma", "TMA store", "matrix store to shared memory", "register reallocation"], ["TMA load"], 168, 3),
 ]

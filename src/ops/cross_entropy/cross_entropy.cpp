@@ -100,7 +100,7 @@ host::RowShape shape_of(const CrossEntropyProblem& p) {
 std::vector<std::string> candidates(const CrossEntropyProblem& p, const host::RowShape& shape) {
   if (has_no_rows(p.rank, p.sizes)) return {};
   return host::rank_passing_row_configs(p.logits.dtype, shape.grid.columns, shape.ragged_vectors,
-                                        host::shipped_configs("cross_entropy"));
+                                        host::shipped_configs("cross_entropy"), cross_entropy_needs);
 }
 
 }  // namespace
@@ -130,7 +130,7 @@ struct CrossEntropyPlan::Implementation {
     if (p.has_lse) params.lse = shape.operands[3];
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device);
-    launch = host::prepare_rows("cross_entropy", config, params.grid, device);
+    launch = host::prepare_rows("cross_entropy", config, params.grid, device, cross_entropy_needs);
   }
 };
 

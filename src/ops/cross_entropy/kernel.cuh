@@ -5,6 +5,7 @@
 
 #include "device/online_softmax.cuh"
 #include "device/row_engine.cuh"
+#include "device/row_source.cuh"
 #include "ops/cross_entropy/target.cuh"
 
 namespace ckl::device {
@@ -16,59 +17,86 @@ template <RowConfig Config> struct CrossEntropyKernel {
   using Part = typename Engine::Part;
   using Fragment = typename Engine::Fragment;
   using T = typename Engine::T;
-  static_assert(Config.kind == RowKind::registers);
+  static_assert(Config.kind != RowKind::stream);
 
   CUTE_DEVICE static void run(CrossEntropyParams const& p) {
+    auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      Row row(p, part);
+      return RowSpans<T, 1>{{{row.x + row.ragged.head}}, {{p.logits.step}}, row.ragged.body};
+    };
+    using Rows = cute::conditional_t<Config.kind == RowKind::pipeline, PipelinedRows<Config, 1, decltype(spans), true>,
+                                     GlobalRows<Config, 1, decltype(spans)>>;
+    __shared__ typename Rows::Storage row_storage;
+    Rows rows(row_storage, p.grid, spans);
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
-    Part part = Engine::part(p.grid);
-    bool exists = part.row < p.grid.rows;
-    int64_t row = exists ? part.row : 0;
-    T const* x = static_cast<T const*>(p.logits.data) + Engine::offset(p.grid, p.logits, row);
-    Target target = Target::of(p.targets, p.grid, row);
-    bool is_wanted = !target.is_ignored || p.lse.data;  // else nobody asks for what is in the row
-
-    Sums sums;
-    if (is_wanted) sums.absorb(p, x, part);
-    bool is_writer = exists && part.thread == 0;
-    float target_logit = is_writer && target.is_class ? float(x[target.index * p.logits.step]) : 0;
-    OnlineSoftmax softmax = sums.softmax.over(reduction);
-    float total = p.targets.smoothing > 0 ? float(reduction(sums.total, Sum())) : 0;
-    if (!is_writer) return;
-    if (p.lse.data)
-      static_cast<float*>(p.lse.data)[Engine::offset(p.grid, p.lse, row)] = softmax.max + softmax.log_sum();
-    static_cast<float*>(p.loss.data)[Engine::offset(p.grid, p.loss, row)] =
-        loss(p, target, target_logit, softmax, total);
+    rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      Row row(p, part);
+      bool is_writer = part.row < p.grid.rows && part.thread == 0;
+      float target_logit = is_writer && row.target.is_class ? float(row.x[row.target.index * p.logits.step]) : 0;
+      Sums sums;
+      sums.absorb(p, row, part, rows);
+      OnlineSoftmax softmax = sums.softmax.over(reduction);
+      float total = p.targets.smoothing > 0 ? float(reduction(sums.total, Sum())) : 0;
+      if (!is_writer) return;
+      if (p.lse.data)
+        static_cast<float*>(p.lse.data)[Engine::offset(p.grid, p.lse, part.row)] = softmax.max + softmax.log_sum();
+      static_cast<float*>(p.loss.data)[Engine::offset(p.grid, p.loss, part.row)] =
+          loss(p, row.target, target_logit, softmax, total);
+    });
   }
 
  private:
+  /// A row of logits; one that nobody asks for has no columns.
+  struct Row {
+    T const* x;
+    Target target;
+    typename Engine::Ragged ragged;
+
+    CUTE_DEVICE Row(CrossEntropyParams const& p, Part const& part)
+        : x(Engine::at(p.grid, p.logits, part)),
+          target(Target::of(p.targets, p.grid, part.row < p.grid.rows ? part.row : 0)),
+          ragged(Engine::Ragged::of(x, target.is_ignored && !p.lse.data ? 0 : part.columns)) {}
+  };
+
   /// What a thread keeps of the elements that it has seen.
   struct Sums {
     OnlineSoftmax softmax;
     Real total = 0;  // only where all classes share in the target's weight
 
-    /// Adds the thread's elements of the row at `x`.
-    CUTE_DEVICE void absorb(CrossEntropyParams const& p, T const* x, Part const& part) {
-      typename Engine::Ragged row = Engine::Ragged::of(x, part.columns);
-      T const* body = x + row.head;
-      int64_t step = p.logits.step;
-      Engine::for_each_piece(row.body, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-        Fragment rX;  // (VEC, VECTORS)
-        Engine::load(Engine::at_column(body, step, begin), step, columns, part.thread, rX, T(-INFINITY));
-        float values[Engine::VALUES];
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < Engine::VALUES; ++i) values[i] = Engine::value(rX, i);
-        softmax.template absorb<Engine::VALUES>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i]; });
-        if (p.targets.smoothing > 0)
-          total += Engine::sum([&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-            return Engine::has(i, columns, part.thread) ? Real(values[i]) : Real(0);
-          });
-      });
-      row.for_each_end(part.thread, [&](int64_t column) CUTLASS_LAMBDA_FUNC_INLINE {
-        float logit = float(x[column]);
+    /// Adds the thread's elements of the row.
+    template <class Rows>
+    CUTE_DEVICE void absorb(CrossEntropyParams const& p, Row const& row, Part const& part, Rows& rows) {
+      auto absorb_end = [&](float logit) CUTLASS_LAMBDA_FUNC_INLINE {
         softmax.template absorb<1>([&](int) CUTLASS_LAMBDA_FUNC_INLINE { return logit; });
         total += Real(logit);
+      };
+      // A large group has no more than one end a thread, which is under way while the others arrive.
+      bool is_end = Config.kind == RowKind::pipeline && part.thread < row.ragged.ends();
+      float end = is_end ? float(row.x[row.ragged.end(part.thread)]) : 0.0f;
+      Engine::for_each_piece(row.ragged.body, [&](typename Engine::Column begin,
+                                                  int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+        Fragment rX;  // (VEC, VECTORS)
+        rows.load(0, begin, columns, rX, T(-INFINITY));
+        rows.advance();
+        constexpr int HALF = (Engine::VALUES + 1) / 2;  // at a time: half of the registers
+        CUTLASS_PRAGMA_UNROLL
+        for (int first = 0; first < Engine::VALUES; first += HALF) {
+          softmax.template absorb<HALF>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Engine::value(rX, first + i); });
+          Engine::forget_derived(rX);
+        }
+        if (p.targets.smoothing > 0)
+          total += Engine::template sums<1>(
+              [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return cute::array<Real, 1>{{Real(Engine::value(rX, i))}}; },
+              columns, part.thread)[0];
       });
+      if (row.ragged.body == 0) rows.advance();
+      if constexpr (Config.kind == RowKind::pipeline) {
+        if (is_end) absorb_end(end);
+      } else {
+        row.ragged.for_each_end(part.thread,
+                                [&](int64_t column) CUTLASS_LAMBDA_FUNC_INLINE { absorb_end(float(row.x[column])); });
+      }
     }
   };
 
@@ -89,9 +117,9 @@ template <RowConfig Config> struct CrossEntropyKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_CROSS_ENTROPY_ENTRY(NAME)                                                        \
-  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME).threads(),       \
-                                               ckl::parse_row_config(#NAME).blocks_per_sm()) \
-      ckl_cross_entropy_##NAME(__grid_constant__ ckl::CrossEntropyParams const params) {     \
-    ckl::device::CrossEntropyKernel<ckl::parse_row_config(#NAME)>::run(params);              \
+#define CKL_CROSS_ENTROPY_ENTRY(NAME)                                                                                  \
+  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::cross_entropy_needs).threads(),       \
+                                               ckl::parse_row_config(#NAME, ckl::cross_entropy_needs).blocks_per_sm()) \
+      ckl_cross_entropy_##NAME(__grid_constant__ ckl::CrossEntropyParams const params) {                               \
+    ckl::device::CrossEntropyKernel<ckl::parse_row_config(#NAME, ckl::cross_entropy_needs)>::run(params);              \
   }

@@ -2,9 +2,13 @@
 
 // What the host hands to a cross-entropy kernel.
 
+#include "device/row_config.hpp"
 #include "device/row_params.hpp"
 
 namespace ckl {
+
+/// A kernel reads rows of logits in pieces, and has registers for all the sums.
+constexpr RowNeeds cross_entropy_needs{1, 768};
 
 /// Which class each row has to predict, and what of that the kernels need to know.
 struct TargetParams {

@@ -22,38 +22,23 @@ template <RowConfig Config> struct NormKernel {
   static constexpr int VALUES = Engine::VALUES, VEC = Engine::VEC;
 
   CUTE_DEVICE static void run(NormParams const& p) {
+    auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      return RowSpans<T, 1>{{{Engine::at(p.grid, p.x, part)}}, {{p.x.step}}, part.columns};
+    };
+    using Rows = Rows<Config, 1, decltype(spans)>;
+    __shared__ typename Rows::Storage row_storage;
+    Rows rows(row_storage, p.grid, spans);
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
-    Part part = Engine::part(p.grid);
-    Row row(p, part);
-    if constexpr (Config.kind == RowKind::registers)
-      hold(p, row, part, reduction);
-    else if constexpr (Config.kind == RowKind::cluster)
-      hold_in_shared(p, row, part, reduction);
-    else
-      stream(p, row, part, reduction);
+    rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      if constexpr (Config.kind == RowKind::stream)
+        stream(p, part, rows, reduction);
+      else
+        hold(p, part, rows, reduction);
+    });
   }
 
  private:
-  /// A row's operands, from the first column of this block's part on.
-  struct Row {
-    T const *x, *residual;
-    T *y, *sum;
-    int64_t begin;  // that column
-
-    CUTE_DEVICE Row(NormParams const& p, Part const& part) : begin(part.begin) {
-      int64_t row = part.row < p.grid.rows ? part.row : 0;
-      auto at = [&](RowOperand const& operand) CUTLASS_LAMBDA_FUNC_INLINE {
-        return Engine::at_column(static_cast<T*>(operand.data) + Engine::offset(p.grid, operand, row), operand.step,
-                                 part.begin);
-      };
-      x = at(p.x);
-      y = at(p.y);
-      residual = p.residual.data ? at(p.residual) : nullptr;
-      sum = p.sum.data ? at(p.sum) : nullptr;
-    }
-  };
-
   /// The mean in two parts: what is left after subtracting `mean` averages to `correction`.
   struct Statistics {
     Real mean, correction, rstd;
@@ -70,37 +55,28 @@ template <RowConfig Config> struct NormKernel {
     CUTE_DEVICE Real normalize(float x) const { return (is_f64 ? Real(x) : Real(x) - mean) * rstd + shift; }
   };
 
-  /// x, plus the residual; what is beyond the row is 0.
-  CUTE_DEVICE static void load_sum(NormParams const& p, Row const& row, int64_t begin, int columns, int thread,
-                                   Fragment& rX) {
-    Engine::load(Engine::at_column(row.x, p.x.step, begin), p.x.step, columns, thread, rX);
-    if (row.residual) add_residual(p, row, begin, columns, thread, rX);
-  }
-
-  CUTE_DEVICE static void add_residual(NormParams const& p, Row const& row, int64_t begin, int columns, int thread,
+  /// From column `begin` of the part on; what is beyond the row stays 0.
+  CUTE_DEVICE static void add_residual(NormParams const& p, Part const& part, int64_t begin, int columns,
                                        Fragment& rX) {
+    if (!p.residual.data) return;
+    T const* residual = Engine::at_column(Engine::at(p.grid, p.residual, part), p.residual.step, begin);
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < Engine::VECTORS; ++i) {
       Tensor rR = make_tensor<T>(Int<VEC>{});  // (VEC)
-      Engine::load_vector(Engine::at_column(row.residual, p.residual.step, begin), p.residual.step, columns, thread, i,
-                          rR, T(0));
+      Engine::load_vector(residual, p.residual.step, columns, part.thread, i, rR, T(0));
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v) rX(v, i) = T(float(rX(v, i)) + float(rR(v)));  // as it is stored
     }
   }
 
-  /// The same after store_sum(): it may have overwritten an input.
-  CUTE_DEVICE static void load_sum_again(NormParams const& p, Row const& row, int64_t begin, int columns, int thread,
-                                         Fragment& rX) {
-    if (row.sum)
-      Engine::load(Engine::at_column(row.sum, p.sum.step, begin), p.sum.step, columns, thread, rX);
-    else
-      load_sum(p, row, begin, columns, thread, rX);
+  /// Where column `begin` of the part of the stored sum is.
+  CUTE_DEVICE static T* sum_at(NormParams const& p, Part const& part, int64_t begin) {
+    return Engine::at_column(Engine::at(p.grid, p.sum, part), p.sum.step, begin);
   }
 
-  CUTE_DEVICE static void store_sum(NormParams const& p, Row const& row, int64_t begin, int columns, int thread,
+  CUTE_DEVICE static void store_sum(NormParams const& p, Part const& part, int64_t begin, int columns,
                                     Fragment const& rX) {
-    if (row.sum) Engine::store(rX, Engine::at_column(row.sum, p.sum.step, begin), p.sum.step, columns, thread);
+    if (p.sum.data) Engine::store(rX, sum_at(p, part, begin), p.sum.step, columns, part.thread);
   }
 
   /// The sum of this thread's elements.
@@ -110,48 +86,50 @@ template <RowConfig Config> struct NormKernel {
 
   /// The sums of the distances from `mean` and of their squares, of this thread's elements.
   CUTE_DEVICE static Pair moments(Fragment const& rX, Real mean, int columns, int thread) {
-    return Engine::template sums<2>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-      Real distance = Engine::has(i, columns, thread) ? Real(Engine::value(rX, i)) - mean : Real(0);
-      return Pair{{distance, distance * distance}};
-    });
+    return Engine::template sums<2>(
+        [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
+          Real distance = Real(Engine::value(rX, i)) - mean;
+          return Pair{{distance, distance * distance}};
+        },
+        columns, thread);
   }
 
-  CUTE_DEVICE static void store_normalized(NormParams const& p, Row const& row, int64_t begin, int columns, int thread,
+  /// The result at `y`, from column `begin` of the part on.
+  CUTE_DEVICE static void store_normalized(NormParams const& p, Part const& part, T* y, int64_t begin, int columns,
                                            Statistics const& statistics, Fragment& rX) {
     if (p.affine_f32)
-      store_normalized<float>(p, row, begin, columns, thread, statistics, rX);
+      store_normalized<float>(p, part, y, begin, columns, statistics, rX);
     else
-      store_normalized<T>(p, row, begin, columns, thread, statistics, rX);
+      store_normalized<T>(p, part, y, begin, columns, statistics, rX);
   }
 
   /// The same with weight and bias of type U.
-  template <class U> CUTE_DEVICE static void store_normalized(NormParams const& p, Row const& row, int64_t begin,
-                                                              int columns, int thread, Statistics const& statistics,
+  template <class U> CUTE_DEVICE static void store_normalized(NormParams const& p, Part const& part, T* y,
+                                                              int64_t begin, int columns, Statistics const& statistics,
                                                               Fragment& rX) {
+    auto affine = [&](RowOperand const& operand) CUTLASS_LAMBDA_FUNC_INLINE {
+      return Engine::at_column(static_cast<U const*>(operand.data), operand.step, part.begin + begin);
+    };
+    U const *weight = affine(p.weight), *bias = affine(p.bias);
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < Engine::VECTORS; ++i) {
       Tensor rW = make_tensor<U>(Int<VEC>{});  // (VEC)
       Tensor rB = make_tensor<U>(Int<VEC>{});  // (VEC)
-      load_affine(p.weight, row.begin + begin, columns, thread, i, U(1), rW);
-      load_affine(p.bias, row.begin + begin, columns, thread, i, U(0), rB);
+      if (p.weight.data)
+        Engine::load_vector(weight, p.weight.step, columns, part.thread, i, rW, U(1));
+      else
+        fill(rW, U(1));
+      if (p.bias.data)
+        Engine::load_vector(bias, p.bias.step, columns, part.thread, i, rB, U(0));
+      else
+        fill(rB, U(0));
       auto result = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE {
         int v = j - i * VEC;
         return float(statistics.normalize(Engine::value(rX, j)) * Real(unpacked(rW, v)) + Real(unpacked(rB, v)));
       };
-      Engine::store_vector(result, Engine::at_column(row.y, p.y.step, begin), p.y.step, columns, thread, i);
+      Engine::store_vector(result, y, p.y.step, columns, part.thread, i);
       Engine::forget_derived(rX);
     }
-  }
-
-  /// Vector `i` of this thread's elements of the weight or the bias; `absent` if there is none.
-  template <class U, class Vector> CUTE_DEVICE static void load_affine(RowOperand const& operand, int64_t begin,
-                                                                       int columns, int thread, int i, U absent,
-                                                                       Vector&& rV) {
-    if (operand.data)
-      Engine::load_vector(Engine::at_column(static_cast<U const*>(operand.data), operand.step, begin), operand.step,
-                          columns, thread, i, rV, absent);
-    else
-      fill(rV, absent);
   }
 
   CUTE_DEVICE static void store_statistics(NormParams const& p, Part const& part, Statistics const& statistics) {
@@ -160,95 +138,88 @@ template <RowConfig Config> struct NormKernel {
     if (p.rstd) p.rstd[part.row] = float(statistics.rstd);
   }
 
-  /// A value to take distances from in f64: the row's first element. In f64, sums of distances and their squares from any element of
-  /// the row are exact enough: its squared distance from the mean is n variances at most, which cost log2(n) of 53 bits.
-  CUTE_DEVICE static Real pivot(NormParams const& p, Row const& row, Part const& part, Reduction& reduction) {
+  /// A value to take distances from in f64: the first element of the part. In f64, sums of distances and their squares from any element
+  /// of the row are exact enough: its squared distance from the mean is n variances at most, which cost log2(n) of 53 bits.
+  CUTE_DEVICE static Real pivot(NormParams const& p, Part const& part, Real first, Reduction& reduction,
+                                Fragment const& rX) {
     if (!p.centered) return 0;
-    bool is_first = part.thread == 0 && part.begin == 0;
-    Real first = 0;
-    if (is_first || !row.sum) {
-      T x = *Engine::at_column(row.x, p.x.step, -row.begin);
-      first = row.residual ? float(T(float(x) + float(*Engine::at_column(row.residual, p.residual.step, -row.begin))))
-                           : float(x);
+    if (!p.residual.data) return first;
+    return reduction.in_group(part.thread == 0 ? Real(Engine::value(rX, 0)) : Real(0), Sum());
+  }
+
+  /// The statistics of a row whose parts' moments are about a mean of their own.
+  CUTE_DEVICE static Statistics over_cluster(NormParams const& p, Reduction& reduction, Real mean, Pair moments) {
+    if constexpr (Engine::is_cluster) {
+      if (Engine::blocks() > 1) {
+        auto const& parts = reduction.gather(cute::array<Real, 3>{{mean, moments[0], moments[1]}});
+        auto columns = [&](int block) { return Real(Engine::columns_of_block(p.grid, block)); };
+        if (p.centered) {
+          mean = 0;
+          for (int block = 0; block < Engine::blocks(); ++block)
+            mean += columns(block) * Real(p.reciprocal_columns) * parts[0][block];
+        }
+        moments = Pair{{0, 0}};
+        for (int block = 0; block < Engine::blocks(); ++block) {
+          Real distance = p.centered ? parts[0][block] - mean : Real(0);
+          moments[0] += parts[1][block] + columns(block) * distance;
+          moments[1] += parts[2][block];
+          if (p.centered) moments[1] += distance * (2 * parts[1][block] + columns(block) * distance);
+        }
+      }
     }
-    return row.sum ? reduction(first, Sum()) : first;  // the sum may take the element's place: then one thread reads it
+    return Statistics::of(p, mean, moments);
   }
 
   /// Registers hold the row: it is read once.
-  CUTE_DEVICE static void hold(NormParams const& p, Row const& row, Part const& part, Reduction& reduction) {
+  template <class Rows>
+  CUTE_DEVICE static void hold(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
     int columns = int(part.columns);
     Fragment rX;  // (VEC, VECTORS)
-    load_sum(p, row, 0, columns, part.thread, rX);
-    Real mean = 0;
-    if constexpr (is_f64) mean = pivot(p, row, part, reduction);
-    store_sum(p, row, 0, columns, part.thread, rX);
-    if constexpr (!is_f64)
-      if (p.centered) mean = reduction(total(rX), Sum()) * Real(p.reciprocal_columns);
-    Engine::forget_derived(rX);
-    Statistics statistics = Statistics::of(p, mean, reduction(moments(rX, mean, columns, part.thread), Sum()));
-    Engine::forget_derived(rX);
-    store_statistics(p, part, statistics);
-    store_normalized(p, row, 0, columns, part.thread, statistics, rX);
-  }
-
-  /// Shared memory holds it.
-  CUTE_DEVICE static void hold_in_shared(NormParams const& p, Row const& row, Part const& part, Reduction& reduction) {
-    using Source = RowSource<Config, 1>;
-    __shared__ typename Source::Storage storage;
-    Source source(storage, {{{row.x, p.x.step}}}, part.columns);
-    Real mean = 0;
-    if constexpr (is_f64) mean = pivot(p, row, part, reduction);
-    if (row.residual || (!is_f64 && p.centered)) {
-      Real sum = 0;
-      Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-        Fragment rX;  // (VEC, VECTORS)
-        source.load(0, begin, columns, part.thread, rX);
-        if (row.residual) {
-          add_residual(p, row, begin, columns, part.thread, rX);
-          source.put(0, begin, columns, part.thread, rX);
-          store_sum(p, row, begin, columns, part.thread, rX);
-        }
-        if constexpr (!is_f64) sum += total(rX);
-      });
-      if constexpr (!is_f64)
-        if (p.centered) mean = reduction(sum, Sum()) * Real(p.reciprocal_columns);
+    rows.load(0, 0, columns, rX);
+    Real first = Real(part.columns > 0 ? rows.first(0) : 0.0f), mean = 0;
+    rows.advance();
+    add_residual(p, part, 0, columns, rX);
+    if constexpr (is_f64) mean = pivot(p, part, first, reduction, rX);
+    store_sum(p, part, 0, columns, rX);
+    if constexpr (!is_f64) {
+      Real reciprocal = Engine::is_cluster ? Real(1) / Real(columns > 0 ? columns : 1) : Real(p.reciprocal_columns);
+      if (p.centered) mean = reduction.in_group(total(rX), Sum()) * reciprocal;
     }
-    auto load = [&](int64_t begin, int columns, Fragment& rX)
-                    CUTLASS_LAMBDA_FUNC_INLINE { source.load(0, begin, columns, part.thread, rX); };
-    normalize_in_pieces(p, row, part, reduction, mean, load, load);
-  }
-
-  /// The last two passes over a row, in pieces that first(begin, columns, rX) and again(begin, columns, rX) bring: for the statistics, with
-  /// distances taken from `mean`, and for the result.
-  template <class First, class Again>
-  CUTE_DEVICE static void normalize_in_pieces(NormParams const& p, Row const& row, Part const& part,
-                                              Reduction& reduction, Real mean, First const& first, Again const& again) {
-    Pair sums{{0, 0}};
-    Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-      Fragment rX;  // (VEC, VECTORS)
-      first(begin, columns, rX);
-      Pair piece = moments(rX, mean, columns, part.thread);
-      sums = {{sums[0] + piece[0], sums[1] + piece[1]}};
-    });
-    Statistics statistics = Statistics::of(p, mean, reduction(sums, Sum()));
+    Engine::forget_derived(rX);
+    Pair sums = reduction.in_group(moments(rX, mean, columns, part.thread), Sum());
+    Statistics statistics = over_cluster(p, reduction, mean, sums);
     store_statistics(p, part, statistics);
-    Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-      Fragment rX;  // (VEC, VECTORS)
-      again(begin, columns, rX);
-      store_normalized(p, row, begin, columns, part.thread, statistics, rX);
-    });
+    Engine::forget_derived(rX);
+    store_normalized(p, part, Engine::at(p.grid, p.y, part), 0, columns, statistics, rX);
   }
 
   /// The row is read twice from global memory.
-  CUTE_DEVICE static void stream(NormParams const& p, Row const& row, Part const& part, Reduction& reduction) {
+  template <class Rows>
+  CUTE_DEVICE static void stream(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
     static_assert(is_f64);
-    auto first = [&](int64_t begin, int columns, Fragment& rX) CUTLASS_LAMBDA_FUNC_INLINE {
-      load_sum(p, row, begin, columns, part.thread, rX);
-      store_sum(p, row, begin, columns, part.thread, rX);
-    };
-    auto again = [&](int64_t begin, int columns, Fragment& rX)
-                     CUTLASS_LAMBDA_FUNC_INLINE { load_sum_again(p, row, begin, columns, part.thread, rX); };
-    normalize_in_pieces(p, row, part, reduction, pivot(p, row, part, reduction), first, again);
+    T* y = Engine::at(p.grid, p.y, part);
+    Fragment rX;  // (VEC, VECTORS)
+    Real first = Real(part.columns > 0 ? rows.first(0) : 0.0f), mean = 0;
+    Pair sums{{0, 0}};
+    Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+      rows.load(0, begin, columns, rX);
+      add_residual(p, part, begin, columns, rX);
+      if (begin == 0) mean = pivot(p, part, first, reduction, rX);
+      store_sum(p, part, begin, columns, rX);
+      Pair piece = moments(rX, mean, columns, part.thread);
+      sums = {{sums[0] + piece[0], sums[1] + piece[1]}};
+    });
+    Statistics statistics = over_cluster(p, reduction, mean, reduction.in_group(sums, Sum()));
+    store_statistics(p, part, statistics);
+    Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+      if (p.sum.data) {  // it may have overwritten an input
+        Engine::load(sum_at(p, part, begin), p.sum.step, columns, part.thread, rX);
+      } else {
+        rows.load(0, begin, columns, rX);
+        add_residual(p, part, begin, columns, rX);
+      }
+      store_normalized(p, part, Engine::at_column(y, p.y.step, begin), begin, columns, statistics, rX);
+    });
   }
 };
 

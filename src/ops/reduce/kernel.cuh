@@ -297,7 +297,7 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
   /// A block has an output, or a part of one: the others are those of its cluster, or as many blocks as there are, the last of which to
   /// finish adds up.
   CUTE_DEVICE static void block(ReduceParams const& p, Monoid const& monoid) {
-    using Reduction = RowReduction<THREADS, false, State>;
+    using Reduction = RowReduction<THREADS, 1, 1, State>;
     __shared__ typename Reduction::Storage storage;
     __shared__ State of_blocks[Config.max_cluster];
     if (p.clustered) cluster_arrive_relaxed();

@@ -19,66 +19,64 @@ template <RowConfig Config> struct SoftmaxKernel {
   static constexpr float ln_2 = 0.6931471805599453f;
 
   CUTE_DEVICE static void run(SoftmaxParams const& p) {
+    auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      return RowSpans<T, 1>{{{Engine::at(p.grid, p.x, part)}}, {{p.x.step}}, Row(p, part).wanted()};
+    };
+    using Rows = Rows<Config, 1, decltype(spans)>;
+    __shared__ typename Rows::Storage row_storage;
+    Rows rows(row_storage, p.grid, spans);
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
-    Row row(p, Engine::part(p.grid));
     if (p.log)
-      run<true>(p, row, reduction);
+      rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE { run<true>(p, Row(p, part), rows, reduction); });
     else
-      run<false>(p, row, reduction);
+      rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE { run<false>(p, Row(p, part), rows, reduction); });
   }
 
  private:
-  /// A row's operands, from the first column of this block's part on.
+  using Column = typename Engine::Column;
+
+  /// A row, from the first column of this block's part on.
   struct Row {
     Part part;
-    int64_t visible;  // columns of the part that count; the others are as if they were -infinity
-    T const *x, *mask;
-    T* y;
+    Column visible;  // columns of the part that count; the others are as if they were -infinity
 
     CUTE_DEVICE Row(SoftmaxParams const& p, Part const& of) : part(of), visible(of.columns) {
-      int64_t row = part.row < p.grid.rows ? part.row : 0;
-      auto at = [&](RowOperand const& operand) CUTLASS_LAMBDA_FUNC_INLINE {
-        return Engine::at_column(static_cast<T*>(operand.data) + Engine::offset(p.grid, operand, row), operand.step,
-                                 part.begin);
-      };
-      x = at(p.x);
-      y = at(p.y);
-      mask = p.mask.data ? at(p.mask) : nullptr;
-      if (p.causal) {
-        int64_t in_matrix = row - p.matrix_rows.quotient(row) * p.matrix_rows.divisor;
-        int64_t end = in_matrix + p.diagonal + 1 - part.begin;
-        visible = end < 0 ? 0 : end < part.columns ? end : part.columns;
-      }
+      if (!p.causal) return;
+      int64_t in_matrix = part.row - p.matrix_rows.quotient(part.row) * p.matrix_rows.divisor;
+      int64_t end = in_matrix + p.diagonal + 1 - part.begin;
+      visible = Column(end < 0 ? 0 : end < part.columns ? end : int64_t(part.columns));
     }
 
     /// Columns that have to be loaded: whole vectors.
-    CUTE_DEVICE int64_t wanted() const {
-      int64_t end = (visible + VEC - 1) / VEC * VEC;
+    CUTE_DEVICE Column wanted() const {
+      Column end = (visible + VEC - 1) / VEC * VEC;
       return end < part.columns ? end : part.columns;
     }
   };
   using Values = float[VALUES];
 
-  template <bool IsLog> CUTE_DEVICE static void run(SoftmaxParams const& p, Row const& row, Reduction& reduction) {
-    if constexpr (Config.kind == RowKind::registers)
-      hold<IsLog>(p, row, reduction);
+  template <bool IsLog, class Rows>
+  CUTE_DEVICE static void run(SoftmaxParams const& p, Row const& row, Rows& rows, Reduction& reduction) {
+    if constexpr (Config.kind == RowKind::stream)
+      pass_twice<IsLog>(p, row, rows, reduction);
     else
-      pass_twice<IsLog>(p, row, reduction);
+      hold<IsLog>(p, row, rows, reduction);
   }
 
   /// What the softmax is taken of: a thread's elements, scaled and masked; -infinity beyond what counts, where it changes nothing.
-  CUTE_DEVICE static void load_mask_and_scale(SoftmaxParams const& p, Row const& row, Fragment const& rX, int64_t begin,
-                                              int columns, Values& values) {
+  CUTE_DEVICE static void mask_and_scale(SoftmaxParams const& p, Row const& row, Fragment const& rX, int64_t begin,
+                                         int columns, Values& values) {
     int thread = row.part.thread;
+    T const* mask = p.mask.data ? Engine::at_column(Engine::at(p.grid, p.mask, row.part), p.mask.step, begin) : nullptr;
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < VALUES; ++i)
       values[i] = Engine::has(i, columns, thread) ? Engine::value(rX, i) * p.scale : -INFINITY;
-    if (row.mask) {
+    if (mask) {
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < Engine::VECTORS; ++i) {
         Tensor rM = make_tensor<T>(Int<VEC>{});  // (VEC)
-        Engine::load_vector(Engine::at_column(row.mask, p.mask.step, begin), p.mask.step, columns, thread, i, rM, T(0));
+        Engine::load_vector(mask, p.mask.step, columns, thread, i, rM, T(0));
         CUTLASS_PRAGMA_UNROLL
         for (int v = 0; v < VEC; ++v) values[i * VEC + v] += float(rM(v));
       }
@@ -90,41 +88,73 @@ template <RowConfig Config> struct SoftmaxKernel {
     }
   }
 
+  CUTE_DEVICE static T* y_at(SoftmaxParams const& p, Row const& row, int64_t begin) {
+    return Engine::at_column(Engine::at(p.grid, p.y, row.part), p.y.step, begin);
+  }
+
   /// Registers hold the row: it is read once, and each exponential computed once.
-  template <bool IsLog> CUTE_DEVICE static void hold(SoftmaxParams const& p, Row const& row, Reduction& reduction) {
+  template <bool IsLog, class Rows>
+  CUTE_DEVICE static void hold(SoftmaxParams const& p, Row const& row, Rows& rows, Reduction& reduction) {
     int columns = int(row.part.columns), wanted = int(row.wanted()), thread = row.part.thread;
     Fragment rX;  // (VEC, VECTORS)
-    Engine::load(row.x, p.x.step, wanted, thread, rX);
+    rows.load(0, 0, wanted, rX);
+    rows.advance();
+    T* y = y_at(p, row, 0);
     Values values;
-    load_mask_and_scale(p, row, rX, 0, wanted, values);
+    mask_and_scale(p, row, rX, 0, wanted, values);
     auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i]; };
-    float max = reduction(Engine::reduce(value, Max()), Max());
-    auto exponential_of = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return exponential(values[i] - max); };
+    float max = float(reduction.in_group(Engine::reduce(value, Max()), Max()));
+    float reference = reference_of(max);
+    auto exponential_of = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return exponential(values[i] - reference); };
     if constexpr (IsLog) {
-      float log_sum = log2f(reduction(Engine::reduce(exponential_of, Sum()), Sum())) * ln_2;
-      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i] - max - log_sum; };
-      Engine::store(result, row.y, p.y.step, columns, thread);
+      float sum = float(reduction.in_group(Engine::reduce(exponential_of, Sum()), Sum()));
+      Shares shares = over_cluster(reduction, max, sum);
+      float log_sum = log2f(shares.sum) * ln_2;
+      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i] - shares.max - log_sum; };
+      Engine::store(result, y, p.y.step, columns, thread);
     } else {
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < VALUES; ++i) values[i] = exponential_of(i);
-      float reciprocal = 1.0f / reduction(Engine::reduce(value, Sum()), Sum());
-      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i] * reciprocal; };
-      Engine::store(result, row.y, p.y.step, columns, thread);
+      float sum = float(reduction.in_group(Engine::reduce(value, Sum()), Sum()));
+      Shares shares = over_cluster(reduction, max, sum);
+      float factor = shares.weight / shares.sum;
+      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i] * factor; };
+      Engine::store(result, y, p.y.step, columns, thread);
     }
   }
 
+  /// The largest value of a row and the sum of its exponentials relative to that, from those of the block's part; and what the part's
+  /// exponentials have to be multiplied with.
+  struct Shares {
+    float max, sum, weight;
+  };
+  CUTE_DEVICE static Shares over_cluster(Reduction& reduction, float max, float sum) {
+    if constexpr (Engine::is_cluster) {
+      if (Engine::blocks() > 1) {
+        auto const& parts = reduction.gather(cute::array<typename Engine::Real, 2>{{max, sum}});
+        float all = float(parts[0][0]), total = 0;
+        for (int block = 1; block < Engine::blocks(); ++block) all = fmaxf(all, float(parts[0][block]));
+        for (int block = 0; block < Engine::blocks(); ++block)
+          total += float(parts[1][block]) * exponential(float(parts[0][block]) - reference_of(all));
+        return {all, total, exponential(max - reference_of(all))};
+      }
+    }
+    return {max, sum, 1.0f};
+  }
+
+  /// What exponentials are relative to. In a cluster, a part may have nothing but -infinity, which must not make NaN of the others.
+  CUTE_DEVICE static float reference_of(float max) { return Engine::is_cluster && max == -INFINITY ? 0.0f : max; }
+
   /// Two passes over the row: for the sum of its exponentials, and for the result.
-  template <bool IsLog>
-  CUTE_DEVICE static void pass_twice(SoftmaxParams const& p, Row const& row, Reduction& reduction) {
-    using Source = RowSource<Config, 1>;
-    __shared__ typename Source::Storage storage;
+  template <bool IsLog, class Rows>
+  CUTE_DEVICE static void pass_twice(SoftmaxParams const& p, Row const& row, Rows& rows, Reduction& reduction) {
     int thread = row.part.thread;
     int64_t wanted = row.wanted();
-    Source source(storage, {{{row.x, p.x.step}}}, wanted);
+    T* y = y_at(p, row, 0);
     auto load = [&](int64_t begin, int columns, Values& values) CUTLASS_LAMBDA_FUNC_INLINE {
       Fragment rX;  // (VEC, VECTORS)
-      source.load(0, begin, columns, thread, rX);
-      load_mask_and_scale(p, row, rX, begin, columns, values);
+      rows.load(0, begin, columns, rX);
+      mask_and_scale(p, row, rX, begin, columns, values);
     };
     OnlineSoftmax softmax;
     Engine::for_each_piece(wanted, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
@@ -139,7 +169,7 @@ template <RowConfig Config> struct SoftmaxKernel {
         float distance = values[i] - softmax.max;
         return IsLog ? distance - log_sum : exponential(distance) * reciprocal;
       };
-      Engine::store(result, Engine::at_column(row.y, p.y.step, begin), p.y.step, columns, thread);
+      Engine::store(result, Engine::at_column(y, p.y.step, begin), p.y.step, columns, thread);
     };
     Engine::for_each_piece(row.part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
       int64_t left = wanted - begin;

@@ -2,12 +2,13 @@
 
 // What the host hands to a kernel of softmax's gradient.
 
+#include "device/row_config.hpp"
 #include "device/row_params.hpp"
 
 namespace ckl {
 
-/// Operands whose rows a kernel holds: y and dy.
-constexpr int softmax_backward_inputs = 2;
+/// A kernel holds the rows of y and dy.
+constexpr RowNeeds softmax_backward_needs{2};
 
 struct SoftmaxBackwardParams {
   RowGrid grid;

@@ -93,7 +93,7 @@ namespace {
 std::vector<std::string> candidates(const SoftmaxBackwardProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
   return host::rank_row_configs(p.y.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("softmax_backward"),
-                                softmax_backward_inputs);
+                                softmax_backward_needs);
 }
 
 }  // namespace
@@ -125,7 +125,7 @@ struct SoftmaxBackwardPlan::Implementation {
     params.log = p.log;
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device);
-    launch = host::prepare_rows("softmax_backward", config, params.grid, device, softmax_backward_inputs);
+    launch = host::prepare_rows("softmax_backward", config, params.grid, device, softmax_backward_needs);
   }
 };
 

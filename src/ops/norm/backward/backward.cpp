@@ -1,9 +1,7 @@
 #include <algorithm>
-#include <optional>
 #include <tuple>
 
 #include "ckl/norm_backward.hpp"
-#include "ckl/reduce.hpp"
 #include "host/device.hpp"
 #include "host/log.hpp"
 #include "host/module.hpp"
@@ -15,6 +13,7 @@
 #include "host/workspace.hpp"
 #include "ops/norm/backward/params.hpp"
 #include "ops/norm/check.hpp"
+#include "ops/norm/sums/params.hpp"
 
 namespace ckl {
 
@@ -177,28 +176,14 @@ host::RowShape shape_of(const NormBackwardProblem& p) {
 std::vector<std::string> candidates(const NormBackwardProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
   return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("norm_backward"),
-                                norm_backward_inputs);
+                                norm_backward_needs);
 }
 
-/// How many blocks, or clusters, share the rows: as many as there is room for at a time, so that each adds up many.
-std::int64_t partitions_of(const RowConfig& config, const RowGrid& grid, const DeviceInfo& device) {
-  const std::int64_t resident =
-      device.sm_count * norm_backward_blocks_per_sm(config) / host::row_cluster(config, grid.columns);
-  const std::int64_t needed = (grid.rows + config.rows_per_block() - 1) / config.rows_per_block();
+/// As many blocks, or clusters, as there is room for at a time, so that each adds up many rows.
+std::int64_t partitions_of(const RowConfig& config, const host::Launch& launch, const DeviceInfo& device) {
+  const std::int64_t needed = launch.grid / launch.cluster;
+  const std::int64_t resident = device.sm_count * config.blocks_per_sm() / launch.cluster;
   return std::clamp<std::int64_t>(resident, 1, needed);
-}
-
-/// The sum of the partial sums of `partitions`, which lie densely, as `output` of the problem.
-ReduceProblem sum_of_partials(const NormBackwardProblem& p, std::int64_t partitions, const TensorOperand& output) {
-  ReduceProblem sum;
-  sum.rank = 2;
-  sum.sizes = {partitions, p.sizes[p.rank - 1]};
-  sum.reduced = {true, false};
-  sum.x.strides = {p.sizes[p.rank - 1], 1};
-  sum.y.dtype = output.dtype;
-  sum.y.strides = {0, output.strides[p.rank - 1]};
-  sum.y.alignment = output.alignment;
-  return sum;
 }
 
 }  // namespace
@@ -227,12 +212,16 @@ class NormBackwardPlan::Implementation {
   const NormBackwardProblem& problem() const { return problem_; }
   const std::string& config() const { return config_; }
   int device() const { return device_; }
-  std::size_t workspace_bytes() const { return dbias_.partials + dbias_.partial_bytes(); }
-  std::size_t zeroed_bytes() const { return dweight_.partials; }
+  std::size_t workspace_bytes() const { return partial_bytes() * std::size_t(sums_.size()); }
 
   /// Launches, all having been checked.
   void launch(const NormBackwardPointers& pointers, void* workspace, Stream stream) const {
-    const auto at = [workspace](std::size_t offset) { return static_cast<char*>(workspace) + offset; };
+    NormSumsParams last = sums_params_;
+    for (std::size_t i = 0; i < sums_.size(); ++i) {
+      last.sums[i].partials = reinterpret_cast<float*>(static_cast<char*>(workspace) + i * partial_bytes());
+      last.sums[i].y = sums_[i] == Gradient::weight ? pointers.dweight : pointers.dbias;
+    }
+    host::DeviceGuard guard(device_);
     if (!config_.empty()) {
       NormBackwardParams params = params_;
       params.x.data = const_cast<void*>(pointers.x);
@@ -241,25 +230,23 @@ class NormBackwardPlan::Implementation {
       params.rstd.data = const_cast<float*>(pointers.rstd);
       if (problem_.has_weight) params.weight.data = const_cast<void*>(pointers.weight);
       if (params.centered) params.mean.data = const_cast<float*>(pointers.mean);
-      if (dweight_.plan) params.dweight_partials = reinterpret_cast<float*>(at(dweight_.partials));
-      if (dbias_.plan) params.dbias_partials = reinterpret_cast<float*>(at(dbias_.partials));
-      host::DeviceGuard guard(device_);
+      for (std::size_t i = 0; i < sums_.size(); ++i)
+        (sums_[i] == Gradient::weight ? params.dweight_partials : params.dbias_partials) =
+            const_cast<float*>(last.sums[i].partials);
       host::launch(launch_, &params, stream);
     }
-    if (dweight_.plan) dweight_.plan->run(at(dweight_.partials), pointers.dweight, at(dweight_.tickets), stream);
-    if (dbias_.plan) dbias_.plan->run(at(dbias_.partials), pointers.dbias, at(dbias_.tickets), stream);
+    if (!sums_.empty()) host::launch(sums_launch_, &last, stream);
   }
 
  private:
-  /// A gradient that is a sum over rows.
-  struct SumOverRows {
-    std::optional<ReducePlan> plan;         // of the partial sums
-    std::size_t tickets = 0, partials = 0;  // where they lie in the workspace: what the plan needs, and the sums
+  /// Gradients that are sums over rows.
+  enum class Gradient { weight, bias };
 
-    std::size_t partial_bytes() const {
-      return plan ? std::size_t(plan->problem().sizes[0] * plan->problem().sizes[1]) * sizeof(float) : 0;
-    }
-  };
+  /// Of the partial sums of one gradient; those of the next begin after them.
+  std::size_t partial_bytes() const {
+    const std::size_t bytes = std::size_t(sums_params_.partitions * sums_params_.columns) * sizeof(float);
+    return (bytes + 255) / 256 * 256;
+  }
 
   void prepare(const host::RowShape& shape) {
     params_.grid = shape.grid;
@@ -275,26 +262,34 @@ class NormBackwardPlan::Implementation {
     params_.reciprocal_columns = 1.0 / double(shape.grid.columns);
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device_);
-    launch_ = host::prepare_rows("norm_backward", config_, params_.grid, device_, norm_backward_inputs);
+    launch_ = host::prepare_rows("norm_backward", config_, params_.grid, device_, norm_backward_needs);
     const std::int64_t partitions =
-        partitions_of(parse_row_config(config_, norm_backward_inputs), params_.grid, device_info(device_));
+        partitions_of(parse_row_config(config_, norm_backward_needs), launch_, device_info(device_));
     launch_.grid = unsigned(partitions) * launch_.cluster;
+    params_.grid.clusters = int(partitions);
     prepare_sums(partitions);
   }
 
   void prepare_sums(std::int64_t partitions) {
-    if (problem_.has_dweight) dweight_.plan.emplace(sum_of_partials(problem_, partitions, problem_.dweight), device_);
-    if (problem_.has_dbias) dbias_.plan.emplace(sum_of_partials(problem_, partitions, problem_.dbias), device_);
-    const auto aligned = [](std::size_t bytes) { return (bytes + 255) / 256 * 256; };
-    std::size_t end = 0;
-    for (SumOverRows* sum : {&dweight_, &dbias_}) {
-      sum->tickets = end;
-      if (sum->plan) end += aligned(sum->plan->workspace_bytes());
-    }
-    for (SumOverRows* sum : {&dweight_, &dbias_}) {
-      sum->partials = end;
-      end += aligned(sum->partial_bytes());
-    }
+    const int last = problem_.rank - 1;
+    const auto add = [&](bool has, Gradient gradient, const TensorOperand& operand) {
+      if (!has) return;
+      sums_params_.sums[sums_.size()] = {nullptr, nullptr, operand.strides[last], operand.dtype};
+      sums_.push_back(gradient);
+    };
+    add(problem_.has_dweight, Gradient::weight, problem_.dweight);
+    add(problem_.has_dbias, Gradient::bias, problem_.dbias);
+    if (sums_.empty()) return;
+    sums_params_.partitions = partitions;
+    sums_params_.columns = problem_.sizes[last];
+    sums_params_.blocks_each = int((sums_params_.columns + norm_sums_columns - 1) / norm_sums_columns);
+    sums_launch_.kernel = host::find_kernel("norm_sums", "any");
+    sums_launch_.grid = unsigned(sums_.size()) * unsigned(sums_params_.blocks_each);
+    sums_launch_.threads = norm_sums_columns * norm_sums_warps;
+    sums_launch_.overlaps_preceding = true;
+    host::RelaxedCapture relaxed;
+    host::DeviceGuard guard(device_);
+    host::prepare(sums_launch_, device_);
   }
 
   NormBackwardProblem problem_;
@@ -302,7 +297,9 @@ class NormBackwardPlan::Implementation {
   std::string config_;
   NormBackwardParams params_{};
   host::Launch launch_;
-  SumOverRows dweight_, dbias_;
+  std::vector<Gradient> sums_;  // that are wanted
+  NormSumsParams sums_params_{};
+  host::Launch sums_launch_;
 };
 
 NormBackwardPlan::NormBackwardPlan(const NormBackwardProblem& problem, int device, std::string_view config) {
@@ -329,7 +326,7 @@ void norm_backward(const NormBackwardArguments& in, Stream stream) {
   const int device = host::current_device();
   const auto plan = cache.get(problem, device);
   host::require_stream_of(stream, device);
-  host::StreamWorkspace workspace(plan->workspace_bytes(), plan->zeroed_bytes(), stream);
+  host::StreamWorkspace workspace(plan->workspace_bytes(), 0, stream);
   plan->launch(pointers_of(in), workspace.data(), stream);
 }
 

@@ -19,43 +19,31 @@ template <RowConfig Config> struct NormBackwardKernel {
   using T = typename Engine::T;
   using Pair = cute::array<Real, 2>;
   static constexpr int VALUES = Engine::VALUES, VEC = Engine::VEC, VECTORS = Engine::VECTORS, GROUP = Engine::GROUP;
-  static constexpr bool is_held = Config.kind == RowKind::registers;
-  static_assert(is_held || Config.kind == RowKind::stream);
+  static constexpr bool is_held = Config.kind != RowKind::stream;
 
   CUTE_DEVICE static void run(NormBackwardParams const& p) {
+    allow_next_grid();  // which adds up the partial sums
     __shared__ typename Reduction::Storage storage;
-    Reduction reduction(storage);
     if constexpr (is_held)
-      hold(p, reduction);
+      hold(p, storage);
     else
-      stream(p, reduction);
+      stream(p, storage);
   }
 
  private:
-  /// A row's operands, from the first column of this block's part on, and its statistics.
+  /// A row's statistics, as they are loaded: nothing waits for those of the next row.
   struct Row {
-    T const *x, *dy;
-    T* dx;
-    Real mean, rstd;
+    float mean, rstd;
 
-    CUTE_DEVICE Row(NormBackwardParams const& p, Part const& part) {
-      bool exists = part.row < p.grid.rows;
-      int64_t row = exists ? part.row : 0;
-      auto at = [&](RowOperand const& operand) CUTLASS_LAMBDA_FUNC_INLINE {
-        return Engine::at_column(static_cast<T*>(operand.data) + Engine::offset(p.grid, operand, row), operand.step,
-                                 part.begin);
-      };
+    CUTE_DEVICE static Row of(NormBackwardParams const& p, int64_t row) {
       auto statistic = [&](RowOperand const& operand) CUTLASS_LAMBDA_FUNC_INLINE {
-        return exists ? Real(static_cast<float const*>(operand.data)[Engine::offset(p.grid, operand, row)]) : Real(0);
+        return static_cast<float const*>(operand.data)[Engine::offset(p.grid, operand, row)];
       };
-      x = at(p.x);
-      dy = at(p.dy);
-      dx = at(p.dx);
-      mean = p.centered ? statistic(p.mean) : Real(0);
-      rstd = statistic(p.rstd);
+      if (row >= p.grid.rows) return {0, 0};
+      return {p.centered ? statistic(p.mean) : 0.0f, statistic(p.rstd)};
     }
 
-    CUTE_DEVICE Real normalized(float value) const { return (Real(value) - mean) * rstd; }
+    CUTE_DEVICE Real normalized(float value) const { return (Real(value) - Real(mean)) * Real(rstd); }
   };
 
   /// A thread's elements of x, dy and the weight.
@@ -98,21 +86,24 @@ template <RowConfig Config> struct NormBackwardKernel {
     });
   }
 
-  CUTE_DEVICE static void store(NormBackwardParams const& p, Row const& row, Elements& e, Pair sums, int64_t begin,
-                                int columns, int thread) {
-    Real of_g = p.centered ? sums[0] * Real(p.reciprocal_columns) : Real(0),
-         of_gx = sums[1] * Real(p.reciprocal_columns);
+  CUTE_DEVICE static void store(NormBackwardParams const& p, Row const& row, Elements& e, Pair sums, T* dx, int columns,
+                                int thread) {
+    Real rstd = row.rstd, scale = rstd * Real(p.reciprocal_columns);
+    Real of_g = p.centered ? sums[0] * scale : Real(0), of_gx = sums[1] * scale;
     auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-      return float(row.rstd * (e.gradient(i) - of_g - row.normalized(Engine::value(e.rX, i)) * of_gx));
+      return float(rstd * e.gradient(i) - of_g - row.normalized(Engine::value(e.rX, i)) * of_gx);
     };
-    Engine::store(result, Engine::at_column(row.dx, p.dx.step, begin), p.dx.step, columns, thread, e.rX, e.rDY);
+    if constexpr (Config.kind == RowKind::pipeline)
+      Engine::store(result, dx, p.dx.step, columns, thread);
+    else
+      Engine::store(result, dx, p.dx.step, columns, thread, e.rX, e.rDY);
   }
 
   /// Adds a row's terms to the sums of the thread's columns; beyond the row, dy is 0.
   CUTE_DEVICE static void add_to_dweight(Row const& row, Elements const& e, Sums& sums) {
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < VALUES; ++i)
-      sums[i] += float(Real(Engine::value(e.rDY, i)) * row.normalized(Engine::value(e.rX, i)));
+      sums[i] += Engine::value(e.rDY, i) * ((Engine::value(e.rX, i) - row.mean) * row.rstd);
   }
   CUTE_DEVICE static void add_to_dbias(Elements const& e, Sums& sums) {
     CUTLASS_PRAGMA_UNROLL
@@ -124,65 +115,66 @@ template <RowConfig Config> struct NormBackwardKernel {
     for (int i = 0; i < VALUES; ++i) sums[i] = 0;
   }
 
-  /// Registers hold a row, the next one, which is under way meanwhile, and the sums.
-  CUTE_DEVICE static void hold(NormBackwardParams const& p, Reduction& reduction) {
-    Part part = Engine::part(p.grid);
-    int columns = int(p.grid.columns), thread = part.thread;
-    auto there = [&] { return part.row < p.grid.rows ? columns : 0; };
-    auto load = [&](Row const& row, Fragment& rX, Fragment& rDY) CUTLASS_LAMBDA_FUNC_INLINE {
-      Engine::load(row.x, p.x.step, there(), thread, rX);
-      Engine::load(row.dy, p.dy.step, there(), thread, rDY);
+  /// Registers hold a row, its columns' weights and the sums.
+  CUTE_DEVICE static void hold(NormBackwardParams const& p, typename Reduction::Storage& storage) {
+    auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      return RowSpans<T, 2>{
+          {{Engine::at(p.grid, p.x, part), Engine::at(p.grid, p.dy, part)}}, {{p.x.step, p.dy.step}}, part.columns};
     };
+    using Rows = cute::conditional_t<Config.kind == RowKind::pipeline, PipelinedRows<Config, 2, decltype(spans)>,
+                                     PrefetchedRows<Config, 2, decltype(spans)>>;
+    __shared__ typename Rows::Storage row_storage;
+    Rows rows(row_storage, p.grid, spans);
+    Reduction reduction(storage);
+    Part first = Engine::part(p.grid, 0);  // every row's columns
     Sums dweight, dbias;
     clear(dweight), clear(dbias);
     Elements e;
-    Row row(p, part);
-    load(row, e.rX, e.rDY);
-    int64_t step = int64_t(gridDim.x) * Config.rows_per_block();
-    int64_t last =
-        p.grid.rows - int64_t(blockIdx.x) * Config.rows_per_block();  // of the block's rows, which go on together
-    CUTLASS_PRAGMA_NO_UNROLL
-    for (int64_t done = 0; done < last; done += step) {
-      int columns_there = there();
-      part.row += step;
-      Row next(p, part);
-      Fragment rX, rDY;  // (VEC, VECTORS)
-      load(next, rX, rDY);
-      load_weight(p, 0, columns, thread, e);
+    constexpr bool keeps_weight = Config.kind == RowKind::pipeline;  // elsewhere registers hold the next row
+    if constexpr (keeps_weight) load_weight(p, first.begin, int(first.columns), first.thread, e);
+    Row next = Row::of(p, Engine::part(p.grid).row);
+    rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      Row row = next;
+      next = Row::of(p, part.row + rows.step());
+      int columns = int(part.columns);
+      T* dx = Engine::at(p.grid, p.dx, part);
+      rows.load(0, 0, columns, e.rX);
+      rows.load(1, 0, columns, e.rDY);
+      rows.advance();
+      if constexpr (!keeps_weight) load_weight(p, first.begin, int(first.columns), first.thread, e);
       Pair sums = reduction(moments(row, e), Sum());
-      Engine::forget_derived(e.rX);
-      Engine::forget_derived(e.rDY);
+      auto forget = [&]() CUTLASS_LAMBDA_FUNC_INLINE {
+        if constexpr (!keeps_weight) Engine::forget_derived(e.rX), Engine::forget_derived(e.rDY);
+      };
+      forget();
       add_to_dweight(row, e, dweight);
       add_to_dbias(e, dbias);
-      Engine::forget_derived(e.rX);
-      Engine::forget_derived(e.rDY);
-      store(p, row, e, sums, 0, columns_there, thread);
-      copy(rX, e.rX);
-      copy(rDY, e.rDY);
-      row = next;
-    }
-    store_partials(p, p.dweight_partials, dweight, thread);
-    store_partials(p, p.dbias_partials, dbias, thread);
+      forget();
+      store(p, row, e, sums, dx, columns, part.thread);
+    });
+    store_partials(p, p.dweight_partials, dweight, first);
+    store_partials(p, p.dbias_partials, dbias, first);
   }
 
-  /// Stores the sums over the block's rows, to which all of its groups contribute in order.
-  CUTE_DEVICE static void store_partials(NormBackwardParams const& p, float* partials, Sums const& sums, int thread) {
+  /// Stores the sums over the block's rows, to which all of its groups contribute in order. `part`: of any row.
+  CUTE_DEVICE static void store_partials(NormBackwardParams const& p, float* partials, Sums const& sums,
+                                         Part const& part) {
     if (!partials) return;
-    int columns = int(p.grid.columns), group = int(threadIdx.x) / GROUP;
-    float* to = partials + int64_t(blockIdx.x) * columns;
-    if constexpr (Config.rows_per_block() == 1) {
+    int columns = int(part.columns), thread = part.thread;
+    float* to = partials + int64_t(blockIdx.x) / Engine::blocks() * p.grid.columns + part.begin;
+    if constexpr (Engine::GROUPS == 1) {
       store_sums(sums, to, columns, thread);
     } else {
       __shared__ float combined[Config.piece()];
-      for (int turn = 0; turn < Config.rows_per_block(); ++turn) {
+      for (int turn = 0; turn < Engine::GROUPS; ++turn) {
         block_sync();  // what the group before has added is there; and nobody reads the sums before these any more
         CUTLASS_PRAGMA_UNROLL
         for (int i = 0; i < VALUES; ++i) {
           float& sum = combined[i * GROUP + thread];
-          if (group == turn) sum = turn == 0 ? sums[i] : sum + sums[i];
+          if (Engine::group() == turn) sum = turn == 0 ? sums[i] : sum + sums[i];
         }
       }
-      if (group != Config.rows_per_block() - 1) return;
+      if (Engine::group() != Engine::GROUPS - 1) return;
       Sums total;
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < VALUES; ++i) total[i] = combined[i * GROUP + thread];
@@ -190,47 +182,49 @@ template <RowConfig Config> struct NormBackwardKernel {
     }
   }
 
-  /// Vectors of the partial sums, which lie densely.
-  CUTE_DEVICE static auto partial_vectors(float* sums) {
-    return make_tensor(make_gmem_ptr(sums), make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, Int<VEC>{}));
+  /// The thread's vectors of the partial sums, which lie densely.
+  CUTE_DEVICE static auto partial_vectors(float* sums, int thread) {
+    return make_tensor(make_gmem_ptr(sums + thread * VEC), Shape<Int<VEC>, Int<VECTORS>>{},
+                       Stride<_1, Int<GROUP * VEC>>{});
   }
 
   CUTE_DEVICE static void store_sums(Sums const& sums, float* to, int columns, int thread) {
-    Tensor gSums = partial_vectors(to);  // (VEC, vectors)
+    Tensor gSums = partial_vectors(to, thread);  // (VEC, VECTORS)
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < VECTORS; ++i) {
       Tensor rSums = make_tensor<float>(Int<VEC>{});  // (VEC)
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v) rSums(v) = sums[i * VEC + v];
-      if (Engine::has(i * VEC, columns, thread))
-        copy(typename Engine::Vectorized{}, rSums, gSums(_, i * GROUP + thread));
+      if (Engine::has(i * VEC, columns, thread)) copy(typename Engine::Vectorized{}, rSums, gSums(_, i));
     }
   }
 
   CUTE_DEVICE static void load_sums(Sums& sums, float* from, int columns, int thread) {
-    Tensor gSums = partial_vectors(from);  // (VEC, vectors)
+    Tensor gSums = partial_vectors(from, thread);  // (VEC, VECTORS)
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < VECTORS; ++i) {
       Tensor rSums = make_tensor<float>(Int<VEC>{});  // (VEC)
       cute::fill(rSums, 0.0f);
-      if (Engine::has(i * VEC, columns, thread))
-        copy(typename Engine::Vectorized{}, gSums(_, i * GROUP + thread), rSums);
+      if (Engine::has(i * VEC, columns, thread)) copy(typename Engine::Vectorized{}, gSums(_, i), rSums);
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v) sums[i * VEC + v] = rSums(v);
     }
   }
 
   /// A cluster reads a row twice, and keeps its sums in the workspace: each thread has columns of its own there.
-  CUTE_DEVICE static void stream(NormBackwardParams const& p, Reduction& reduction) {
+  CUTE_DEVICE static void stream(NormBackwardParams const& p, typename Reduction::Storage& storage) {
+    Reduction reduction(storage);
     Part part = Engine::part(p.grid);
-    int64_t cluster = part.row, clusters = gridDim.x / cluster_shape().x;
+    int64_t cluster = part.row, clusters = p.grid.clusters;
     CUTLASS_PRAGMA_NO_UNROLL
     for (; part.row < p.grid.rows; part.row += clusters) {
-      Row row(p, part);
+      Row row = Row::of(p, part.row);
+      T const *x = Engine::at(p.grid, p.x, part), *dy = Engine::at(p.grid, p.dy, part);
+      T* dx = Engine::at(p.grid, p.dx, part);
       Elements e;
       auto load = [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-        Engine::load(Engine::at_column(row.x, p.x.step, begin), p.x.step, columns, part.thread, e.rX);
-        Engine::load(Engine::at_column(row.dy, p.dy.step, begin), p.dy.step, columns, part.thread, e.rDY);
+        Engine::load(Engine::at_column(x, p.x.step, begin), p.x.step, columns, part.thread, e.rX);
+        Engine::load(Engine::at_column(dy, p.dy.step, begin), p.dy.step, columns, part.thread, e.rDY);
         load_weight(p, part.begin + begin, columns, part.thread, e);
       };
       Pair sums{{0, 0}};
@@ -255,7 +249,7 @@ template <RowConfig Config> struct NormBackwardKernel {
         add(p.dbias_partials, [&](Sums& kept) CUTLASS_LAMBDA_FUNC_INLINE { add_to_dbias(e, kept); });
         Engine::forget_derived(e.rX);
         Engine::forget_derived(e.rDY);
-        store(p, row, e, sums, begin, columns, part.thread);
+        store(p, row, e, sums, Engine::at_column(dx, p.dx.step, begin), columns, part.thread);
       });
     }
   }
@@ -264,10 +258,9 @@ template <RowConfig Config> struct NormBackwardKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_NORM_BACKWARD_ENTRY(NAME)                                                                      \
-  extern "C" __global__ void __launch_bounds__(                                                            \
-      ckl::parse_row_config(#NAME, ckl::norm_backward_inputs).threads(),                                   \
-      ckl::norm_backward_blocks_per_sm(ckl::parse_row_config(#NAME, ckl::norm_backward_inputs)))           \
-      ckl_norm_backward_##NAME(__grid_constant__ ckl::NormBackwardParams const params) {                   \
-    ckl::device::NormBackwardKernel<ckl::parse_row_config(#NAME, ckl::norm_backward_inputs)>::run(params); \
+#define CKL_NORM_BACKWARD_ENTRY(NAME)                                                                                  \
+  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::norm_backward_needs).threads(),       \
+                                               ckl::parse_row_config(#NAME, ckl::norm_backward_needs).blocks_per_sm()) \
+      ckl_norm_backward_##NAME(__grid_constant__ ckl::NormBackwardParams const params) {                               \
+    ckl::device::NormBackwardKernel<ckl::parse_row_config(#NAME, ckl::norm_backward_needs)>::run(params);              \
   }

@@ -7,11 +7,8 @@
 
 namespace ckl {
 
-/// Operands whose rows a kernel holds: x and dy.
-constexpr int norm_backward_inputs = 2;
-
-/// Blocks that an SM shall hold at a time, and is given: 512 threads, whose registers also hold the sums over their rows.
-constexpr int norm_backward_blocks_per_sm(const RowConfig& config) { return 512 / config.threads(); }
+/// A kernel holds the rows of x and dy, and the sums over its rows.
+constexpr RowNeeds norm_backward_needs{2, 512, true};
 
 struct NormBackwardParams {
   RowGrid grid;
