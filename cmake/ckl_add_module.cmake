@@ -7,28 +7,35 @@
 #
 #   EPILOGUE   of a GEMM (device::UserEpilogue in ops/gemm/fused/epilogue.cuh), for GemmModulePlan
 #   MONOID     of a reduction (ops/reduce/custom.cuh), for ReduceModulePlan
+#   FUNCTION   of elements (ops/elementwise/custom.cuh), for ElementwiseModulePlan
 #
 # params.hpp is plain C++ that declares TypeParams, which Type::Params stands for. Paths are relative to the current source folder. The
 # toolkit and CuTe are found as the library finds them: CKL_CUDA_DIR and CKL_CUTLASS_DIR say where.
 include("${CMAKE_CURRENT_LIST_DIR}/find_toolkit.cmake")
 
 function(ckl_add_module target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "NAME;FUNCTOR;EPILOGUE;MONOID;PARAMS" "CONFIGS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "NAME;FUNCTOR;EPILOGUE;MONOID;FUNCTION;PARAMS" "CONFIGS")
   foreach(word IN ITEMS NAME FUNCTOR PARAMS CONFIGS)
     if(NOT arg_${word})
       message(FATAL_ERROR "ckl_add_module: ${word} is missing.")
     endif()
   endforeach()
-  set(type "${arg_EPILOGUE}${arg_MONOID}")
+  set(type "${arg_EPILOGUE}${arg_MONOID}${arg_FUNCTION}")
   set(op "")
+  set(inputs 0)
+  set(outputs 0)
   if(type STREQUAL "")
   elseif(arg_EPILOGUE STREQUAL type)
     set(op gemm)
   elseif(arg_MONOID STREQUAL type)
     set(op reduce)
+  elseif(arg_FUNCTION STREQUAL type)
+    set(op elementwise)
+    set(inputs "${type}Params::inputs")
+    set(outputs "${type}Params::outputs")
   endif()
   if(op STREQUAL "")
-    message(FATAL_ERROR "ckl_add_module: one of EPILOGUE and MONOID must be given.")
+    message(FATAL_ERROR "ckl_add_module: one of EPILOGUE, MONOID and FUNCTION must be given.")
   endif()
   string(TOUPPER ${op} OP)
   if(arg_UNPARSED_ARGUMENTS)
@@ -66,7 +73,7 @@ extern "C" const unsigned char ckl_module_@name@_begin[];
 static const ckl::ModuleEntry entries[] = {
 @entries@};
 extern const ckl::Module @name@;
-const ckl::Module @name@ = {"@name@", ckl_module_@name@_begin, entries, @count@, sizeof(@type@Params), ckl::@op@_module_version};
+const ckl::Module @name@ = {"@name@", ckl_module_@name@_begin, entries, @count@, sizeof(@type@Params), @inputs@, @outputs@, ckl::@op@_module_version};
 ]])
   target_sources(${target} PRIVATE "${table}")
 endfunction()

@@ -7,6 +7,7 @@
 #include "ckl/cross_entropy_backward.hpp"
 #include "ckl/device.hpp"
 #include "ckl/elementwise.hpp"
+#include "ckl/elementwise_module.hpp"
 #include "ckl/error.hpp"
 #include "ckl/gemm.hpp"
 #include "ckl/gemm_module.hpp"

@@ -43,9 +43,10 @@ enum class ElementwiseOp : std::uint8_t {
   where,            ///< y = x1 where x0 is not 0, else x2
   swiglu_backward,  ///< y0, y1 = the gradients of swiglu's inputs x1 and x2, where x0 is its output's
   rotate,           ///< y0 = x0 x2 - x1 x3, y1 = x0 x3 + x1 x2: (x0, x1) turned by the angle of cosine x2 and sine x3
+  custom,           ///< What a module of one's own says: ElementwiseModulePlan alone takes it.
 };
 
-/// Number of ElementwiseOp's values.
+/// Number of the operations that the library has: all of ElementwiseOp's values but custom.
 constexpr int elementwise_op_count = int(ElementwiseOp::rotate) + 1;
 
 /// What an operation takes and gives.
@@ -58,7 +59,7 @@ struct ElementwiseOpInfo {
       integers;  ///< Whether it is defined on integers: computed in 64 bits, which wrap, where all operands are i64, i32 or b8.
 };
 
-/// The facts about `op`; name "invalid" and no operands for a value outside the enumeration.
+/// The facts about `op`; of custom, the problem says how many operands there are; name "invalid" and no operands for a value outside the enumeration.
 constexpr ElementwiseOpInfo describe(ElementwiseOp op) noexcept {
   switch (op) {
     case ElementwiseOp::cast: return {"cast", 1, 1, 0, true};
@@ -88,6 +89,7 @@ constexpr ElementwiseOpInfo describe(ElementwiseOp op) noexcept {
     case ElementwiseOp::where: return {"where", 3, 1, 0, true};
     case ElementwiseOp::swiglu_backward: return {"swiglu_backward", 3, 2, 0, false};
     case ElementwiseOp::rotate: return {"rotate", 4, 2, 0, false};
+    case ElementwiseOp::custom: return {"custom", 0, 0, 0, true};
   }
   return {"invalid", 0, 0, 0, false};
 }
@@ -110,6 +112,7 @@ struct CKL_API ElementwiseProblem {
   ElementwiseOp op = ElementwiseOp::cast;      ///< What is computed.
   int rank = 0;                                ///< Dimensions of the outputs.
   std::array<std::int64_t, max_rank> sizes{};  ///< The outputs' shape.
+  int inputs = 0, outputs = 0;                 ///< With ElementwiseOp::custom, how many operands there are; else 0.
   std::array<TensorOperand, 4> in;             ///< As many as op takes.
   std::array<TensorOperand, 2> out;            ///< As many as op gives.
   std::array<double, 2> scalars{};  ///< As many as op takes: converted to f32, or to i64 where integers are computed.

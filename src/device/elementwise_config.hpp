@@ -55,8 +55,8 @@ struct ElementwiseConfig {
   }
 };
 
-/// The `inputs` of the configs that serve a function of so many inputs.
-constexpr int elementwise_group(int inputs) { return inputs <= 1 ? 1 : inputs == 2 ? 2 : 4; }
+/// The `inputs` of the configs that serve a function of so many inputs and outputs.
+constexpr int elementwise_group(int inputs, int outputs) { return outputs > 1 || inputs > 2 ? 4 : inputs == 2 ? 2 : 1; }
 
 /// Whether an element of `bytes` fits the vectors of `config`.
 constexpr bool fits(const ElementwiseConfig& config, int bytes) { return bytes <= config.widest(); }

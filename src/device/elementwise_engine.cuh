@@ -27,7 +27,7 @@ template <class C> CUTE_DEVICE void read_scalars(ElementwiseParams const& p, C (
   }
 }
 
-/// `Functions` says what is computed: with_function<Config>(function, body) calls body(f) with the functor that the number stands for, and
+/// `Functions` says what is computed: with_function<Config>(p, body) calls body(f) with the functor that the parameters stand for, and
 /// f(x, s, y) computes the outputs y[] of one element from its inputs x[] and the scalars s[], all of type float or int64_t.
 template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   using C = conditional_t<Config.compute == Compute::f32, float, int64_t>;
@@ -79,7 +79,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
                                                      Vector<C> (&y)[OUTPUTS][COUNT]) {
     C scalars[max_elementwise_scalars];
     read_scalars(p, scalars);
-    Functions::template with_function<Config>(p.function, [&](auto function) CUTLASS_LAMBDA_FUNC_INLINE {
+    Functions::template with_function<Config>(p, [&](auto function) CUTLASS_LAMBDA_FUNC_INLINE {
       CUTLASS_PRAGMA_UNROLL
       for (int u = 0; u < COUNT; ++u) {
         CUTLASS_PRAGMA_UNROLL

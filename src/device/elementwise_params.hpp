@@ -42,4 +42,13 @@ struct ElementwiseParams {
   std::int64_t i64_scalars[max_elementwise_scalars];
 };
 
+/// The most that a function of the user's own may add, in bytes, and what its parameters are aligned to.
+constexpr int max_elementwise_user_params = 256, elementwise_user_params_align = 64;
+
+/// The parameter of a kernel with such a function.
+template <class Params> struct ElementwiseCustomParams {
+  alignas(elementwise_user_params_align) ElementwiseParams elementwise;
+  alignas(elementwise_user_params_align) Params user;
+};
+
 }  // namespace ckl

@@ -154,7 +154,7 @@ TEST(GemmEpilogues, NeedAKernelEvenWithoutAProduct) {
 TEST(GemmModules, AreCheckedBeforeTheyAreUsed) {
   const DeviceInfo h100{0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30, 66, 32, 16};
   const GemmModuleEntry entries[] = {{"ckl_gemm_bf16_tn_64x64x64_1x1_s12_ping", "bf16_tn_64x64x64_1x1_s12_ping"}};
-  const GemmModule good_module{"mine", nullptr, entries, 1, 8, gemm_module_version};
+  const GemmModule good_module{"mine", nullptr, entries, 1, 8, 0, 0, gemm_module_version};
   const GemmProblem problem = gemm_problem(good());
   EXPECT_EQ(gemm_candidates(problem, good_module, h100), std::vector<std::string>{entries[0].config});
 
@@ -176,6 +176,46 @@ TEST(GemmModules, AreCheckedBeforeTheyAreUsed) {
   with_epilogue.epilogue.activation = Activation::relu;
   expect_error(ErrorCode::invalid_argument, {"epilogue", "empty", "relu"},
                [&] { gemm_candidates(with_epilogue, good_module, h100); });
+}
+
+TEST(ElementwiseModules, AreCheckedBeforeTheyAreUsed) {
+  const Tensor x = Tensor::contiguous(address(0), DType::bf16, {40, 48}),
+               y = Tensor::contiguous(address(1), DType::f32, {40, 48});
+  const ElementwiseProblem problem = elementwise_problem({ElementwiseOp::custom, {x, x}, {y}, {}});
+  EXPECT_EQ(problem.to_string(), "custom (40, 48) bf16, bf16 -> f32");
+  ModuleEntry entries[] = {{"ckl_elementwise_n2_f32_v1_strided", "n2_f32_v1_strided"},
+                           {"ckl_elementwise_n2_f32_v8_flat", "n2_f32_v8_flat"},
+                           {"ckl_elementwise_n2_f32_v4_flat", "n2_f32_v4_flat"}};
+  const Module good_module{"mine", nullptr, entries, 3, 8, 2, 1, elementwise_module_version};
+  EXPECT_EQ(elementwise_candidates(problem, good_module),
+            (std::vector<std::string>{"n2_f32_v4_flat", "n2_f32_v1_strided"}));  // an f32 has no room in vectors of 8
+
+  constexpr ErrorCode invalid = ErrorCode::invalid_argument;
+  expect_error(invalid, {"op ", "custom", "ElementwiseModulePlan"},
+               [&] { elementwise_candidates(problem, DeviceInfo()); });
+  expect_error(invalid, {"op ", "custom", "add"}, [&] {
+    elementwise_candidates(elementwise_problem({ElementwiseOp::add, {x, x}, {y}, {}}), good_module);
+  });
+  expect_error(invalid, {"in ", "4", "custom", "5"}, [&] {
+    elementwise_problem({ElementwiseOp::custom, {x, x, x, x, x}, {y}, {}});
+  });
+  expect_error(invalid, {"in ", "1", "custom", "0"}, [&] {
+    elementwise_problem({ElementwiseOp::custom, {}, {y}, {}});
+  });
+  Module module = good_module;
+  module.version = 0;
+  expect_error(invalid, {"mine", "version"}, [&] { elementwise_candidates(problem, module); });
+  module = good_module, module.params_bytes = 257;
+  expect_error(invalid, {"mine", "256", "257"}, [&] { elementwise_candidates(problem, module); });
+  module = good_module, module.inputs = 1;
+  expect_error(invalid, {"in ", "mine", "1", "2"}, [&] { elementwise_candidates(problem, module); });
+  module = good_module, module.outputs = 2;
+  expect_error(invalid, {"out ", "mine", "2", "1"}, [&] { elementwise_candidates(problem, module); });
+  entries[0].config = "n2_i64_v4_flat";
+  expect_error(invalid, {"mine", "entry 0", "n2_i64_v4_flat"}, [&] { elementwise_candidates(problem, good_module); });
+  for (ModuleEntry& entry : entries) entry.config = "n1_f32_v4_flat";
+  expect_error(ErrorCode::unsupported, {"mine", "none of its 3"},
+               [&] { elementwise_candidates(problem, good_module); });
 }
 
 // Views of one allocation that lie between each other without meeting: interleaved rows, and halves of each row.

@@ -120,7 +120,7 @@ TEST(ReduceModule, ServesWithItsOwnKernelsWhatIsCustom) {
   const ReduceProblem problem = reduce_problem(in);
   ModuleEntry entries[] = {{"ckl_reduce_custom_f32_block_any", "custom_f32_block_any"},
                            {"ckl_reduce_custom_f32_warp_vec", "custom_f32_warp_vec"}};
-  Module module{"mine", nullptr, entries, 2, 16, reduce_module_version};
+  Module module{"mine", nullptr, entries, 2, 16, 0, 0, reduce_module_version};
   EXPECT_EQ(reduce_candidates(problem, module, h100()),
             (std::vector<std::string>{"custom_f32_warp_vec_w8", "custom_f32_block_any_s1"}));
 

@@ -64,6 +64,12 @@ class Package(unittest.TestCase):
         for config in ("warp_vec", "block_vec", "columns_vec", "warp_any", "block_any", "columns_any"):
             self.assertIn(f"custom_bf16_{config}", said)
 
+    def test_function_of_ones_own(self):
+        said = self.run_project("momentum")
+        self.assertGreaterEqual(said.count("the steps are right"), 5)
+        for config in ("v4_flat", "v4_rows", "v1_strided"):
+            self.assertIn(f"n4_f32_{config}", said)
+
     def test_headers(self):
         files = self.installed()
         source = pathlib.Path(__file__).parents[2]

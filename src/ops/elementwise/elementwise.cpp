@@ -5,10 +5,12 @@
 
 #include "host/device.hpp"
 #include "host/log.hpp"
+#include "host/module.hpp"
 #include "host/operand.hpp"
 #include "host/overlap.hpp"
 #include "host/plan_cache.hpp"
 #include "host/require.hpp"
+#include "ops/elementwise/check.hpp"
 
 namespace ckl {
 
@@ -18,10 +20,6 @@ static_assert(max_elementwise_inputs == std::tuple_size_v<decltype(ElementwisePr
               max_elementwise_outputs == std::tuple_size_v<decltype(ElementwiseProblem::out)> &&
               max_elementwise_scalars == std::tuple_size_v<decltype(ElementwiseProblem::scalars)>);
 
-// What errors call the operands.
-constexpr const char* in_names[] = {"in[0]", "in[1]", "in[2]", "in[3]"};
-constexpr const char* out_names[] = {"out[0]", "out[1]"};
-
 /// The arguments of a call, wherever they are kept: a named call needs no memory for them.
 struct Call {
   ElementwiseOp op;
@@ -30,60 +28,14 @@ struct Call {
   double scalars[max_elementwise_scalars];
 };
 
-bool is_float(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::e4m3 ||
-         dtype == DType::e5m2;
-}
-
-void require_op(ElementwiseOp op) {
-  host::require(int(op) < elementwise_op_count, "op must be one of the ", elementwise_op_count,
-                " values of ElementwiseOp, but is ", int(op));
-}
-
-void require_operand(const ElementwiseProblem& p, const TensorOperand& operand, const char* argument) {
-  host::require_operand(p.rank, p.sizes, operand, argument);
-  host::require_supported(is_float(operand.dtype) || is_integer(operand.dtype), argument,
-                          ".dtype must be f32, f16, bf16, e4m3, e5m2, i64, i32 or b8, but is ", name(operand.dtype));
-}
-
-/// `operand` of `problem` as a tensor at `data`.
-Tensor as_tensor(const ElementwiseProblem& p, const TensorOperand& operand, const void* data) {
-  return host::tensor_at(p.rank, p.sizes, operand, data);
-}
-
-void require_valid(const ElementwiseProblem& p) {
-  require_op(p.op);
-  const ElementwiseOpInfo info = describe(p.op);
-  bool integers = true;
-  for (int i = 0; i < info.inputs; ++i) {
-    require_operand(p, p.in[i], in_names[i]);
-    integers = integers && is_integer(p.in[i].dtype);
-  }
-  for (int i = 0; i < info.outputs; ++i) {
-    require_operand(p, p.out[i], out_names[i]);
-    host::require_no_self_overlap(as_tensor(p, p.out[i], nullptr), out_names[i]);
-    integers = integers && is_integer(p.out[i].dtype);
-  }
-  host::require_supported(info.integers || !integers,
-                          "op must be one that is defined on integers where all operands are, but is ", info.name);
-}
-
-bool is_empty(const ElementwiseProblem& p) {
-  return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
-}
-
-/// Throws unless the pointers are as `p` promised, and no output overlaps what it must not.
-void require_pointers(const ElementwiseProblem& p, const void* const* in, void* const* out) {
-  const ElementwiseOpInfo info = describe(p.op);
-  for (int i = 0; i < info.inputs; ++i) host::require_pointer(in[i], p.in[i], in_names[i]);
-  for (int i = 0; i < info.outputs; ++i) host::require_pointer(out[i], p.out[i], out_names[i]);
-  for (int o = 0; o < info.outputs; ++o) {
-    const Tensor written = as_tensor(p, p.out[o], out[o]);
-    for (int i = 0; i < info.inputs; ++i)
-      host::require_no_partial_overlap(written, out_names[o], as_tensor(p, p.in[i], in[i]), in_names[i]);
-    for (int other = 0; other < o; ++other)
-      host::require_no_overlap(written, out_names[o], as_tensor(p, p.out[other], out[other]), out_names[other]);
-  }
+/// describe() of the call's op, with the operands that there are where that is custom.
+ElementwiseOpInfo operands_of(const Call& call) {
+  ElementwiseOpInfo info = describe(call.op);
+  if (call.op != ElementwiseOp::custom) return info;
+  const auto there = [](const Tensor* tensor) { return tensor != nullptr; };
+  info.inputs = int(std::count_if(std::begin(call.in), std::end(call.in), there));
+  info.outputs = int(std::count_if(std::begin(call.out), std::end(call.out), there));
+  return info;
 }
 
 /// `input` broadcast to the shape of `out`.
@@ -115,19 +67,20 @@ struct Pointers {
   void* out[max_elementwise_outputs] = {};
 
   explicit Pointers(const Call& call) {
-    const ElementwiseOpInfo info = describe(call.op);
+    const ElementwiseOpInfo info = operands_of(call);
     for (int i = 0; i < info.inputs; ++i) in[i] = call.in[i]->data;
     for (int i = 0; i < info.outputs; ++i) out[i] = call.out[i]->data;
   }
 };
 
 ElementwiseProblem problem_of(const Call& call) {
-  const ElementwiseOpInfo info = describe(call.op);
+  const ElementwiseOpInfo info = operands_of(call);
   for (int i = 0; i < info.inputs; ++i) host::require_well_formed(*call.in[i], in_names[i]);
   for (int i = 0; i < info.outputs; ++i) host::require_well_formed(*call.out[i], out_names[i]);
   const Tensor& shape = *call.out[0];
   ElementwiseProblem p;
   p.op = call.op;
+  if (p.op == ElementwiseOp::custom) p.inputs = info.inputs, p.outputs = info.outputs;
   p.rank = shape.rank;
   std::copy_n(shape.sizes.begin(), shape.rank, p.sizes.begin());
   for (int i = 0; i < info.inputs; ++i) p.in[i] = broadcast(*call.in[i], shape, in_names[i]);
@@ -145,7 +98,11 @@ ElementwiseProblem problem_of(const Call& call) {
 
 Call call_of(const ElementwiseArguments& arguments) {
   require_op(arguments.op);
-  const ElementwiseOpInfo info = describe(arguments.op);
+  ElementwiseOpInfo info = describe(arguments.op);
+  if (arguments.op == ElementwiseOp::custom) {
+    info.inputs = std::clamp(int(arguments.in.size()), 1, max_elementwise_inputs);
+    info.outputs = std::clamp(int(arguments.out.size()), 1, max_elementwise_outputs);
+  }
   auto require_count = [&](std::size_t is, int must_be, const char* argument) {
     host::require(is == std::size_t(must_be), argument, " must have ", must_be, " for ", info.name, ", but has ", is);
   };
@@ -157,6 +114,11 @@ Call call_of(const ElementwiseArguments& arguments) {
   for (int i = 0; i < info.outputs; ++i) call.out[i] = &arguments.out[std::size_t(i)];
   std::copy(arguments.scalars.begin(), arguments.scalars.end(), call.scalars);
   return call;
+}
+
+void require_shipped(ElementwiseOp op) {
+  host::require(op != ElementwiseOp::custom,
+                "op must be one that the library has; custom is what an ElementwiseModulePlan computes");
 }
 
 std::size_t hash_value(const ElementwiseProblem& p) {
@@ -184,7 +146,7 @@ void run(const Call& call, Stream stream) {
 }  // namespace
 
 std::string ElementwiseProblem::to_string() const {
-  const ElementwiseOpInfo info = describe(op);
+  const ElementwiseOpInfo info = operands_of(*this);
   std::string text = std::string(info.name) + " (";
   for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
   text += ")";
@@ -195,16 +157,18 @@ std::string ElementwiseProblem::to_string() const {
 }
 
 bool operator==(const ElementwiseProblem& x, const ElementwiseProblem& y) noexcept {
-  return x.op == y.op && x.rank == y.rank && x.sizes == y.sizes && x.in == y.in && x.out == y.out &&
-         x.scalars == y.scalars;
+  return x.op == y.op && x.inputs == y.inputs && x.outputs == y.outputs && x.rank == y.rank && x.sizes == y.sizes &&
+         x.in == y.in && x.out == y.out && x.scalars == y.scalars;
 }
 
 ElementwiseProblem elementwise_problem(const ElementwiseArguments& arguments) { return problem_of(call_of(arguments)); }
 
 std::vector<std::string> elementwise_candidates(const ElementwiseProblem& problem, const DeviceInfo&) {
   require_valid(problem);
+  require_shipped(problem.op);
   std::vector<std::string> names;
-  for (const ElementwiseConfig& config : rank_configs(problem)) names.push_back(to_string(config));
+  for (const ElementwiseConfig& config : rank_configs(problem, host::shipped_configs("elementwise")))
+    names.push_back(to_string(config));
   return names;
 }
 
@@ -216,6 +180,7 @@ struct ElementwisePlan::Implementation {
 
 ElementwisePlan::ElementwisePlan(const ElementwiseProblem& problem, int device, std::string_view config) {
   require_valid(problem);
+  require_shipped(problem.op);
   const int index = host::require_device(device).index;
   implementation_ = std::make_shared<const Implementation>(Implementation{problem, index, {problem, index, config}});
   if (host::log_plans())

@@ -16,21 +16,28 @@ namespace ckl {
 /// Whether `dtype` is one of those that are computed with in integers where all operands are.
 bool is_integer(DType dtype);
 
-/// The configs that can serve `problem`, best first; empty where there are no elements.
-std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& problem);
+/// Those of the configs called `names` that can serve `problem`, best first; empty where there are no elements.
+std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& problem, const std::vector<std::string>& names);
 
 /// A problem bound to a config and a device; run() only launches.
 class ElementwiseLauncher {
  public:
-  /// `config` empty: the best. @throws Error (invalid_argument) for a config that cannot serve the problem.
+  /// Of the library's kernels. `config` empty: the best. @throws Error (invalid_argument) for a config that cannot serve the problem.
   ElementwiseLauncher(const ElementwiseProblem& problem, int device, std::string_view config);
 
-  /// As many pointers as the op has inputs and outputs.
-  void run(const void* const* in, void* const* out, Stream stream) const;
+  /// Of kernel `kernel`, whose config can serve the problem.
+  ElementwiseLauncher(const ElementwiseProblem& problem, int device, const ElementwiseConfig& config,
+                      cudaKernel_t kernel);
+
+  /// As many pointers as there are inputs and outputs. `user_params`: what is handed to a function of the user's own.
+  void run(const void* const* in, void* const* out, Stream stream, const void* user_params = nullptr,
+           std::size_t user_params_bytes = 0) const;
 
   const std::string& config() const { return config_; }
 
  private:
+  void prepare(const ElementwiseProblem& problem, int device, const ElementwiseConfig& config, cudaKernel_t kernel);
+
   std::string config_;
   ElementwiseParams params_{};
   host::Launch launch_;

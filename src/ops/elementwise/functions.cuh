@@ -9,6 +9,7 @@
 #include "device/activation.cuh"
 #include "device/arch.cuh"
 #include "device/elementwise_config.hpp"
+#include "device/elementwise_params.hpp"
 #include "device/numeric.cuh"
 
 namespace ckl::device {
@@ -117,20 +118,21 @@ struct ElementwiseFunctions {
   /// Whether the kernels of `config` compute `op`: each op belongs to those with the fewest inputs that suffice.
   static constexpr bool serves(ElementwiseConfig config, ElementwiseOp op) {
     ElementwiseOpInfo info = describe(op);
-    return config.inputs == elementwise_group(info.inputs) && (config.compute == Compute::f32 || info.integers);
+    return config.inputs == elementwise_group(info.inputs, info.outputs) &&
+           (config.compute == Compute::f32 || info.integers);
   }
 
   /// Finds the function by halving the range of numbers that it is in.
   template <ElementwiseConfig Config, int Begin = 0, int End = elementwise_op_count, class Body>
-  CUTE_DEVICE static void with_function(int function, Body&& body) {
+  CUTE_DEVICE static void with_function(ElementwiseParams const& p, Body&& body) {
     if constexpr (End - Begin == 1) {
       if constexpr (serves(Config, ElementwiseOp(Begin))) body(ElementwiseFunction<ElementwiseOp(Begin)>{});
     } else {
       constexpr int middle = (Begin + End) / 2;
-      if (function < middle)
-        with_function<Config, Begin, middle>(function, body);
+      if (p.function < middle)
+        with_function<Config, Begin, middle>(p, body);
       else
-        with_function<Config, middle, End>(function, body);
+        with_function<Config, middle, End>(p, body);
     }
   }
 };

@@ -9,16 +9,23 @@
 namespace ckl::device {
 
 /// What serves `Config`.
-template <ElementwiseConfig Config> using ElementwiseKernel =
-    conditional_t<Config.access == Access::tiles, ElementwiseTiles<Config, ElementwiseFunctions>,
-                  ElementwiseEngine<Config, ElementwiseFunctions>>;
+template <ElementwiseConfig Config, class Functions> using ElementwiseKernel =
+    conditional_t<Config.access == Access::tiles, ElementwiseTiles<Config, Functions>,
+                  ElementwiseEngine<Config, Functions>>;
 
 }  // namespace ckl::device
 
-/// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_ELEMENTWISE_ENTRY(NAME)                                                               \
+/// A kernel called SYMBOL for the config that NAME spells, which takes PARAMS as `params`.
+#define CKL_ELEMENTWISE_KERNEL(SYMBOL, NAME, PARAMS, ...)                                         \
   extern "C" __global__ void __launch_bounds__(ckl::ElementwiseConfig::threads,                   \
                                                ckl::parse_elementwise_config(#NAME).min_blocks()) \
-      ckl_elementwise_##NAME(__grid_constant__ ckl::ElementwiseParams const params) {             \
-    ckl::device::ElementwiseKernel<ckl::parse_elementwise_config(#NAME)>::run(params);            \
+      SYMBOL(__grid_constant__ PARAMS const params) {                                             \
+    __VA_ARGS__;                                                                                  \
   }
+
+/// One entry of a module of the library's.
+#define CKL_ELEMENTWISE_ENTRY(NAME)                                                                                  \
+  CKL_ELEMENTWISE_KERNEL(                                                                                            \
+      ckl_elementwise_##NAME, NAME, ckl::ElementwiseParams,                                                          \
+      (ckl::device::ElementwiseKernel<ckl::parse_elementwise_config(#NAME), ckl::device::ElementwiseFunctions>::run( \
+          params)))

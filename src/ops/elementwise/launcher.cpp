@@ -1,10 +1,12 @@
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <tuple>
 
 #include "host/device.hpp"
 #include "host/module.hpp"
 #include "host/require.hpp"
+#include "ops/elementwise/check.hpp"
 #include "ops/elementwise/elementwise.hpp"
 
 namespace ckl {
@@ -49,7 +51,7 @@ bool continues(const Collapsed& c, int d, int at) {
 }
 
 Collapsed collapse(const ElementwiseProblem& p) {
-  const ElementwiseOpInfo info = describe(p.op);
+  const ElementwiseOpInfo info = operands_of(p);
   Collapsed c;
   c.sizes.fill(1);
   for (int i = 0; i < info.inputs; ++i) c.operands.push_back({p.in[i].dtype, p.in[i].alignment, true, p.in[i].strides});
@@ -154,15 +156,17 @@ std::int64_t as_i64(double x) {
 
 }  // namespace
 
-std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& p) {
+std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& p, const std::vector<std::string>& names) {
   const Collapsed c = collapse(p);
   std::vector<ElementwiseConfig> configs;
   if (c.empty) return configs;
+  const ElementwiseOpInfo info = operands_of(p);
   const bool integers =
+      p.op != ElementwiseOp::custom &&
       std::all_of(c.operands.begin(), c.operands.end(), [](const CollapsedOperand& x) { return is_integer(x.dtype); });
-  for (const std::string& name : host::shipped_configs("elementwise")) {
+  for (const std::string& name : names) {
     const ElementwiseConfig config = parse_elementwise_config(name);
-    if (config.inputs == elementwise_group(describe(p.op).inputs) &&
+    if (config.inputs == elementwise_group(info.inputs, info.outputs) &&
         config.compute == (integers ? Compute::i64 : Compute::f32) && can_serve(config, c))
       configs.push_back(config);
   }
@@ -178,12 +182,24 @@ std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& p) {
 
 ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device, std::string_view wanted) {
   std::vector<std::string> names;
-  for (const ElementwiseConfig& able : rank_configs(p)) names.push_back(to_string(able));
+  for (const ElementwiseConfig& able : rank_configs(p, host::shipped_configs("elementwise")))
+    names.push_back(to_string(able));
   config_ = host::chosen(names, wanted);
   if (config_.empty()) return;
-  const ElementwiseConfig config = parse_elementwise_config(config_);
-  const ElementwiseOpInfo info = describe(p.op);
+  host::RelaxedCapture relaxed;
+  host::DeviceGuard guard(device);
+  prepare(p, device, parse_elementwise_config(config_), host::find_kernel("elementwise", config_));
+}
 
+ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device, const ElementwiseConfig& config,
+                                         cudaKernel_t kernel)
+    : config_(to_string(config)) {
+  prepare(p, device, config, kernel);
+}
+
+void ElementwiseLauncher::prepare(const ElementwiseProblem& p, int device, const ElementwiseConfig& config,
+                                  cudaKernel_t kernel) {
+  const ElementwiseOpInfo info = operands_of(p);
   const Collapsed c = collapse(p);
   params_.row = c.sizes[inner];
   params_.first_dimension = c.first_dimension;
@@ -209,21 +225,26 @@ ElementwiseLauncher::ElementwiseLauncher(const ElementwiseProblem& p, int device
     params_.i64_scalars[i] = as_i64(p.scalars[i]);
   }
 
-  host::RelaxedCapture relaxed;
-  host::DeviceGuard guard(device);
-  launch_.kernel = host::find_kernel("elementwise", config_);
+  launch_.kernel = kernel;
   launch_.threads = ElementwiseConfig::threads;
   launch_.grid = unsigned(blocks);
   launch_.overlaps_preceding = true;
   params_.waiting_blocks = device_info(device).sm_count * config.min_blocks();
 }
 
-void ElementwiseLauncher::run(const void* const* in, void* const* out, Stream stream) const {
+void ElementwiseLauncher::run(const void* const* in, void* const* out, Stream stream, const void* user_params,
+                              std::size_t user_params_bytes) const {
   if (launch_.grid == 0) return;
-  ElementwiseParams params = params_;
+  struct Bytes {
+    alignas(elementwise_user_params_align) unsigned char bytes[max_elementwise_user_params];
+  };
+  ElementwiseCustomParams<Bytes> all;  // of the library's kernels the first part alone
+  ElementwiseParams& params = all.elementwise;
+  params = params_;
   for (int i = 0; i < params.inputs; ++i) params.in[i].data = const_cast<void*>(in[i]);
   for (int i = 0; i < params.outputs; ++i) params.out[i].data = out[i];
-  host::launch(launch_, &params, stream);
+  if (user_params_bytes > 0) std::memcpy(all.user.bytes, user_params, user_params_bytes);
+  host::launch(launch_, &all, stream);
 }
 
 }  // namespace ckl
