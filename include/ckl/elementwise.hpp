@@ -112,7 +112,8 @@ struct CKL_API ElementwiseProblem {
   ElementwiseOp op = ElementwiseOp::cast;      ///< What is computed.
   int rank = 0;                                ///< Dimensions of the outputs.
   std::array<std::int64_t, max_rank> sizes{};  ///< The outputs' shape.
-  int inputs = 0, outputs = 0;                 ///< With ElementwiseOp::custom, how many operands there are; else 0.
+  int inputs = 0;                              ///< With ElementwiseOp::custom, how many inputs there are; else 0.
+  int outputs = 0;                             ///< The same of outputs.
   std::array<TensorOperand, 4> in;             ///< As many as op takes.
   std::array<TensorOperand, 2> out;            ///< As many as op gives.
   std::array<double, 2> scalars{};  ///< As many as op takes: converted to f32, or to i64 where integers are computed.

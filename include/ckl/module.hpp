@@ -20,7 +20,8 @@ struct Module {
   const ModuleEntry* entries;  ///< Its kernels.
   std::size_t entry_count;     ///< How many there are.
   std::size_t params_bytes;    ///< sizeof(Params) of the function, at most 256.
-  int inputs, outputs;         ///< How many an elementwise function has; 0 for others.
+  int inputs;                  ///< How many an elementwise function has; 0 for others.
+  int outputs;                 ///< The same.
   int version;                 ///< gemm_module_version or another operator's, of the headers that it was compiled with.
 };
 

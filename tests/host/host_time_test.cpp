@@ -25,7 +25,7 @@ struct Product {
   GemmArguments arguments;
   GemmPlan plan;
 
-  explicit Product(std::int64_t k, std::int64_t m = 4096)
+  explicit Product(std::int64_t k, std::int64_t m = 1024)
       : arguments{Tensor::row_major(address(1), DType::bf16, m, k),
                   Tensor::column_major(address(2), DType::bf16, k, 4096),
                   Tensor::row_major(address(3), DType::bf16, m, 4096)},
