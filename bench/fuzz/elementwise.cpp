@@ -1,10 +1,7 @@
 #include <memory>
 
-#include <fmt/format.h>
-
 #include "ckl/elementwise.hpp"
-#include "fuzz/operand_fields.hpp"
-#include "reference/reference.hpp"
+#include "fuzz/operands_target.hpp"
 
 namespace ckl::bench {
 namespace {
@@ -51,6 +48,9 @@ class Operands {
     for (int i = 0; i < info_.scalars; ++i) scalars_.push_back(-0.5 + i);
   }
 
+  static void call(const ElementwiseArguments& arguments) { ckl::elementwise(arguments); }
+  static std::string spoil(ElementwiseArguments& arguments, const std::string& fault);
+
   ElementwiseArguments arguments() const {
     ElementwiseArguments arguments{op_, {}, {}, scalars_};
     for (const auto& x : in_) arguments.in.push_back(x->tensor());
@@ -59,16 +59,17 @@ class Operands {
   }
 
   /// Config number `number` of those that can serve the problem; number 0 is the one-line call.
-  void launch(std::int64_t number) const {
-    if (number == 0) return elementwise(arguments());
+  std::string launch(std::int64_t number) const {
+    if (number == 0) return call(arguments()), "";
     const ElementwiseProblem problem = elementwise_problem(arguments());
     const std::vector<std::string> configs = elementwise_candidates(problem, device_info(0));
-    const ElementwisePlan plan(problem, 0, configs.empty() ? "" : configs[std::size_t(number - 1) % configs.size()]);
+    const ElementwisePlan plan(problem, 0, numbered(configs, number));
     std::vector<const void*> in;
     std::vector<void*> out;
     for (const auto& x : in_) in.push_back(x->device());
     for (const auto& y : out_) out.push_back(y->device());
     plan.run(in.data(), out.data());
+    return "";
   }
 
   std::string judge() {
@@ -79,9 +80,7 @@ class Operands {
     for (const auto& y : out_) out.push_back(y->host());
     const ElementwiseProblem problem = elementwise_problem(arguments());
     const reference::Comparison comparison = reference::compare_elementwise(problem, in.data(), out.data());
-    return comparison.passed() ? ""
-                               : fmt::format("{} of {} elements are wrong: {}", comparison.wrong,
-                                             reference::element_count(problem), comparison.first_wrong);
+    return complaint_about("the outputs", comparison);
   }
 
   /// Empty if nothing was written but what the images say.
@@ -99,8 +98,7 @@ class Operands {
   std::vector<double> scalars_;
 };
 
-/// Makes well-formed arguments malformed. Returns the word that the error must have in it.
-std::string spoil(ElementwiseArguments& arguments, const std::string& fault) {
+std::string Operands::spoil(ElementwiseArguments& arguments, const std::string& fault) {
   if (fault == "an_input_less") {
     if (arguments.in.empty()) return arguments.in.emplace_back(), "in ";
     return arguments.in.pop_back(), "in ";
@@ -112,7 +110,7 @@ std::string spoil(ElementwiseArguments& arguments, const std::string& fault) {
   throw std::logic_error("no such fault: " + fault);
 }
 
-class ElementwiseFuzzTarget final : public FuzzTarget {
+class ElementwiseFuzzTarget final : public OperandsFuzzTarget<Operands> {
  public:
   std::string name() const override { return "elementwise"; }
 
@@ -131,26 +129,8 @@ class ElementwiseFuzzTarget final : public FuzzTarget {
     };
     draw_operands(in_names, true);
     draw_operands(out_names, false);
-    one.add("config", draw.one_in(2) ? 0 : 1 + draw.below(8), 0);
-    one.add("fault", draw.one_in(6) ? 1 + draw.below(std::int64_t(fault_words.size()) - 1) : 0, fault_words);
+    draw_config_and_fault(one, draw, fault_words);
     return one;
-  }
-
-  std::string run(const FuzzCase& one) const override {
-    if (one.word("fault") != "none") return run_malformed(one);
-    Operands operands(one);
-    operands.launch(one["config"]);
-    return operands.judge();
-  }
-
- private:
-  static std::string run_malformed(FuzzCase one) {
-    keep_operands_plain(one);
-    const Operands operands(one);
-    ElementwiseArguments arguments = operands.arguments();
-    const std::string word = spoil(arguments, one.word("fault"));
-    const std::string complaint = expect_refusal(word, [&] { elementwise(arguments); });
-    return complaint.empty() ? operands.unchanged() : complaint;
   }
 };
 

@@ -1,10 +1,7 @@
 #include <memory>
 
-#include <fmt/format.h>
-
 #include "ckl/norm.hpp"
-#include "fuzz/operand_fields.hpp"
-#include "reference/reference.hpp"
+#include "fuzz/operands_target.hpp"
 
 namespace ckl::bench {
 namespace {
@@ -44,6 +41,9 @@ class Operands {
       if (++seed; input) input->fill(seed);
   }
 
+  static void call(const NormArguments& arguments) { ckl::norm(arguments); }
+  static std::string spoil(NormArguments& arguments, const std::string& fault);
+
   NormArguments arguments() const {
     const auto tensor = [](const std::unique_ptr<GuardedTensor>& x) { return x ? x->tensor() : Tensor(); };
     NormArguments arguments{NormKind(one_["kind"]), tensor(x_), tensor(y_), tensor(weight_), tensor(bias_)};
@@ -55,16 +55,17 @@ class Operands {
   }
 
   /// Config number `number` of those that can serve the problem; number 0 is the one-line call.
-  void launch(std::int64_t number) const {
-    if (number == 0) return norm(arguments());
+  std::string launch(std::int64_t number) const {
+    if (number == 0) return call(arguments()), "";
     const NormProblem problem = norm_problem(arguments());
     const std::vector<std::string> configs = norm_candidates(problem, device_info(0));
-    const NormPlan plan(problem, 0, configs.empty() ? "" : configs[std::size_t(number - 1) % configs.size()]);
+    const NormPlan plan(problem, 0, numbered(configs, number));
     const auto device = [](const std::unique_ptr<GuardedTensor>& x) { return x ? x->device() : nullptr; };
     NormPointers pointers{x_->device(), y_->device(), device(weight_), device(bias_), device(residual_), device(sum_)};
     pointers.mean = reinterpret_cast<float*>(device(mean_));
     pointers.rstd = reinterpret_cast<float*>(device(rstd_));
     plan.run(pointers);
+    return "";
   }
 
   std::string judge() {
@@ -77,12 +78,14 @@ class Operands {
     const auto statistic = [](const std::unique_ptr<GuardedTensor>& x) {
       return reinterpret_cast<const float*>(x->host());
     };
-    std::string complaints = complaint_of("y", reference::compare_norm(problem, y_->host(), expected));
-    if (sum_) complaints += complaint_of("sum", reference::compare_norm_sum(problem, sum_->host(), expected));
+    std::string complaints = complaint_about("y", reference::compare_norm(problem, y_->host(), expected));
+    if (sum_) complaints += complaint_about("sum", reference::compare_norm_sum(problem, sum_->host(), expected));
     if (mean_)
-      complaints += complaint_of("mean", reference::compare_norm_statistic(problem, statistic(mean_), expected, true));
+      complaints +=
+          complaint_about("mean", reference::compare_norm_statistic(problem, statistic(mean_), expected, true));
     if (rstd_)
-      complaints += complaint_of("rstd", reference::compare_norm_statistic(problem, statistic(rstd_), expected, false));
+      complaints +=
+          complaint_about("rstd", reference::compare_norm_statistic(problem, statistic(rstd_), expected, false));
     return complaints;
   }
 
@@ -103,18 +106,11 @@ class Operands {
   }
 
  private:
-  static std::string complaint_of(const char* output, const reference::Comparison& comparison) {
-    return comparison.passed()
-               ? ""
-               : fmt::format("{} elements of {} are wrong: {}", comparison.wrong, output, comparison.first_wrong);
-  }
-
   const FuzzCase one_;
   std::unique_ptr<GuardedTensor> x_, y_, weight_, bias_, residual_, sum_, mean_, rstd_;
 };
 
-/// Makes well-formed arguments malformed. Returns the word that the error must have in it.
-std::string spoil(NormArguments& arguments, const std::string& fault) {
+std::string Operands::spoil(NormArguments& arguments, const std::string& fault) {
   if (fault == "y_is_f64") return arguments.y.dtype = DType::f64, "y";
   if (fault == "y_is_null") return arguments.y.data = nullptr, "y";
   if (fault == "y_is_longer") return ++arguments.y.sizes[0], "y.sizes[0]";
@@ -123,7 +119,7 @@ std::string spoil(NormArguments& arguments, const std::string& fault) {
   throw std::logic_error("no such fault: " + fault);
 }
 
-class NormFuzzTarget final : public FuzzTarget {
+class NormFuzzTarget final : public OperandsFuzzTarget<Operands> {
  public:
   std::string name() const override { return "norm"; }
 
@@ -137,26 +133,8 @@ class NormFuzzTarget final : public FuzzTarget {
       one.add(tensor, draw.one_in(2), 0, 1);
     one.add("vector_gap", draw.one_in(8), 0, 1);
     for (const char* x : {"x", "y", "residual", "sum"}) draw_operand(one, draw, x, false);
-    one.add("config", draw.one_in(2) ? 0 : 1 + draw.below(8), 0);
-    one.add("fault", draw.one_in(8) ? 1 + draw.below(std::int64_t(fault_words.size()) - 1) : 0, fault_words);
+    draw_config_and_fault(one, draw, fault_words);
     return one;
-  }
-
-  std::string run(const FuzzCase& one) const override {
-    if (one.word("fault") != "none") return run_malformed(one);
-    Operands operands(one);
-    operands.launch(one["config"]);
-    return operands.judge();
-  }
-
- private:
-  static std::string run_malformed(FuzzCase one) {
-    keep_operands_plain(one);
-    const Operands operands(one);
-    NormArguments arguments = operands.arguments();
-    const std::string word = spoil(arguments, one.word("fault"));
-    const std::string complaint = expect_refusal(word, [&] { norm(arguments); });
-    return complaint.empty() ? operands.unchanged() : complaint;
   }
 };
 

@@ -3,8 +3,7 @@
 #include <fmt/format.h>
 
 #include "ckl/reduce.hpp"
-#include "fuzz/operand_fields.hpp"
-#include "reference/reference.hpp"
+#include "fuzz/operands_target.hpp"
 
 namespace ckl::bench {
 namespace {
@@ -58,6 +57,9 @@ class Operands {
     x_->fill(1);
   }
 
+  static void call(const ReduceArguments& arguments) { ckl::reduce(arguments); }
+  static std::string spoil(ReduceArguments& arguments, const std::string& fault);
+
   ReduceArguments arguments() const {
     return {op_, x_->tensor(), y_->tensor(), axes(), double(one_["correction"]), one_["batch_invariant"] != 0};
   }
@@ -72,10 +74,11 @@ class Operands {
   /// Config number `number` of those that can serve the problem, run twice in a workspace of exactly the size that it asks for; number 0
   /// is the one-line call. Returns what was written outside of the workspace.
   std::string launch(std::int64_t number) const {
-    if (number == 0) return reduce(arguments()), "";
+    if (lacks_elements()) return "";  // judge() expects that it is refused
+    if (number == 0) return call(arguments()), "";
     const ReduceProblem problem = reduce_problem(arguments());
     const std::vector<std::string> configs = reduce_candidates(problem, device_info(0));
-    const ReducePlan plan(problem, 0, configs.empty() ? "" : configs[std::size_t(number - 1) % configs.size()]);
+    const ReducePlan plan(problem, 0, numbered(configs, number));
     GuardedMemory workspace(plan.workspace_bytes());
     std::fill_n(workspace.host(), workspace.bytes(), std::byte(0));
     workspace.upload();
@@ -87,15 +90,14 @@ class Operands {
   }
 
   std::string judge() {
+    if (lacks_elements()) return expect_refusal("x", [&] { call(arguments()); });
     y_->receive();
     if (std::string complaint = unchanged(); !complaint.empty()) return complaint;
     const ReduceProblem problem = reduce_problem(arguments());
     std::vector<long double> expected(std::size_t(reference::output_count(problem))), slack(expected.size());
     reference::reduce(problem, x_->host(), expected.data(), slack.data());
     const auto comparison = reference::compare_reduce(problem, y_->host(), expected.data(), slack.data());
-    return comparison.passed() ? ""
-                               : fmt::format("{} of {} elements are wrong: {}", comparison.wrong, expected.size(),
-                                             comparison.first_wrong);
+    return complaint_about("y", comparison);
   }
 
   /// Empty if nothing was written but what the images say.
@@ -118,8 +120,7 @@ class Operands {
   std::unique_ptr<GuardedTensor> x_, y_;
 };
 
-/// Makes well-formed arguments malformed. Returns the word that the error must have in it.
-std::string spoil(ReduceArguments& arguments, const std::string& fault) {
+std::string Operands::spoil(ReduceArguments& arguments, const std::string& fault) {
   if (fault == "axis_too_large") return arguments.axes = {arguments.x.rank}, "axes[0]";
   if (fault == "axis_twice") return arguments.axes = {0, -arguments.x.rank}, "axes[1]";
   if (fault == "y_is_e4m3") return arguments.y.dtype = DType::e4m3, "y";
@@ -128,7 +129,7 @@ std::string spoil(ReduceArguments& arguments, const std::string& fault) {
   throw std::logic_error("no such fault: " + fault);
 }
 
-class ReduceFuzzTarget final : public FuzzTarget {
+class ReduceFuzzTarget final : public OperandsFuzzTarget<Operands> {
  public:
   std::string name() const override { return "reduce"; }
 
@@ -143,27 +144,8 @@ class ReduceFuzzTarget final : public FuzzTarget {
     draw_operand(one, draw, "y", false);
     one.add("correction", draw.below(2), 0, 1);
     one.add("batch_invariant", draw.one_in(4), 0, 1);
-    one.add("config", draw.one_in(2) ? 0 : 1 + draw.below(8), 0);
-    one.add("fault", draw.one_in(8) ? 1 + draw.below(std::int64_t(fault_words.size()) - 1) : 0, fault_words);
+    draw_config_and_fault(one, draw, fault_words);
     return one;
-  }
-
-  std::string run(const FuzzCase& one) const override {
-    if (one.word("fault") != "none") return run_malformed(one);
-    Operands operands(one);
-    if (operands.lacks_elements()) return expect_refusal("x", [&] { reduce(operands.arguments()); });
-    const std::string complaint = operands.launch(one["config"]);
-    return complaint.empty() ? operands.judge() : complaint;
-  }
-
- private:
-  static std::string run_malformed(FuzzCase one) {
-    keep_operands_plain(one);
-    const Operands operands(one);
-    ReduceArguments arguments = operands.arguments();
-    const std::string word = spoil(arguments, one.word("fault"));
-    const std::string complaint = expect_refusal(word, [&] { reduce(arguments); });
-    return complaint.empty() ? operands.unchanged() : complaint;
   }
 };
 

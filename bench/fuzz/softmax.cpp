@@ -1,10 +1,7 @@
 #include <memory>
 
-#include <fmt/format.h>
-
 #include "ckl/softmax.hpp"
-#include "fuzz/operand_fields.hpp"
-#include "reference/reference.hpp"
+#include "fuzz/operands_target.hpp"
 
 namespace ckl::bench {
 namespace {
@@ -33,6 +30,9 @@ class Operands {
     mask_->fill(2);
   }
 
+  static void call(const SoftmaxArguments& arguments) { ckl::softmax(arguments); }
+  static std::string spoil(SoftmaxArguments& arguments, const std::string& fault);
+
   SoftmaxArguments arguments() const {
     SoftmaxArguments arguments{x_->tensor(), y_->tensor()};
     arguments.axis = int(axis());
@@ -45,12 +45,13 @@ class Operands {
   }
 
   /// Config number `number` of those that can serve the problem; number 0 is the one-line call.
-  void launch(std::int64_t number) const {
-    if (number == 0) return softmax(arguments());
+  std::string launch(std::int64_t number) const {
+    if (number == 0) return call(arguments()), "";
     const SoftmaxProblem problem = softmax_problem(arguments());
     const std::vector<std::string> configs = softmax_candidates(problem, device_info(0));
-    const SoftmaxPlan plan(problem, 0, configs.empty() ? "" : configs[std::size_t(number - 1) % configs.size()]);
+    const SoftmaxPlan plan(problem, 0, numbered(configs, number));
     plan.run(SoftmaxPointers{x_->device(), y_->device(), mask_ ? mask_->device() : nullptr});
+    return "";
   }
 
   std::string judge() {
@@ -61,9 +62,7 @@ class Operands {
     const SoftmaxPointers inputs{x_->host(), nullptr, mask_ ? mask_->host() : nullptr};
     reference::softmax(problem, inputs, expected.data(), slack.data());
     const auto comparison = reference::compare_softmax(problem, y_->host(), expected.data(), slack.data());
-    return comparison.passed() ? ""
-                               : fmt::format("{} of {} elements are wrong: {}", comparison.wrong, expected.size(),
-                                             comparison.first_wrong);
+    return complaint_about("y", comparison);
   }
 
   /// Empty if nothing was written but what the images say.
@@ -81,8 +80,7 @@ class Operands {
   std::unique_ptr<GuardedTensor> x_, y_, mask_;
 };
 
-/// Makes well-formed arguments malformed. Returns the word that the error must have in it.
-std::string spoil(SoftmaxArguments& arguments, const std::string& fault) {
+std::string Operands::spoil(SoftmaxArguments& arguments, const std::string& fault) {
   if (fault == "axis_too_large") return arguments.axis = arguments.x.rank, "axis";
   if (fault == "y_is_f64") return arguments.y.dtype = DType::f64, "y";
   if (fault == "y_is_null") return arguments.y.data = nullptr, "y";
@@ -91,7 +89,7 @@ std::string spoil(SoftmaxArguments& arguments, const std::string& fault) {
   throw std::logic_error("no such fault: " + fault);
 }
 
-class SoftmaxFuzzTarget final : public FuzzTarget {
+class SoftmaxFuzzTarget final : public OperandsFuzzTarget<Operands> {
  public:
   std::string name() const override { return "softmax"; }
 
@@ -109,26 +107,8 @@ class SoftmaxFuzzTarget final : public FuzzTarget {
     one.add("masked", draw.one_in(3), 0, 1);
     one.add("mask_repeats", draw.one_in(2) ? 0 : draw.below(all + 1), 0, all);
     for (const char* x : {"x", "y", "mask"}) draw_operand(one, draw, x, false);
-    one.add("config", draw.one_in(2) ? 0 : 1 + draw.below(8), 0);
-    one.add("fault", draw.one_in(8) ? 1 + draw.below(std::int64_t(fault_words.size()) - 1) : 0, fault_words);
+    draw_config_and_fault(one, draw, fault_words);
     return one;
-  }
-
-  std::string run(const FuzzCase& one) const override {
-    if (one.word("fault") != "none") return run_malformed(one);
-    Operands operands(one);
-    operands.launch(one["config"]);
-    return operands.judge();
-  }
-
- private:
-  static std::string run_malformed(FuzzCase one) {
-    keep_operands_plain(one);
-    const Operands operands(one);
-    SoftmaxArguments arguments = operands.arguments();
-    const std::string word = spoil(arguments, one.word("fault"));
-    const std::string complaint = expect_refusal(word, [&] { softmax(arguments); });
-    return complaint.empty() ? operands.unchanged() : complaint;
   }
 };
 
