@@ -55,6 +55,18 @@ void require_module(const Module& module, int version, int max_params) {
           max_params, " bytes, but have ", module.params_bytes);
 }
 
+const ModuleEntry* find_entry(const Module& module, std::string_view config) {
+  const ModuleEntry* end = module.entries + module.entry_count;
+  const ModuleEntry* found =
+      std::find_if(module.entries, end, [&](const ModuleEntry& each) { return config == each.config; });
+  return found == end ? nullptr : found;
+}
+
+void require_params(std::size_t bytes, std::size_t of_module, const std::string& module) {
+  require(bytes == of_module, "params must have the ", of_module, " bytes of module ", module, "'s Params, but have ",
+          bytes);
+}
+
 cudaKernel_t find_kernel(const char* op, const std::string& config) {
   for (std::size_t i = 0; i < kModuleCount; ++i) {
     const ModuleImage& module = kModules[i];

@@ -49,4 +49,10 @@ cudaKernel_t find_kernel_of(const unsigned char* image, const char* symbol);
 /// Throws invalid_argument unless `module` was compiled with headers of `version`, and its Params have at most `max_params` bytes.
 void require_module(const Module& module, int version, int max_params);
 
+/// The user's entry for `config`, or nullptr.
+const ModuleEntry* find_entry(const Module& module, std::string_view config);
+
+/// Throws unless `bytes`, of the parameters of a run, are those of the Params of module `module`.
+void require_params(std::size_t bytes, std::size_t of_module, const std::string& module);
+
 }  // namespace ckl::host

@@ -1,6 +1,5 @@
 // Elementwise functions from outside of the library: the kernels are the user's, the rest is the library's.
 
-#include <algorithm>
 #include <optional>
 
 #include "ckl/elementwise_module.hpp"
@@ -57,11 +56,10 @@ class ElementwiseModulePlan::Implementation {
     device = host::require_device(device_index).index;
     config = host::chosen(elementwise_candidates(p, module), wanted);
     if (config.empty()) return;
-    const ModuleEntry* entry = std::find_if(module.entries, module.entries + module.entry_count,
-                                            [&](const ModuleEntry& each) { return config == each.config; });
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device);
-    launcher.emplace(p, device, parse_elementwise_config(config), host::find_kernel_of(module.image, entry->symbol));
+    launcher.emplace(p, device, parse_elementwise_config(config),
+                     host::find_kernel_of(module.image, host::find_entry(module, config)->symbol));
   }
 
   ElementwiseProblem problem;
@@ -79,8 +77,7 @@ ElementwiseModulePlan::ElementwiseModulePlan(const ElementwiseProblem& problem, 
 void ElementwiseModulePlan::run_bytes(const void* const* in, void* const* out, const void* params,
                                       std::size_t params_bytes, Stream stream) const {
   const Implementation& plan = *implementation_;
-  host::require(params_bytes == plan.params_bytes, "params must have the ", plan.params_bytes, " bytes of module ",
-                plan.module_name, "'s Params, but have ", params_bytes);
+  host::require_params(params_bytes, plan.params_bytes, plan.module_name);
   host::require_stream_of(stream, plan.device);
   if (!plan.launcher) return;
   host::require(in != nullptr, "in must not be null");

@@ -96,12 +96,10 @@ GemmModulePlan::Implementation::Implementation(const GemmProblem& p, const GemmM
                   "\"), but is \"", wanted, "\"");
   }
   config = to_string(choice);
-  const std::string entry_config = to_string(choice.config);
-  const GemmModuleEntry* entry = std::find_if(module.entries, module.entries + module.entry_count,
-                                              [&](const GemmModuleEntry& each) { return entry_config == each.config; });
   host::RelaxedCapture relaxed;
   host::DeviceGuard guard(device);
-  product.emplace(kernel_problem(p), choice, host::find_kernel_of(module.image, entry->symbol), info);
+  product.emplace(kernel_problem(p), choice,
+                  host::find_kernel_of(module.image, host::find_entry(module, to_string(choice.config))->symbol), info);
 }
 
 GemmModulePlan::GemmModulePlan(const GemmProblem& problem, const GemmModule& module, int device,
@@ -111,8 +109,7 @@ GemmModulePlan::GemmModulePlan(const GemmProblem& problem, const GemmModule& mod
 void GemmModulePlan::run_bytes(const GemmPointers& pointers, const void* params, std::size_t params_bytes,
                                void* workspace, Stream stream) const {
   const Implementation& plan = *implementation_;
-  host::require(params_bytes == plan.params_bytes, "params must have the ", plan.params_bytes, " bytes of module ",
-                plan.module_name, "'s Params, but have ", params_bytes);
+  host::require_params(params_bytes, plan.params_bytes, plan.module_name);
   host::require_stream_of(stream, plan.device);
   require_pointers(plan.problem, plan.spans, pointers);
   host::require_workspace(workspace, workspace_bytes());

@@ -19,14 +19,6 @@ static_assert(reduce_module_version == 1 && sizeof(ReduceParams) == 456,
 
 namespace {
 
-const ModuleEntry* find_entry(const Module& module, const ReduceConfig& config) {
-  const std::string name = entry_of(config);
-  const ModuleEntry* end = module.entries + module.entry_count;
-  const ModuleEntry* found =
-      std::find_if(module.entries, end, [&](const ModuleEntry& each) { return name == each.config; });
-  return found == end ? nullptr : found;
-}
-
 /// The ways to serve a problem that has outputs by the module's kernels, the best first.
 std::vector<ReduceChoice> choices(const ReduceProblem& problem, const Module& module, const DeviceInfo& device) {
   host::require_module(module, reduce_module_version, max_monoid_params);
@@ -40,7 +32,7 @@ std::vector<ReduceChoice> choices(const ReduceProblem& problem, const Module& mo
   }
   if (is_empty(problem)) return {};
   std::vector<ReduceChoice> ranked = rank_reduce_choices(problem, ReduceShape::of(problem), device);
-  std::erase_if(ranked, [&](const ReduceChoice& choice) { return !find_entry(module, choice.config); });
+  std::erase_if(ranked, [&](const ReduceChoice& choice) { return !host::find_entry(module, entry_of(choice.config)); });
   host::require_supported(!ranked.empty(), "module ", module.name, " must have an entry that serves ",
                           problem.to_string(), ", but none of its ", module.entry_count, " does");
   return ranked;
@@ -67,7 +59,7 @@ class ReduceModulePlan::Implementation {
     host::DeviceGuard guard(device);
     for (const ReduceChoice& choice : choices(p, module, info)) {
       if (to_string(choice) != config) continue;
-      const char* symbol = find_entry(module, choice.config)->symbol;
+      const char* symbol = host::find_entry(module, entry_of(choice.config))->symbol;
       launcher = {p, ReduceShape::of(p), choice, host::find_kernel_of(module.image, symbol), device};
     }
   }
@@ -87,8 +79,7 @@ ReduceModulePlan::ReduceModulePlan(const ReduceProblem& problem, const Module& m
 void ReduceModulePlan::run_bytes(const void* x, void* y, const void* params, std::size_t params_bytes, void* workspace,
                                  Stream stream) const {
   const Implementation& plan = *implementation_;
-  host::require(params_bytes == plan.params_bytes, "params must have the ", plan.params_bytes, " bytes of module ",
-                plan.module_name, "'s Params, but have ", params_bytes);
+  host::require_params(params_bytes, plan.params_bytes, plan.module_name);
   host::require_stream_of(stream, plan.device);
   require_pointers(plan.problem, x, y);
   host::require_workspace(workspace, workspace_bytes());
