@@ -1,6 +1,6 @@
 """Reads the machine code of every shipped instance: resources, features of the hardware, count and size. Needs no GPU.
 
-  test_instances.py MODULES_FOLDER LIBRARY CUOBJDUMP
+  test_instances.py MODULES_FOLDER LIBRARY CUOBJDUMP YARDSTICK_LOG...
 """
 import functools
 import pathlib
@@ -9,9 +9,10 @@ import subprocess
 import sys
 import unittest
 
-from expectations import ALL_CPU_SECONDS, FEATURES, LIBRARY_MIB, MODULE_CPU_SECONDS, RULES, SHIPPED, TRAP
+from expectations import (ALL_CPU_SECONDS, BUSY, FEATURES, LIBRARY_MIB, MODULE_CPU_SECONDS, RULES, SHIPPED, TRAP,
+                          YARDSTICK_CPU_SECONDS)
 
-MODULES, LIBRARY, CUOBJDUMP = (pathlib.Path(argument) for argument in (sys.argv[1:4] + [""] * 3)[:3])
+MODULES, LIBRARY, CUOBJDUMP, *YARDSTICK_LOGS = (pathlib.Path(argument) for argument in sys.argv[1:])
 
 
 @functools.cache
@@ -41,6 +42,11 @@ def cpu_seconds(log):
     match = re.search(r"of the compiler:\n.*\n(\d+)m([\d.]+)s (\d+)m([\d.]+)s", log)
     minutes, seconds, system_minutes, system_seconds = map(float, match.groups())
     return 60 * (minutes + system_minutes) + seconds + system_seconds
+
+
+def slowness(yardstick_logs):
+    """How many times a limit this machine may take: it is slower than a quiet core of the machine of expectations.py, or busy."""
+    return BUSY * max(1, sum(map(cpu_seconds, yardstick_logs)) / YARDSTICK_CPU_SECONDS)
 
 
 def registers(usage):
@@ -86,6 +92,9 @@ class Checks(unittest.TestCase):
     def test_readers(self):
         self.assertEqual(cpu_seconds("... of the compiler:\n0m0.01s 0m0.01s\n1m2.500000s 0m1.50s\n"), 64)
         self.assertEqual(registers(" Function f:\n  REG:168 STACK:0 SHARED:1024\n Function g:\n  REG:32 STACK:0"), {"f": 168, "g": 32})
+        second = "of the compiler:\n0m0s 0m0s\n0m1s 0m0s\n"
+        self.assertEqual(slowness([second] * 2), BUSY)
+        self.assertEqual(slowness([second] * 3 * YARDSTICK_CPU_SECONDS), 3 * BUSY)
         code = machine_code("\t\tFunction : f\n /*0000*/ HGMMA.64\n\t\tFunction : g\n /*0000*/ RET\n")
         self.assertEqual(sorted(code), ["f", "g"])
         self.assertIn("HGMMA", code["f"])
@@ -110,14 +119,16 @@ class Instances(unittest.TestCase):
 
     def test_build_logs(self):
         total = 0
+        factor = slowness([log.read_text() for log in YARDSTICK_LOGS])
         for module in sorted({module for _, module, _ in shipped_entries()}):
             with self.subTest(module):
                 log = (MODULES / f"{module}.log").read_text()
                 self.assertEqual(build_log_problems(log), [])
                 self.assertEqual(log.count("Compiling entry function"), sum(m == module for _, m, _ in shipped_entries()))
-                self.assertLessEqual(cpu_seconds(log), MODULE_CPU_SECONDS)
+                self.assertLessEqual(cpu_seconds(log), factor * MODULE_CPU_SECONDS)
                 total += cpu_seconds(log)
-        self.assertLessEqual(total, ALL_CPU_SECONDS)
+        self.assertLessEqual(total, factor * ALL_CPU_SECONDS)
+        print(f"the modules took {total:.0f} CPU seconds, {BUSY * total / factor:.0f} by the yardstick")
 
     def test_machine_code(self):
         matched = set()
