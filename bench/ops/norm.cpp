@@ -46,6 +46,7 @@ class NormOperator final : public Operator {
   std::unique_ptr<Workload> prepare(const Case& one, const Session& session) const override {
     auto workload = std::make_unique<NormWorkload>(problem_of(one), session);
     attempt(*workload, session, {"ckl"}, [&] { provide_ckl(*workload); });
+    attempt(*workload, session, {"cudnn_first", "cudnn_best"}, [&] { provide_cudnn(*workload); });
     return workload;
   }
 

@@ -66,6 +66,7 @@ class SoftmaxOperator final : public Operator {
   std::unique_ptr<Workload> prepare(const Case& one, const Session& session) const override {
     auto workload = std::make_unique<SoftmaxWorkload>(problem_of(one), session);
     attempt(*workload, session, {"ckl"}, [&] { provide_ckl(*workload); });
+    attempt(*workload, session, {"cudnn_first", "cudnn_best"}, [&] { provide_cudnn(*workload); });
     return workload;
   }
 

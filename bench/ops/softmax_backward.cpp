@@ -47,6 +47,7 @@ class SoftmaxBackwardOperator final : public Operator {
   std::unique_ptr<Workload> prepare(const Case& one, const Session& session) const override {
     auto workload = std::make_unique<SoftmaxBackwardWorkload>(problem_of(one), session);
     attempt(*workload, session, {"ckl"}, [&] { provide_ckl(*workload); });
+    attempt(*workload, session, {"cudnn_first", "cudnn_best"}, [&] { provide_cudnn(*workload); });
     return workload;
   }
 

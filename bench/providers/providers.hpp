@@ -38,6 +38,12 @@ void provide_cublaslt(GemmWorkload& workload);
 /// CUB's device-wide reduction, or its segmented one for rows; a note for what it does not have.
 void provide_cub(ReduceWorkload& workload);
 
+/// cuDNN: the first plan of its heuristics (of softmax, its mode "instance"), and the fastest of all.
+void provide_cudnn(NormWorkload& workload);
+void provide_cudnn(NormBackwardWorkload& workload);
+void provide_cudnn(SoftmaxWorkload& workload);
+void provide_cudnn(SoftmaxBackwardWorkload& workload);
+
 /// The best of a list of kernels by CUTLASS's collective builders; nothing where they were not compiled.
 void provide_cutlass(GemmWorkload& workload);
 

@@ -208,6 +208,16 @@ class Tune(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertRegex(result.stdout, r"ckl_call .*verified")
 
+    def test_says_why_a_row_has_no_vendor(self):
+        if not EMULATOR.exists():
+            self.skipTest("no emulator")
+        for op in ["norm", "norm_backward", "softmax", "softmax_backward"]:
+            result = run("bench", op, "--device", "emulator", "--problem", "4x64")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertRegex(result.stdout, r"ckl .*verified")
+            for name in ["cudnn_first", "cudnn_best"]:
+                self.assertRegex(result.stdout, name + r" .*not available under the emulator")
+
     def test_cost_of_batch_invariance(self):
         if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
             self.skipTest("no emulator")
