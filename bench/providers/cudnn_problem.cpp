@@ -107,9 +107,11 @@ std::string CudnnTensor::to_string() const {
 }
 
 std::string CudnnNorm::to_string() const {
-  std::string text = fmt::format("{} {}:", ckl::name(kind), backward ? "backward" : training ? "training" : "inference");
-  for (const CudnnTensor& tensor : tensors)
-    text += (&tensor == &tensors.front() ? " " : ", ") + tensor.to_string();
+  std::string text = fmt::format("{} {}:", ckl::name(kind),
+                                 backward   ? "backward"
+                                 : training ? "training"
+                                            : "inference");
+  for (const CudnnTensor& tensor : tensors) text += (&tensor == &tensors.front() ? " " : ", ") + tensor.to_string();
   return text;
 }
 

@@ -88,7 +88,9 @@ TEST(Cudnn, SaysWhichSoftmaxItLacks) {
   EXPECT_EQ(lacks([](SoftmaxProblem& p) { p.scale = 0.5f; }), "cuDNN's softmax does not scale x");
   EXPECT_EQ(lacks([](SoftmaxProblem& p) { p.x.strides[1] = 8; }), "cuDNN is asked for dense tensors only");
   EXPECT_EQ(lacks([](SoftmaxProblem& p) { p.y.dtype = DType::f32; }), "cuDNN is asked for tensors of one type only");
-  EXPECT_EQ(lacks([](SoftmaxProblem& p) { p.sizes = {std::int64_t(1) << 31, 1, 1}; }),
+  EXPECT_EQ(lacks([](SoftmaxProblem& p) {
+              p.sizes = {std::int64_t(1) << 31, 1, 1};
+            }),
             "cuDNN's softmax has sizes of 31 bits");
 }
 
