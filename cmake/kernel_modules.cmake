@@ -3,6 +3,7 @@
 # A module is one .cu file with extern "C" entries. An operator's modules are listed in src/ops/<op>/instances.txt:
 #   # comment
 #   module_name: [-DMACRO ...] config [config ...]
+# A config followed by ? has not been measured yet: it is shipped, but taken only by name or by `ckl tune`.
 # A module may have several lines. For each module, CMake writes a .cu file of one CKL_<OP>_ENTRY(config) line per entry into
 # the build folder; the entry's symbol is ckl_<op>_<config>. -DMACRO becomes a #define before the include.
 
@@ -64,7 +65,8 @@ __asm__(".section .rodata, \"a\", @progbits\n"
   target_sources(${target} PRIVATE "${image}")
 endfunction()
 
-# ckl_read_instances(FILE): sets in the caller `modules` and, for each module M, `M_entries` and `M_macros`.
+# ckl_read_instances(FILE): sets in the caller `modules` and, for each module M, `M_entries`, `M_macros`, and `M_rows`, the entries as
+# C++ initializers of ckl::host::ShippedConfig.
 function(ckl_read_instances file)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
   file(STRINGS "${file}" lines)
@@ -84,10 +86,15 @@ function(ckl_read_instances file)
     foreach(word IN LISTS words)
       if(word MATCHES "^-D([A-Za-z0-9_]+)$")
         list(APPEND ${module}_macros ${CMAKE_MATCH_1})
-      elseif(word MATCHES "^[a-z0-9_]+$")
-        list(APPEND ${module}_entries ${word})
+      elseif(word MATCHES "^([a-z0-9_]+)(\\??)$")
+        list(APPEND ${module}_entries ${CMAKE_MATCH_1})
+        if(CMAKE_MATCH_2)
+          string(APPEND ${module}_rows "{\"${CMAKE_MATCH_1}\", false}, ")
+        else()
+          string(APPEND ${module}_rows "{\"${CMAKE_MATCH_1}\", true}, ")
+        endif()
       else()
-        message(FATAL_ERROR "${file}: `${word}` in module ${module} is neither a config (a-z, 0-9, _) nor -DMACRO.")
+        message(FATAL_ERROR "${file}: `${word}` in module ${module} is neither a config (a-z, 0-9, _), maybe with a ?, nor -DMACRO.")
       endif()
     endforeach()
   endforeach()
@@ -103,6 +110,7 @@ function(ckl_read_instances file)
     endif()
     set(${module}_entries "${unique}" PARENT_SCOPE)
     set(${module}_macros "${${module}_macros}" PARENT_SCOPE)
+    set(${module}_rows "${${module}_rows}" PARENT_SCOPE)
   endforeach()
   set(modules "${modules}" PARENT_SCOPE)
 endfunction()
@@ -121,11 +129,9 @@ function(ckl_add_operator_modules target)
       list(LENGTH ${module}_entries count)
       list(TRANSFORM ${module}_macros REPLACE "(.+)" "#define \\1\n" OUTPUT_VARIABLE defines)
       list(TRANSFORM ${module}_entries REPLACE "(.+)" "CKL_${OP}_ENTRY(\\1)\n" OUTPUT_VARIABLE entries)
-      list(TRANSFORM ${module}_entries REPLACE "(.+)" "\"\\1\", " OUTPUT_VARIABLE names)
       list(TRANSFORM ${module}_entries REPLACE "(.+)" "${op} ${module} ckl_${op}_\\1\n" OUTPUT_VARIABLE plain)
       list(JOIN defines "" defines)
       list(JOIN entries "" entries)
-      list(JOIN names "" names)
       list(JOIN plain "" plain)
 
       set(source "${CMAKE_CURRENT_BINARY_DIR}/modules/${module}.cu")
@@ -134,7 +140,7 @@ function(ckl_add_operator_modules target)
       ckl_embed_module(${target} ${module})
 
       string(APPEND declarations "extern \"C\" const unsigned char ckl_module_${module}_begin[], ckl_module_${module}_end[];\n"
-                                 "static const char* const ${module}_entries[] = {${names}};\n")
+                                 "static const ckl::host::ShippedConfig ${module}_entries[] = {${${module}_rows}};\n")
       string(APPEND rows "    {\"${op}\", \"${module}\", ckl_module_${module}_begin, ckl_module_${module}_end, "
                          "${module}_entries, ${count}},\n")
       string(APPEND plain_list "${plain}")

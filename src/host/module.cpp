@@ -25,14 +25,28 @@ cudaLibrary_t load(const unsigned char* image) {
   return at->second;
 }
 
+/// The names of the configs of operator `op` that `is_wanted` says true of, in the order of the instance lists.
+template <class Predicate> std::vector<std::string> configs_where(const char* op, Predicate is_wanted) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < kModuleCount; ++i) {
+    const ModuleImage& module = kModules[i];
+    if (std::strcmp(module.op, op)) continue;
+    for (const ShippedConfig* at = module.entries; at != module.entries + module.entry_count; ++at)
+      if (is_wanted(*at)) names.push_back(at->name);
+  }
+  return names;
+}
+
 }  // namespace
 
 std::vector<std::string> shipped_configs(const char* op) {
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < kModuleCount; ++i)
-    if (!std::strcmp(kModules[i].op, op))
-      names.insert(names.end(), kModules[i].entries, kModules[i].entries + kModules[i].entry_count);
-  return names;
+  return configs_where(op, [](const ShippedConfig&) { return true; });
+}
+std::vector<std::string> measured_configs(const char* op) {
+  return configs_where(op, [](const ShippedConfig& config) { return config.measured; });
+}
+std::vector<std::string> unmeasured_configs(const char* op) {
+  return configs_where(op, [](const ShippedConfig& config) { return !config.measured; });
 }
 
 std::string chosen(const std::vector<std::string>& candidates, std::string_view wanted) {
@@ -71,8 +85,8 @@ cudaKernel_t find_kernel(const char* op, const std::string& config) {
   for (std::size_t i = 0; i < kModuleCount; ++i) {
     const ModuleImage& module = kModules[i];
     if (std::strcmp(module.op, op)) continue;
-    if (std::find(module.entries, module.entries + module.entry_count, config) == module.entries + module.entry_count)
-      continue;
+    const ShippedConfig* end = module.entries + module.entry_count;
+    if (std::none_of(module.entries, end, [&](const ShippedConfig& each) { return each.name == config; })) continue;
     return find_kernel_of(module.begin, sentence("ckl_", op, "_", config).c_str());
   }
   fail(ErrorCode::unsupported, "config must be one that this library ships for ", op, ", but is \"", config, "\"");
@@ -82,7 +96,7 @@ cudaKernel_t any_kernel() {
   const ModuleImage& module =
       *std::min_element(kModules, kModules + kModuleCount,
                         [](const ModuleImage& x, const ModuleImage& y) { return x.end - x.begin < y.end - y.begin; });
-  return find_kernel(module.op, module.entries[0]);
+  return find_kernel(module.op, module.entries[0].name);
 }
 
 cudaKernel_t find_kernel_of(const unsigned char* image, const char* symbol) {

@@ -13,13 +13,20 @@
 
 namespace ckl::host {
 
+/// A config of a shipped kernel. One that has not been `measured` is taken only where it is asked for by name or tuned: the choice
+/// between the others, and the tunings of their menu, stay as they were measured.
+struct ShippedConfig {
+  const char* name;
+  bool measured;
+};
+
 /// One module: a fatbin, and the configs of the kernels in it. The kernel of config X of operator OP is ckl_OP_X.
 struct ModuleImage {
   const char* op;              ///< Operator, e.g. "gemm".
   const char* name;            ///< Module, e.g. "gemm_tn".
   const unsigned char* begin;  ///< The fatbin's bytes.
   const unsigned char* end;
-  const char* const* entries;  ///< Config names.
+  const ShippedConfig* entries;
   std::size_t entry_count;
 };
 
@@ -29,6 +36,9 @@ extern const std::size_t kModuleCount;
 
 /// The shipped config names of operator `op`, in the order of the instance lists.
 std::vector<std::string> shipped_configs(const char* op);
+/// Those that have been measured, and those that have not.
+std::vector<std::string> measured_configs(const char* op);
+std::vector<std::string> unmeasured_configs(const char* op);
 
 /// The config to take of `candidates`, best first: the one that is `wanted`, or the best if that is empty; an empty one where there are no
 /// candidates, since nothing has to be computed.

@@ -156,7 +156,7 @@ std::size_t TuningDatabase::size() const {
 }
 
 TuningScope tuning_scope(const std::string& op, const std::string& gpu) {
-  std::vector<std::string> names = shipped_configs(op.c_str());
+  std::vector<std::string> names = measured_configs(op.c_str());
   std::sort(names.begin(), names.end());
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
   for (const std::string& name : names)

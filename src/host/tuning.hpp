@@ -13,7 +13,7 @@ namespace ckl::host {
 struct TuningScope {
   std::string gpu;      ///< Name of the GPU model.
   std::string library;  ///< ckl::version().
-  std::string menu;     ///< Hash of the names of the operator's shipped configs.
+  std::string menu;     ///< Hash of the names of the operator's measured configs.
 
   friend bool operator==(const TuningScope&, const TuningScope&) = default;
 };

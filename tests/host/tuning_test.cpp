@@ -33,10 +33,11 @@ Tuning entry(const std::string& problem, const std::string& config) {
   return {"gemm", problem, host::tuning_scope("gemm", h100().name), config, 12.5, "2030-01-31"};
 }
 
-std::vector<GemmConfig> shipped() {
-  std::vector<GemmConfig> configs;
-  for (const std::string& name : host::shipped_configs("gemm")) configs.push_back(parse_gemm_config(name));
-  return configs;
+/// What is shipped, as if all of it had been measured.
+GemmMenu shipped() {
+  GemmMenu menu;
+  for (const std::string& name : host::shipped_configs("gemm")) menu.measured.push_back(parse_gemm_config(name));
+  return menu;
 }
 
 /// A folder of its own for each test, removed at its end.
@@ -138,7 +139,7 @@ TEST(TuningChoice, TheDatabaseGoesBeforeTheModel) {
   const GemmRanking by_model = choose(problem, h100(), shipped(), {});
   ASSERT_GT(by_model.choices.size(), 3u);
   EXPECT_EQ(by_model.reason, "by the model");
-  EXPECT_EQ(by_model.choices, rank_choices(problem, h100(), shipped()));
+  EXPECT_EQ(by_model.choices, rank_choices(problem, h100(), shipped().measured));
 
   TuningDatabase database;
   database.put(entry(tuning_key(problem), to_string(by_model.choices[3])));
@@ -156,6 +157,26 @@ TEST(TuningChoice, TheDatabaseGoesBeforeTheModel) {
   EXPECT_NE(elsewhere.reason.find("another GPU, NVIDIA H100"), std::string::npos) << elsewhere.reason;
 }
 
+// What has not been measured is there to be named and tuned, but changes neither the model's choice nor the scope of tunings.
+TEST(TuningChoice, WhatIsNotMeasuredComesLastButMayBeTuned) {
+  const GemmProblem problem = canonical(problem_of(dense_gemm("", "", 1000, 2000, 512))).problem;
+  const std::vector<GemmChoice> all = choose(problem, h100(), shipped(), {}).choices;
+  GemmMenu menu = shipped();
+  const auto best = std::find(menu.measured.begin(), menu.measured.end(), all.front().config);
+  ASSERT_NE(best, menu.measured.end());
+  menu.unmeasured.push_back(*best);
+  menu.measured.erase(best);
+
+  const std::vector<GemmChoice> choices = choose(problem, h100(), menu, {}).choices;
+  ASSERT_EQ(choices.size(), all.size());
+  EXPECT_EQ(choices.back().config, menu.unmeasured.front());
+  EXPECT_NE(choices.front().config, menu.unmeasured.front());
+
+  TuningDatabase database;
+  database.put(entry(tuning_key(problem), to_string(all.front())));
+  EXPECT_EQ(choose(problem, h100(), menu, database).choices.front(), all.front());
+}
+
 TEST(TuningChoice, AConfigThatCannotServeIsIgnored) {
   const GemmProblem problem = canonical(problem_of(dense_gemm("", "", 1000, 2000, 512))).problem;
   for (const char* config :
@@ -163,7 +184,7 @@ TEST(TuningChoice, AConfigThatCannotServeIsIgnored) {
     TuningDatabase database;
     database.put(entry(tuning_key(problem), config));
     const GemmRanking ranking = choose(problem, h100(), shipped(), database);
-    EXPECT_EQ(ranking.choices, rank_choices(problem, h100(), shipped())) << config;
+    EXPECT_EQ(ranking.choices, rank_choices(problem, h100(), shipped().measured)) << config;
     EXPECT_NE(ranking.reason.find("cannot serve"), std::string::npos) << ranking.reason;
   }
 }

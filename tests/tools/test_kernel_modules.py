@@ -38,10 +38,14 @@ ckl_add_operator_modules(modules scale)
 TYPES = """#pragma once
 #include <cstddef>
 namespace ckl::host {
+struct ShippedConfig {
+  const char* name;
+  bool measured;
+};
 struct ModuleImage {
   const char *op, *name;
   const unsigned char *begin, *end;
-  const char* const* entries;
+  const ShippedConfig* entries;
   std::size_t entry_count;
 };
 extern const ModuleImage kModules[];
@@ -63,7 +67,7 @@ class KernelModules(unittest.TestCase):
         self.write("src/main.cpp", "")
         self.write("src/host/module.hpp", TYPES)
         self.write("src/ops/scale/kernel.cuh", "// the kernel\n")
-        self.write("src/ops/scale/instances.txt", "# comment\nscale_a: x1 x2 # more\nscale_b: -DWIDE y1\nscale_a: x3\n")
+        self.write("src/ops/scale/instances.txt", "# comment\nscale_a: x1 x2 # more\nscale_b: -DWIDE y1\nscale_a: x3?\n")
 
     def write(self, name, text):
         file = self.root / name
@@ -95,6 +99,8 @@ class KernelModules(unittest.TestCase):
         self.assertEqual((modules / "entries.txt").read_text().splitlines(),
                          ["scale scale_a ckl_scale_x1", "scale scale_a ckl_scale_x2", "scale scale_a ckl_scale_x3",
                           "scale scale_b ckl_scale_y1"])
+        table = (modules / "table.cpp").read_text()
+        self.assertIn('scale_a_entries[] = {{"x1", true}, {"x2", true}, {"x3", false}, };', table)  # the last is not measured
         library = (self.root / "build/src/libmodules.so").read_bytes()
         self.assertIn((modules / "scale_a.fatbin").read_bytes(), library)
         self.assertIn((modules / "scale_b.fatbin").read_bytes(), library)
@@ -133,7 +139,9 @@ class KernelModules(unittest.TestCase):
     def test_bad_lists(self):
         for text, message in [
             ("scale_a x1\n", "expected `module_name: config ...`, got `scale_a x1`"),
-            ("scale_a: x1 X-2\n", "`X-2` in module scale_a is neither a config (a-z, 0-9, _) nor -DMACRO"),
+            ("scale_a: x1 X-2\n", "`X-2` in module scale_a is neither a config (a-z, 0-9, _), maybe with a ?, nor -DMACRO"),
+            ("scale_a: x?1\n", "`x?1` in module scale_a is neither"),
+            ("scale_a: x1 x1?\n", "module scale_a lists a config twice"),
             ("scale_a: x1\nscale_a: x1\n", "module scale_a lists a config twice"),
             ("scale_a:\n", "module scale_a has no config"),
         ]:

@@ -199,9 +199,11 @@ GemmProblem bf16_twin(GemmProblem p) {
 
 }  // namespace
 
-GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const std::vector<GemmConfig>& shipped,
+GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const GemmMenu& menu,
                    const host::TuningDatabase& database) {
-  GemmRanking ranking{rank_choices(problem, device, shipped), "by the model"};
+  GemmRanking ranking{rank_choices(problem, device, menu.measured), "by the model"};
+  const std::vector<GemmChoice> unmeasured = rank_choices(problem, device, menu.unmeasured);
+  ranking.choices.insert(ranking.choices.end(), unmeasured.begin(), unmeasured.end());
   const host::TuningScope scope = host::tuning_scope(kernels_of(problem), device.name);
   host::TuningDatabase::Answer answer = database.find("gemm", tuning_key(problem), scope);
   const bool by_twin = !answer.tuning && problem.a.dtype == DType::f16;

@@ -96,8 +96,14 @@ struct GemmRanking {
   std::string reason;
 };
 
-/// rank_choices(), with what `database` says of this problem, this GPU, this library and this menu put first.
-GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const std::vector<GemmConfig>& shipped,
+/// The shipped configs: those that the model ranks, and those that have not been measured.
+struct GemmMenu {
+  std::vector<GemmConfig> measured, unmeasured;
+};
+
+/// rank_choices() of what has been measured, then of what has not, with what `database` says of this problem, this GPU, this library
+/// and this menu put first.
+GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const GemmMenu& menu,
                    const host::TuningDatabase& database);
 
 }  // namespace ckl

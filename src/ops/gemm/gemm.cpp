@@ -111,14 +111,15 @@ static std::size_t hash_value(const GemmProblem& p) noexcept {
 
 namespace {
 
-std::vector<GemmConfig> shipped_configs_of(const char* kernels) {
-  std::vector<GemmConfig> list;
-  for (const std::string& name : host::shipped_configs(kernels)) list.push_back(parse_gemm_config(name));
-  return list;
+GemmMenu menu_of(const char* kernels) {
+  GemmMenu menu;
+  for (const std::string& name : host::measured_configs(kernels)) menu.measured.push_back(parse_gemm_config(name));
+  for (const std::string& name : host::unmeasured_configs(kernels)) menu.unmeasured.push_back(parse_gemm_config(name));
+  return menu;
 }
 
-const std::vector<GemmConfig>& shipped_configs(const GemmProblem& problem) {
-  static const std::vector<GemmConfig> linear = shipped_configs_of("gemm"), fused = shipped_configs_of("gemm_fused");
+const GemmMenu& menu_of(const GemmProblem& problem) {
+  static const GemmMenu linear = menu_of("gemm"), fused = menu_of("gemm_fused");
   return fuses(problem) ? fused : linear;
 }
 
@@ -131,7 +132,7 @@ CanonicalGemm kernel_problem(const GemmProblem& problem) {
 
 /// The ways to serve a canonical problem, by what is shipped and what has been tuned.
 GemmRanking choose(const GemmProblem& canonical, const DeviceInfo& device) {
-  return choose(canonical, device, shipped_configs(canonical), host::tuning_database());
+  return choose(canonical, device, menu_of(canonical), host::tuning_database());
 }
 
 std::vector<std::string> names_of(const std::vector<GemmChoice>& choices) {
