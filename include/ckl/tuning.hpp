@@ -11,8 +11,8 @@ namespace ckl {
 
 /// The user's tuning database, a JSON file that is read once a process: the file that the environment variable
 /// CKL_TUNING_DATABASE names, else ckl/tuning.json in $XDG_CACHE_HOME, else in ~/.cache. Empty where none of them is set.
-/// The library chooses by its entries before its own model; those of another GPU model, another version of the library or another
-/// menu of configs do not count. `ckl tune` fills it.
+/// The library chooses by its entries before its own model; those of another GPU model or another version of the library, and those of
+/// configs that are not shipped any more, do not count. `ckl tune` fills it.
 CKL_API std::string tuning_database_path();
 
 /// Stores in tuning_database_path() that `config` was measured to be the fastest for `problem` on `device`, taking `time_us`

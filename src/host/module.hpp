@@ -14,7 +14,7 @@
 namespace ckl::host {
 
 /// A config of a shipped kernel. One that has not been `measured` is taken only where it is asked for by name or tuned: the choice
-/// between the others, and the tunings of their menu, stay as they were measured.
+/// between the others stays as it was measured.
 struct ShippedConfig {
   const char* name;
   bool measured;

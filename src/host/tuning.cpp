@@ -53,7 +53,8 @@ Tuning parse_entry(const Json& json) {
   Tuning t;
   t.op = text("op");
   t.problem = text("problem");
-  t.scope = {text("gpu"), text("library"), text("menu")};
+  t.scope = {text("gpu"), text("library")};
+  t.menu = text("menu");
   t.config = text("config");
   t.measured = text("measured");
   require(json.contains("time_us") && json["time_us"].is_number(),
@@ -63,8 +64,8 @@ Tuning parse_entry(const Json& json) {
 }
 
 Json to_entry(const Tuning& t) {
-  return {{"op", t.op},           {"problem", t.problem}, {"gpu", t.scope.gpu},   {"library", t.scope.library},
-          {"menu", t.scope.menu}, {"config", t.config},   {"time_us", t.time_us}, {"measured", t.measured}};
+  return {{"op", t.op},     {"problem", t.problem}, {"gpu", t.scope.gpu},   {"library", t.scope.library},
+          {"menu", t.menu}, {"config", t.config},   {"time_us", t.time_us}, {"measured", t.measured}};
 }
 
 std::string key_of(std::string_view op, const std::string& problem) { return std::string(op) + " " + problem; }
@@ -143,9 +144,7 @@ TuningDatabase::Answer TuningDatabase::find(std::string_view op, const std::stri
   for (const Tuning& t : found->second)
     if (t.scope == scope) return {&t, ""};
   const TuningScope& other = found->second.back().scope;
-  const std::string what = other.gpu != scope.gpu           ? "GPU, " + other.gpu
-                           : other.library != scope.library ? "version of the library, " + other.library
-                                                            : "menu of configs, " + other.menu;
+  const std::string what = other.gpu != scope.gpu ? "GPU, " + other.gpu : "version of the library, " + other.library;
   return {nullptr, "the tuning database has this problem for another " + what};
 }
 
@@ -155,15 +154,17 @@ std::size_t TuningDatabase::size() const {
   return count;
 }
 
-TuningScope tuning_scope(const std::string& op, const std::string& gpu) {
-  std::vector<std::string> names = measured_configs(op.c_str());
+TuningScope tuning_scope(const std::string& gpu) { return {gpu, version()}; }
+
+std::string menu_hash(const std::string& op) {
+  std::vector<std::string> names = shipped_configs(op.c_str());
   std::sort(names.begin(), names.end());
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
   for (const std::string& name : names)
     for (char c : name + "\n") hash = (hash ^ std::uint8_t(c)) * 0x100000001b3;
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
-  return {gpu, version(), text};
+  return text;
 }
 
 std::string today() {

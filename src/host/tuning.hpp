@@ -9,19 +9,20 @@
 
 namespace ckl::host {
 
-/// What a measurement holds for: another GPU model, another version of the library or another menu of configs may have another best.
+/// What a measurement holds for: on another GPU model, or in another version of the library, another config may be the fastest.
 struct TuningScope {
   std::string gpu;      ///< Name of the GPU model.
   std::string library;  ///< ckl::version().
-  std::string menu;     ///< Hash of the names of the operator's measured configs.
 
   friend bool operator==(const TuningScope&, const TuningScope&) = default;
 };
 
-/// One entry: `config` was the fastest for `problem`.
+/// One entry: `config` was the fastest for `problem`. It holds for as long as the config is shipped; what has been added to the menu
+/// since has not been tried.
 struct Tuning {
   std::string op, problem;  ///< The operator, and its own key of the problem.
   TuningScope scope;
+  std::string menu;  ///< menu_hash() when it was measured.
   std::string config;
   double time_us = 0;
   std::string measured;  ///< Date, YYYY-MM-DD.
@@ -53,8 +54,11 @@ class TuningDatabase {
   std::map<std::string, std::vector<Tuning>> by_problem_;  // by operator and problem
 };
 
-/// The scope of this library's operator `op` on the GPU model `gpu`.
-TuningScope tuning_scope(const std::string& op, const std::string& gpu);
+/// The scope of this library on the GPU model `gpu`.
+TuningScope tuning_scope(const std::string& gpu);
+
+/// A hash of the names of the shipped configs of operator `op`, in any order.
+std::string menu_hash(const std::string& op);
 
 /// The date, YYYY-MM-DD, in UTC.
 std::string today();

@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
 DeviceInfo h100() { return {0, "NVIDIA H100", 9, 0, 132, 50 << 20, 232448, std::size_t(80) << 30, 66, 32, 16}; }
 
 Tuning entry(const std::string& problem, const std::string& config) {
-  return {"gemm", problem, host::tuning_scope("gemm", h100().name), config, 12.5, "2030-01-31"};
+  return {"gemm", problem, host::tuning_scope(h100().name), host::menu_hash("gemm"), config, 12.5, "2030-01-31"};
 }
 
 /// What is shipped, as if all of it had been measured.
@@ -68,7 +68,7 @@ TEST(Tuning, ReadsWhatItWrites) {
   const TuningDatabase read = TuningDatabase::parse(database.to_json());
   EXPECT_EQ(read.size(), 2);
   EXPECT_EQ(read.to_json(), database.to_json());
-  const auto answer = read.find("gemm", "m=2", host::tuning_scope("gemm", h100().name));
+  const auto answer = read.find("gemm", "m=2", host::tuning_scope(h100().name));
   ASSERT_NE(answer.tuning, nullptr);
   EXPECT_EQ(*answer.tuning, entry("m=2", "y"));
 }
@@ -86,7 +86,7 @@ TEST(Tuning, ANewEntryTakesTheOldOnesPlace) {
   EXPECT_EQ(database.find("gemm", "m=1", elsewhere.scope).tuning->config, "other");
 }
 
-TEST(Tuning, HoldsForOneGpuLibraryAndMenuOnly) {
+TEST(Tuning, HoldsForOneGpuAndLibraryOnly) {
   TuningDatabase database;
   database.put(entry("m=1", "x"));
   const host::TuningScope scope = entry("", "").scope;
@@ -94,8 +94,7 @@ TEST(Tuning, HoldsForOneGpuLibraryAndMenuOnly) {
   EXPECT_EQ(database.find("gemm", "m=2", scope).why_not, "");
   EXPECT_EQ(database.find("conv2d", "m=1", scope).tuning, nullptr);
   for (const auto& [change, word] : {std::pair{&host::TuningScope::gpu, "GPU, NVIDIA H100"},
-                                     {&host::TuningScope::library, "version of the library"},
-                                     {&host::TuningScope::menu, "menu of configs"}}) {
+                                     {&host::TuningScope::library, "version of the library"}}) {
     host::TuningScope other = scope;
     other.*change = "another";
     const auto answer = database.find("gemm", "m=1", other);
@@ -105,11 +104,23 @@ TEST(Tuning, HoldsForOneGpuLibraryAndMenuOnly) {
 }
 
 TEST(Tuning, TheScopeIsThisLibrarys) {
-  const host::TuningScope scope = host::tuning_scope("gemm", "G");
+  const host::TuningScope scope = host::tuning_scope("G");
   EXPECT_EQ(scope.gpu, "G");
   EXPECT_EQ(scope.library, version());
-  EXPECT_EQ(scope.menu.size(), 16);
-  EXPECT_NE(scope.menu, host::tuning_scope("elementwise", "G").menu);
+  EXPECT_EQ(host::menu_hash("gemm").size(), 16);
+  EXPECT_NE(host::menu_hash("gemm"), host::menu_hash("elementwise"));
+}
+
+// A measurement with another menu gives way to one with this.
+TEST(Tuning, OneEntryForAllMenus) {
+  TuningDatabase database;
+  Tuning old = entry("m=1", "old");
+  old.menu = "another";
+  database.put(old);
+  EXPECT_EQ(database.find("gemm", "m=1", old.scope).tuning->config, "old");
+  database.put(entry("m=1", "new"));
+  EXPECT_EQ(database.size(), 1);
+  EXPECT_EQ(database.find("gemm", "m=1", old.scope).tuning->config, "new");
 }
 
 TEST(Tuning, MalformedTextIsRefused) {
@@ -157,7 +168,7 @@ TEST(TuningChoice, TheDatabaseGoesBeforeTheModel) {
   EXPECT_NE(elsewhere.reason.find("another GPU, NVIDIA H100"), std::string::npos) << elsewhere.reason;
 }
 
-// What has not been measured is there to be named and tuned, but changes neither the model's choice nor the scope of tunings.
+// What has not been measured is there to be named and tuned, but changes neither the model's choice nor what has been tuned.
 TEST(TuningChoice, WhatIsNotMeasuredComesLastButMayBeTuned) {
   const GemmProblem problem = canonical(problem_of(dense_gemm("", "", 1000, 2000, 512))).problem;
   const std::vector<GemmChoice> all = choose(problem, h100(), shipped(), {}).choices;
@@ -177,10 +188,24 @@ TEST(TuningChoice, WhatIsNotMeasuredComesLastButMayBeTuned) {
   EXPECT_EQ(choose(problem, h100(), menu, database).choices.front(), all.front());
 }
 
+// What has been measured stays the choice when configs are added to the menu, and the log says that there is something to try.
+TEST(TuningChoice, AnEntryOutlivesItsMenu) {
+  const GemmProblem problem = canonical(problem_of(dense_gemm("", "", 1000, 2000, 512))).problem;
+  Tuning tuned = entry(tuning_key(problem), to_string(rank_choices(problem, h100(), shipped().measured)[3]));
+  TuningDatabase database;
+  database.put(tuned);
+  EXPECT_EQ(choose(problem, h100(), shipped(), database).reason.find("menu"), std::string::npos);
+  tuned.menu = "that of before";
+  database.put(tuned);
+  const GemmRanking ranking = choose(problem, h100(), shipped(), database);
+  EXPECT_EQ(to_string(ranking.choices.front()), tuned.config);
+  EXPECT_NE(ranking.reason.find("the menu of configs has changed since"), std::string::npos) << ranking.reason;
+}
+
 TEST(TuningChoice, AConfigThatCannotServeIsIgnored) {
   const GemmProblem problem = canonical(problem_of(dense_gemm("", "", 1000, 2000, 512))).problem;
-  for (const char* config :
-       {"", "nonsense", "f16_tn_128x256x64_2x1_s4_coopm", "bf16_tn_128x256x64_2x1_s4_coopm_pada"}) {
+  for (const char* config : {"", "nonsense", "f16_tn_128x256x64_2x1_s4_coopm", "bf16_tn_128x256x64_2x1_s4_coopm_pada",
+                             "bf16_tn_128x256x64_2x1_s3_coopm"}) {  // the last: not shipped any more
     TuningDatabase database;
     database.put(entry(tuning_key(problem), config));
     const GemmRanking ranking = choose(problem, h100(), shipped(), database);
@@ -277,12 +302,12 @@ TEST_F(TuningFile, ThePathComesFromTheEnvironment) {
   expect_error(ErrorCode::invalid_argument, {"time_us", "0"}, [&] { store_tuning(problem, h100(), config, 0); });
   store_tuning(problem, h100(), config, 3.5);
   const TuningDatabase stored = host::read_tuning_file(path);
-  const auto answer =
-      stored.find("gemm", tuning_key(canonical(problem).problem), host::tuning_scope("gemm", h100().name));
+  const auto answer = stored.find("gemm", tuning_key(canonical(problem).problem), host::tuning_scope(h100().name));
   ASSERT_NE(answer.tuning, nullptr);
   EXPECT_EQ(answer.tuning->config, config);
   EXPECT_EQ(answer.tuning->time_us, 3.5);
   EXPECT_EQ(answer.tuning->measured.size(), 10);
+  EXPECT_EQ(answer.tuning->menu, host::menu_hash("gemm"));
   setenv("CKL_TUNING_DATABASE", "", 1);
   EXPECT_EQ(tuning_database_path(), "") << "empty switches it off";
 }

@@ -204,7 +204,7 @@ GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const G
   GemmRanking ranking{rank_choices(problem, device, menu.measured), "by the model"};
   const std::vector<GemmChoice> unmeasured = rank_choices(problem, device, menu.unmeasured);
   ranking.choices.insert(ranking.choices.end(), unmeasured.begin(), unmeasured.end());
-  const host::TuningScope scope = host::tuning_scope(kernels_of(problem), device.name);
+  const host::TuningScope scope = host::tuning_scope(device.name);
   host::TuningDatabase::Answer answer = database.find("gemm", tuning_key(problem), scope);
   const bool by_twin = !answer.tuning && problem.a.dtype == DType::f16;
   if (by_twin) answer = database.find("gemm", tuning_key(bf16_twin(problem)), scope);
@@ -222,6 +222,8 @@ GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const G
   }
   std::rotate(choices.begin(), at, at + 1);
   ranking.reason = "by the tuning database, measured on " + answer.tuning->measured + (by_twin ? " with bf16" : "");
+  if (answer.tuning->menu != host::menu_hash(kernels_of(problem)))
+    ranking.reason += "; the menu of configs has changed since, `ckl tune` tries what is new";
   return ranking;
 }
 

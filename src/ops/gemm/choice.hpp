@@ -101,8 +101,8 @@ struct GemmMenu {
   std::vector<GemmConfig> measured, unmeasured;
 };
 
-/// rank_choices() of what has been measured, then of what has not, with what `database` says of this problem, this GPU, this library
-/// and this menu put first.
+/// rank_choices() of what has been measured, then of what has not, with what `database` says of this problem, this GPU and this library
+/// put first.
 GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const GemmMenu& menu,
                    const host::TuningDatabase& database);
 

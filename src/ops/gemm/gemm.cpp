@@ -154,9 +154,9 @@ void store_tuning(const GemmProblem& problem, const DeviceInfo& device, std::str
   host::require(std::find(names.begin(), names.end(), config) != names.end(),
                 "config must be one that can serve the problem, but is \"", config, "\"");
   host::require(time_us > 0, "time_us must be more than 0, but is ", time_us);
-  host::store_tuning(tuning_database_path(), {"gemm", tuning_key(canonical(problem).problem),
-                                              host::tuning_scope(kernels_of(problem), device.name), std::string(config),
-                                              time_us, host::today()});
+  host::store_tuning(tuning_database_path(),
+                     {"gemm", tuning_key(canonical(problem).problem), host::tuning_scope(device.name),
+                      host::menu_hash(kernels_of(problem)), std::string(config), time_us, host::today()});
 }
 
 // ---- plan --------------------------------------------------------------------------------------------------------------
