@@ -2,7 +2,6 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <mutex>
 #include <vector>
 
 #include "compare.hpp"
@@ -160,21 +159,14 @@ std::vector<double> cross_entropy_backward(const CrossEntropyBackwardProblem& p,
 Comparison compare_cross_entropy_backward(const CrossEntropyBackwardProblem& p,
                                           const CrossEntropyBackwardPointers& pointers, const void* dlogits) {
   const Numeric numeric(p.dlogits.dtype);
-  Comparison comparison;
-  comparison.bound = 1;
-  std::mutex mutex;
-  parallel_for(rows_of(p), [&](std::int64_t begin, std::int64_t end) {
-    Comparison piece;
+  return compare_on_all_cores(rows_of(p), 1, [&](std::int64_t begin, std::int64_t end, Comparison& piece) {
     for_each_gradient(p, pointers, begin, end, [&](std::int64_t row, const auto& gradients, const auto& slack) {
       const std::int64_t from = row_offset(p, p.dlogits, row), step = p.dlogits.strides[p.rank - 1];
       for (std::int64_t j = 0; j < classes_of(p); ++j)
         judge(piece, numeric.format(), numeric.read(dlogits, from + j * step), gradients[std::size_t(j)],
               slack[std::size_t(j)], row, j);
     });
-    std::lock_guard lock(mutex);
-    append(comparison, piece);
   });
-  return comparison;
 }
 
 }  // namespace ckl::reference

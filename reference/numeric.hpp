@@ -6,6 +6,7 @@
 /// rounding mode of the process).
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -69,11 +70,13 @@ inline double decode(FloatFormat format, std::uint32_t bits) {
   return negative ? -magnitude : magnitude;
 }
 
-/// Distance between neighbouring numbers of the format around `x` (finite): the unit in the last place.
+/// Distance between neighbouring numbers of the format around `x` (finite): the unit in the last place. By the bits of the double,
+/// since comparisons ask for it several times an element: std::ilogb and std::ldexp would be most of what they do.
 inline double ulp(FloatFormat format, double x) {
-  int exponent = format.min_exponent();
-  if (x != 0) exponent = std::max(exponent, std::ilogb(x));
-  return std::ldexp(1.0, exponent - format.fraction_bits);
+  constexpr int bias = 1023, fraction_bits = 52;
+  const int exponent = int(std::bit_cast<std::uint64_t>(x) >> fraction_bits & 0x7ff) - bias;  // of 0: below all formats
+  const int unit = std::max(exponent, format.min_exponent()) - format.fraction_bits;
+  return std::bit_cast<double>(std::uint64_t(unit + bias) << fraction_bits);
 }
 
 /// The number of the format nearest to `x`; infinity where that would be beyond the largest finite one, or that one if it saturates.
@@ -132,7 +135,7 @@ class Numeric {
  public:
   explicit Numeric(DType dtype) : dtype_(dtype), bytes_(size_of(dtype)) {
     if (is_float()) format_ = format_of(dtype);
-    if (is_float() && bytes_ <= 2) values_ = table(dtype);
+    if (is_float() && bytes_ <= 2 && dtype != DType::bf16) values_ = table(dtype);
   }
 
   FloatFormat format() const { return format_; }
@@ -155,9 +158,12 @@ class Numeric {
       return values_[bits];
     }
     if (!is_float()) return double(read_integer(dtype_, base, index));
-    float value;  // the compiler's own type: decode() would only repeat it more slowly
-    std::memcpy(&value, address, 4);
-    return value;
+    std::uint32_t bits = 0;  // of f32, the compiler's own type: decode() would only repeat it more slowly
+    if (dtype_ == DType::bf16)
+      std::memcpy(reinterpret_cast<char*>(&bits) + 2, address, 2);  // its upper half, little-endian
+    else
+      std::memcpy(&bits, address, 4);
+    return std::bit_cast<float>(bits);
   }
 
   /// Converts `x` into element `index` of the array at `base`.
@@ -178,9 +184,9 @@ class Numeric {
  private:
   /// The values of all patterns of 8 or 16 bits: millions of elements are read, and decoding each would be slow.
   static const double* table(DType dtype) {
-    static const std::vector<double> f16 = decode_all(DType::f16), bf16 = decode_all(DType::bf16),
-                                     e4m3 = decode_all(DType::e4m3), e5m2 = decode_all(DType::e5m2);
-    return (dtype == DType::f16 ? f16 : dtype == DType::bf16 ? bf16 : dtype == DType::e4m3 ? e4m3 : e5m2).data();
+    static const std::vector<double> f16 = decode_all(DType::f16), e4m3 = decode_all(DType::e4m3),
+                                     e5m2 = decode_all(DType::e5m2);
+    return (dtype == DType::f16 ? f16 : dtype == DType::e4m3 ? e4m3 : e5m2).data();
   }
 
   static std::vector<double> decode_all(DType dtype) {

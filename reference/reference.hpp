@@ -20,6 +20,10 @@
 
 namespace ckl::reference {
 
+/// What arithmetic in f32 is granted before a result is rounded, relative to the magnitudes that it is made of: a 256th of half a unit
+/// of f16 in the last place. The norms and the gradients of softmax grant it to 16-bit rows, and to those who compute f32 rows in f32.
+constexpr double f32_tolerance = 0x1p-20;
+
 // ---- GEMM ----------------------------------------------------------------------------------------------
 
 /// alpha * A * B + beta * C in double.
@@ -106,18 +110,29 @@ void softmax(const SoftmaxProblem& problem, const SoftmaxPointers& inputs, doubl
 /// slack; a NaN needs a NaN, and an infinity the same infinity. `error` is relative to the slack plus half a unit in the last place.
 Comparison compare_softmax(const SoftmaxProblem& problem, const void* actual, const double* y, const double* slack);
 
+/// The same of the y that `pointers`, to host memory, names beside the inputs. It keeps no more than a row for each core, and so do the
+/// others below that take all operands: there may be a lot of rows.
+Comparison compare_softmax(const SoftmaxProblem& problem, const SoftmaxPointers& pointers);
+
 /// Elements of the problem's output.
 std::int64_t element_count(const SoftmaxBackwardProblem& problem);
 
 /// The gradient of a softmax's input in double.
 /// @param dx     Receives the values, in C order of dx's indices and dense.
-/// @param slack  Receives what the documented accuracy grants each of them before it is rounded to dx's type: 2^-20 (for 16-bit rows;
-///               2^-40 for f32 rows) of |scale y| (|dy| + sum |dy y|), or of |scale| (|dy| + exp(y) sum |dy|).
+/// @param slack  Receives what the documented accuracy grants each of them before it is rounded to dx's type: softmax_backward_tolerance()
+///               of |scale y| (|dy| + sum |dy y|), or of |scale| (|dy| + exp(y) sum |dy|).
 void softmax_backward(const SoftmaxBackwardProblem& problem, const void* y, const void* dy, double* dx, double* slack);
+
+/// What the library's arithmetic is granted: 2^-20 for 16-bit rows, 2^-40 for f32 rows.
+double softmax_backward_tolerance(const SoftmaxBackwardProblem& problem);
 
 /// Judges `actual`, dx in host memory, as compare_softmax() does.
 Comparison compare_softmax_backward(const SoftmaxBackwardProblem& problem, const void* actual, const double* dx,
                                     const double* slack);
+
+/// The same of the inputs, with `tolerance` granted.
+Comparison compare_softmax_backward(const SoftmaxBackwardProblem& problem, const void* y, const void* dy,
+                                    const void* dx, double tolerance);
 
 // ---- Cross-entropy -------------------------------------------------------------------------------------
 
@@ -174,6 +189,10 @@ double norm_tolerance(const NormProblem& problem);
 /// reference; a NaN needs a NaN, and an infinity the same infinity. `error` is relative to scale.
 Comparison compare_norm(const NormProblem& problem, const void* y, const NormResult& expected);
 
+/// The same of the y, and the sum where there is one, that `pointers`, to host memory, names beside the inputs, with `tolerance` granted to
+/// y.
+Comparison compare_norm(const NormProblem& problem, const NormPointers& pointers, double tolerance);
+
 /// Judges the sum: every element must be equal; a NaN needs a NaN.
 Comparison compare_norm_sum(const NormProblem& problem, const void* sum, const NormResult& expected);
 
@@ -195,12 +214,20 @@ struct NormBackwardResult {
 /// read.
 NormBackwardResult norm_backward(const NormBackwardProblem& problem, const NormBackwardPointers& pointers);
 
+/// What the library's arithmetic is granted in dx, relative to the magnitudes that it is the difference of: 2^-20 for 16-bit rows, 2^-40 for
+/// f32 rows.
+double norm_backward_tolerance(const NormBackwardProblem& problem);
+
 /// Judges dx in host memory, as compare_softmax() does.
 Comparison compare_norm_dx(const NormBackwardProblem& problem, const void* dx, const NormBackwardResult& expected);
 
 /// The same of dweight, or of dbias (`of_bias`).
 Comparison compare_norm_vector(const NormBackwardProblem& problem, const void* actual,
                                const NormBackwardResult& expected, bool of_bias);
+
+/// The same of all gradients that `pointers`, to host memory, names beside the inputs, with `tolerance` granted to dx.
+Comparison compare_norm_backward(const NormBackwardProblem& problem, const NormBackwardPointers& pointers,
+                                 double tolerance);
 
 // ---- Reductions ----------------------------------------------------------------------------------------
 

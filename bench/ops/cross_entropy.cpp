@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "ops/memory.hpp"
 #include "ops/parse.hpp"
+#include "ops/verify.hpp"
 #include "providers/providers.hpp"
 #include "reference/draw.hpp"
 
@@ -160,19 +160,6 @@ class CrossEntropyBackwardOperator final : public CrossEntropyBase {
   }
 };
 
-/// Poisons `bytes` at `out`, and runs the implementation on the first set.
-void run_poisoned(const Implementation& implementation, void* out, std::size_t bytes) {
-  check(cudaMemset(out, 0xff, bytes), "cudaMemset");
-  check(cudaDeviceSynchronize(), "cudaMemset");
-  Stream stream;
-  implementation.launch(0, stream);
-  stream.synchronize();
-}
-
-Verdict verdict_of(const reference::Comparison& comparison) {
-  return {comparison.passed(), comparison.error, comparison.bound, comparison.first_wrong};
-}
-
 }  // namespace
 
 CrossEntropyWorkload::CrossEntropyWorkload(const CrossEntropyProblem& p, const Session& s) : problem(p), session(s) {
@@ -208,8 +195,7 @@ CeilingName CrossEntropyWorkload::ceiling_name() const { return {"read", "a kern
 
 Verdict CrossEntropyWorkload::verify(const Implementation& implementation) {
   const CrossEntropyPointers& set = operands.front();
-  check(cudaMemset(set.lse, 0xff, floats_bytes(problem)), "cudaMemset");
-  run_poisoned(implementation, set.loss, floats_bytes(problem));
+  run_poisoned(implementation, {{set.loss, floats_bytes(problem)}, {set.lse, floats_bytes(problem)}});
   if (expected_.loss.empty())
     expected_ = reference::cross_entropy(problem, download(set.logits, logits_bytes(problem)).data(),
                                          download(set.targets, targets_bytes(problem)).data());
@@ -253,7 +239,7 @@ Launch CrossEntropyBackwardWorkload::ceiling() { return copy_of(work().bytes, se
 
 Verdict CrossEntropyBackwardWorkload::verify(const Implementation& implementation) {
   const CrossEntropyBackwardPointers& set = operands.front();
-  run_poisoned(implementation, set.dlogits, logits_bytes(problem));
+  run_poisoned(implementation, {{set.dlogits, logits_bytes(problem)}});
   const std::vector<char> logits = download(set.logits, logits_bytes(problem)),
                           targets = download(set.targets, targets_bytes(problem)),
                           lse = download(set.lse, floats_bytes(problem)),

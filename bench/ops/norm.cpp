@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "ops/memory.hpp"
 #include "ops/parse.hpp"
+#include "ops/verify.hpp"
 #include "providers/providers.hpp"
 
 namespace ckl::bench {
@@ -119,24 +119,17 @@ Launch NormWorkload::ceiling() { return copy_of(work().bytes, sets, session); }
 
 Verdict NormWorkload::verify(const Implementation& implementation) {
   const NormPointers& set = operands.front();
-  for (void* out : {set.y, set.sum})
-    if (out) check(cudaMemset(out, 0xff, matrix_bytes()), "cudaMemset");
-  check(cudaDeviceSynchronize(), "cudaMemset");
-  Stream stream;
-  implementation.launch(0, stream);
-  stream.synchronize();
-  if (expected_.y.empty())
-    expected_ = reference::norm(problem, download(set.x, matrix_bytes()).data(),
-                                download(set.weight, vector_bytes()).data(), download(set.bias, vector_bytes()).data(),
-                                set.residual ? download(set.residual, matrix_bytes()).data() : nullptr);
-  reference::Comparison comparison =
-      reference::compare_norm(problem, download(set.y, matrix_bytes()).data(), expected_);
-  if (set.sum) {
-    const reference::Comparison sum =
-        reference::compare_norm_sum(problem, download(set.sum, matrix_bytes()).data(), expected_);
-    if (!sum.passed()) comparison = sum;
+  run_poisoned(implementation, {{set.y, matrix_bytes()}, {set.sum, matrix_bytes()}});
+  if (x_.empty()) {
+    x_ = download(set.x, matrix_bytes());
+    weight_ = download(set.weight, vector_bytes()), bias_ = download(set.bias, vector_bytes());
+    if (set.residual) residual_ = download(set.residual, matrix_bytes());
   }
-  return {comparison.passed(), comparison.error, comparison.bound, comparison.first_wrong};
+  std::vector<char> y = download(set.y, matrix_bytes()), sum;
+  if (set.sum) sum = download(set.sum, matrix_bytes());
+  const NormPointers host{x_.data(), y.data(), weight_.data(), bias_.data(), residual_.data(), sum.data()};
+  return verdict_of(
+      reference::compare_norm(problem, host, tolerance_of(implementation, reference::norm_tolerance(problem))));
 }
 
 const Operator& norm_operator() {

@@ -6,7 +6,6 @@
 
 #include "ckl/norm.hpp"
 #include "ops/operator.hpp"
-#include "reference/reference.hpp"
 
 namespace ckl::bench {
 
@@ -28,7 +27,7 @@ class NormWorkload final : public Workload {
   std::size_t vector_bytes() const;  // of the weight and the bias each
 
   Buffer memory_;
-  reference::NormResult expected_;
+  std::vector<char> x_, weight_, bias_, residual_;  // of the first set, once they are needed on the host
 };
 
 /// The case of a normalization or of its gradients, from the words of the command line or of a suite.

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "ops/memory.hpp"
 #include "ops/norm.hpp"
 #include "ops/parse.hpp"
+#include "ops/verify.hpp"
 #include "providers/providers.hpp"
 
 namespace ckl::bench {
@@ -120,27 +120,19 @@ Launch NormBackwardWorkload::ceiling() { return copy_of(work().bytes, sets, sess
 
 Verdict NormBackwardWorkload::verify(const Implementation& implementation) {
   const NormBackwardPointers& set = operands.front();
-  check(cudaMemset(set.dx, 0xff, matrix_bytes(problem)), "cudaMemset");
-  for (void* out : {set.dweight, set.dbias}) check(cudaMemset(out, 0xff, vector_bytes(problem)), "cudaMemset");
-  check(cudaDeviceSynchronize(), "cudaMemset");
-  Stream stream;
-  implementation.launch(0, stream);
-  stream.synchronize();
-  if (expected_.dx.empty())
-    expected_ = reference::norm_backward(
-        problem, {download(set.x, matrix_bytes(problem)).data(), download(set.dy, matrix_bytes(problem)).data(),
-                  nullptr, floats(download(set.rstd, statistic_bytes(problem)).data()),
-                  download(set.weight, vector_bytes(problem)).data(), nullptr, nullptr,
-                  floats(download(set.mean, statistic_bytes(problem)).data())});
-  reference::Comparison comparison =
-      reference::compare_norm_dx(problem, download(set.dx, matrix_bytes(problem)).data(), expected_);
-  for (const bool of_bias : {false, true}) {
-    if (of_bias && !problem.has_dbias) continue;
-    const reference::Comparison sums = reference::compare_norm_vector(
-        problem, download(of_bias ? set.dbias : set.dweight, vector_bytes(problem)).data(), expected_, of_bias);
-    if (!sums.passed()) comparison = sums;
+  const std::size_t matrix = matrix_bytes(problem), vector = vector_bytes(problem),
+                    statistic = statistic_bytes(problem);
+  run_poisoned(implementation, {{set.dx, matrix}, {set.dweight, vector}, {set.dbias, vector}});
+  if (x_.empty()) {
+    x_ = download(set.x, matrix), dy_ = download(set.dy, matrix), weight_ = download(set.weight, vector);
+    rstd_ = download(set.rstd, statistic), mean_ = download(set.mean, statistic);
   }
-  return {comparison.passed(), comparison.error, comparison.bound, comparison.first_wrong};
+  std::vector<char> dx = download(set.dx, matrix), dweight = download(set.dweight, vector),
+                    dbias = download(set.dbias, vector);
+  const NormBackwardPointers host{x_.data(),      dy_.data(),     dx.data(),    floats(rstd_.data()),
+                                  weight_.data(), dweight.data(), dbias.data(), floats(mean_.data())};
+  return verdict_of(reference::compare_norm_backward(
+      problem, host, tolerance_of(implementation, reference::norm_backward_tolerance(problem))));
 }
 
 const Operator& norm_backward_operator() {

@@ -4,10 +4,9 @@
 
 #include <fmt/format.h>
 
-#include "ops/memory.hpp"
 #include "ops/parse.hpp"
+#include "ops/verify.hpp"
 #include "providers/providers.hpp"
-#include "reference/reference.hpp"
 
 namespace ckl::bench {
 namespace {
@@ -125,21 +124,10 @@ Launch SoftmaxWorkload::ceiling() { return copy_of(work().bytes, sets, session);
 
 Verdict SoftmaxWorkload::verify(const Implementation& implementation) {
   const SoftmaxPointers& set = operands.front();
-  check(cudaMemset(set.y, 0xff, bytes()), "cudaMemset");
-  check(cudaDeviceSynchronize(), "cudaMemset");
-  Stream stream;
-  implementation.launch(0, stream);
-  stream.synchronize();
-  const std::vector<char> y = download(set.y, bytes());
-  if (expected_.empty()) {
-    expected_.resize(std::size_t(reference::element_count(problem)));
-    slack_.resize(expected_.size());
-    const std::vector<char> x = download(set.x, bytes()), mask = download(set.mask, mask_bytes());
-    reference::softmax(problem, {x.data(), nullptr, mask.data()}, expected_.data(), slack_.data());
-  }
-  const reference::Comparison comparison =
-      reference::compare_softmax(problem, y.data(), expected_.data(), slack_.data());
-  return {comparison.passed(), comparison.error, comparison.bound, comparison.first_wrong};
+  run_poisoned(implementation, {{set.y, bytes()}});
+  if (x_.empty()) x_ = download(set.x, bytes()), mask_ = download(set.mask, mask_bytes());
+  std::vector<char> y = download(set.y, bytes());
+  return verdict_of(reference::compare_softmax(problem, {x_.data(), y.data(), mask_.data()}));
 }
 
 const Operator& softmax_operator() {

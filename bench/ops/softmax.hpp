@@ -25,7 +25,7 @@ class SoftmaxWorkload final : public Workload {
   std::size_t mask_bytes() const;  // 0 without
 
   Buffer memory_;
-  std::vector<double> expected_, slack_;
+  std::vector<char> x_, mask_;  // of the first set, once they are needed on the host
 };
 
 const Operator& softmax_operator();

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "ops/memory.hpp"
 #include "ops/parse.hpp"
+#include "ops/verify.hpp"
 #include "providers/providers.hpp"
-#include "reference/reference.hpp"
 
 namespace ckl::bench {
 namespace {
@@ -92,20 +91,11 @@ Launch SoftmaxBackwardWorkload::ceiling() { return copy_of(work().bytes, sets, s
 
 Verdict SoftmaxBackwardWorkload::verify(const Implementation& implementation) {
   const SoftmaxBackwardOperands& set = operands.front();
-  check(cudaMemset(set.dx, 0xff, bytes()), "cudaMemset");
-  check(cudaDeviceSynchronize(), "cudaMemset");
-  Stream stream;
-  implementation.launch(0, stream);
-  stream.synchronize();
-  if (expected_.empty()) {
-    expected_.resize(std::size_t(reference::element_count(problem)));
-    slack_.resize(expected_.size());
-    reference::softmax_backward(problem, download(set.y, bytes()).data(), download(set.dy, bytes()).data(),
-                                expected_.data(), slack_.data());
-  }
-  const reference::Comparison comparison =
-      reference::compare_softmax_backward(problem, download(set.dx, bytes()).data(), expected_.data(), slack_.data());
-  return {comparison.passed(), comparison.error, comparison.bound, comparison.first_wrong};
+  run_poisoned(implementation, {{set.dx, bytes()}});
+  if (y_.empty()) y_ = download(set.y, bytes()), dy_ = download(set.dy, bytes());
+  return verdict_of(reference::compare_softmax_backward(
+      problem, y_.data(), dy_.data(), download(set.dx, bytes()).data(),
+      tolerance_of(implementation, reference::softmax_backward_tolerance(problem))));
 }
 
 const Operator& softmax_backward_operator() {

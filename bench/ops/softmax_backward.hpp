@@ -31,7 +31,7 @@ class SoftmaxBackwardWorkload final : public Workload {
   std::size_t bytes() const;  // of y, of dy, and of dx
 
   Buffer memory_;
-  std::vector<double> expected_, slack_;
+  std::vector<char> y_, dy_;  // of the first set, once they are needed on the host
 };
 
 const Operator& softmax_backward_operator();

@@ -148,6 +148,19 @@ TEST(Binary32, RoundsTheEndsOfItsRange) {
     EXPECT_EQ(encode(f32, x), bits_of(float(x))) << x;
 }
 
+TEST_P(SixteenBitFormat, ReadsEveryPattern) {
+  const Numeric numeric(GetParam().dtype);
+  std::vector<std::uint16_t> patterns(0x10000);
+  for (std::uint32_t bits = 0; bits <= 0xffff; ++bits) {
+    patterns[bits] = std::uint16_t(bits);
+    const double value = numeric.read(patterns.data(), bits), expected = decode(format(), bits);
+    ASSERT_EQ(std::isnan(value), std::isnan(expected)) << bits;
+    if (std::isnan(expected)) continue;
+    ASSERT_EQ(value, expected) << bits;
+    ASSERT_EQ(std::signbit(value), std::signbit(expected)) << bits;
+  }
+}
+
 TEST(Numeric, ReadsAndWritesTheElementAskedFor) {
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
     SCOPED_TRACE(name(dtype));

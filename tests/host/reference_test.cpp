@@ -4,11 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
 
+#include "reference/compare.hpp"
 #include "reference/numeric.hpp"
 
 namespace {
@@ -279,6 +281,197 @@ TEST(ReferenceElementwise, GrantsWhatIsDocumented) {
   const double e = 2.718281828459045, unit = 0x1p-22;
   EXPECT_TRUE(judge(problem, {x}, packed(DType::f32, {e + 3 * unit})).passed());
   EXPECT_FALSE(judge(problem, {x}, packed(DType::f32, {e + 6 * unit})).passed());
+}
+
+// ---- Judging ---------------------------------------------------------------------------------------------
+
+// What is accepted without rounding anything is what rounding accepts: neighbours of the value, in gaps of all kinds.
+TEST(Acceptable, IsWhatLiesBetweenTheRoundedEnds) {
+  std::mt19937_64 random(1);
+  for (const DType dtype : {DType::bf16, DType::f16, DType::f32, DType::e4m3, DType::e5m2}) {
+    const ckl::reference::FloatFormat format = ckl::reference::format_of(dtype);
+    for (int i = 0; i < 100000; ++i) {
+      // Magnitudes from below the subnormal numbers to beyond the largest, now and then a power of two or halfway between.
+      const int exponent = format.min_exponent() - format.fraction_bits - 2 +
+                           int(random() % std::uint64_t(format.max() > 1e9 ? 200 : 45));
+      const double fraction = i % 3 == 0   ? 0
+                              : i % 3 == 1 ? std::ldexp(double(random() % 64), -6)
+                                           : double(random()) * 0x1p-64;
+      const double expected = std::ldexp((random() & 1 ? 1 : -1) * (1 + fraction), exponent);
+      const double unit = ckl::reference::ulp(format, expected), slack = i % 2 ? 0 : unit * double(random() % 8) / 4;
+      const double nearest = ckl::reference::round_to(format, expected);
+      if (std::isinf(nearest)) continue;
+      for (const int steps : {-2, -1, 0, 1, 2}) {
+        const double actual = ckl::reference::round_to(format, nearest + steps * unit / 2);
+        EXPECT_EQ(ckl::reference::acceptable(format, actual, expected, slack),
+                  actual >= ckl::reference::round_to(format, expected - slack) &&
+                      actual <= ckl::reference::round_to(format, expected + slack))
+            << name(dtype) << " " << actual << " for " << expected << ", give or take " << slack;
+      }
+    }
+  }
+}
+
+/// (5, 37) of bf16; x, dy and outputs lie apart.
+constexpr std::int64_t rows = 5, columns = 37;
+
+ckl::TensorOperand matrix(DType dtype = DType::bf16) {
+  ckl::TensorOperand operand;
+  operand.dtype = dtype;
+  operand.strides = {columns + 3, 1};
+  return operand;
+}
+
+ckl::TensorOperand one_a_row() {
+  ckl::TensorOperand operand;
+  operand.strides = {1, 0};
+  return operand;
+}
+
+ckl::TensorOperand one_a_column(DType dtype = DType::bf16) {
+  ckl::TensorOperand operand;
+  operand.dtype = dtype;
+  operand.strides = {0, 1};
+  return operand;
+}
+
+/// Dense values rounded to where a matrix() has them.
+std::vector<char> laid_out(const std::vector<double>& values) {
+  std::vector<double> spread(std::size_t(rows * (columns + 3)));
+  for (std::int64_t i = 0; i < rows * columns; ++i)
+    spread[std::size_t(i / columns * (columns + 3) + i % columns)] = values[std::size_t(i)];
+  return packed(DType::bf16, spread);
+}
+
+/// Both ways to judge say the same of the right result, and of one with a wrong element at the end of row 3.
+template <class Stored, class Streamed>
+void expect_alike(std::vector<char> actual, const Stored& stored, const Streamed& streamed) {
+  const auto expect_equal = [&](std::int64_t wrong) {
+    const Comparison one = stored(actual), other = streamed(actual);
+    EXPECT_EQ(one.wrong, wrong) << one.first_wrong;
+    EXPECT_EQ(other.wrong, wrong) << other.first_wrong;
+    EXPECT_EQ(one.error, other.error);
+    EXPECT_EQ(one.bound, other.bound);
+    EXPECT_EQ(one.first_wrong, other.first_wrong);
+  };
+  expect_equal(0);
+  const Numeric bf16(DType::bf16);
+  for (const std::int64_t row : {4, 3}) bf16.write(actual.data(), row * (columns + 3) + columns - 1, 77);
+  expect_equal(2);
+  EXPECT_NE(streamed(actual).first_wrong.find("77"), std::string::npos);
+  EXPECT_NE(streamed(actual).first_wrong.find("row 3"), std::string::npos) << "the first is not the first";
+}
+
+TEST(JudgedRows, SoftmaxIsJudgedAlikeStoredAndStreamed) {
+  for (const bool log : {false, true}) {
+    ckl::SoftmaxProblem p;
+    p.rank = 2, p.sizes = {rows, columns}, p.axis = 1, p.log = log, p.causal = log, p.scale = 0.5f;
+    p.x = p.y = matrix();
+    const std::vector<char> x = laid_out(normal(rows * columns, 1));
+    std::vector<double> y(rows * columns), slack(y.size());
+    ckl::reference::softmax(p, {x.data()}, y.data(), slack.data());
+    expect_alike(
+        laid_out(y),
+        [&](const auto& actual) { return ckl::reference::compare_softmax(p, actual.data(), y.data(), slack.data()); },
+        [&](auto& actual) {
+          return ckl::reference::compare_softmax(p, {x.data(), actual.data()});
+        });
+  }
+}
+
+TEST(JudgedRows, SoftmaxGradientsAreJudgedAlikeStoredAndStreamed) {
+  for (const bool log : {false, true}) {
+    ckl::SoftmaxBackwardProblem p;
+    p.rank = 2, p.sizes = {rows, columns}, p.axis = 1, p.log = log;
+    p.y = p.dy = p.dx = matrix();
+    const std::vector<char> y = laid_out(normal(rows * columns, 1)), dy = laid_out(normal(rows * columns, 2));
+    std::vector<double> dx(rows * columns), slack(dx.size());
+    ckl::reference::softmax_backward(p, y.data(), dy.data(), dx.data(), slack.data());
+    const auto stored = [&](const auto& actual) {
+      return ckl::reference::compare_softmax_backward(p, actual.data(), dx.data(), slack.data());
+    };
+    expect_alike(laid_out(dx), stored, [&](const auto& actual) {
+      return ckl::reference::compare_softmax_backward(p, y.data(), dy.data(), actual.data(),
+                                                      ckl::reference::softmax_backward_tolerance(p));
+    });
+  }
+}
+
+TEST(JudgedRows, NormsAreJudgedAlikeStoredAndStreamed) {
+  for (const ckl::NormKind kind : {ckl::NormKind::layer, ckl::NormKind::rms}) {
+    ckl::NormProblem p;
+    p.kind = kind, p.rank = 2, p.sizes = {rows, columns};
+    p.x = p.y = p.residual = p.sum = matrix();
+    p.weight = p.bias = one_a_column();
+    p.has_weight = p.has_bias = p.has_residual = p.has_sum = true;
+    const std::vector<char> x = laid_out(normal(rows * columns, 1)), residual = laid_out(normal(rows * columns, 2));
+    const std::vector<char> weight = packed(DType::bf16, normal(columns, 3)),
+                            bias = packed(DType::bf16, normal(columns, 4));
+    const ckl::reference::NormResult result =
+        ckl::reference::norm(p, x.data(), weight.data(), bias.data(), residual.data());
+    std::vector<char> y = laid_out(result.y), sum = laid_out(result.sum);
+    const auto streamed = [&](std::vector<char>& y, std::vector<char>& sum) {
+      return ckl::reference::compare_norm(p,
+                                          {x.data(), y.data(), weight.data(), bias.data(), residual.data(), sum.data()},
+                                          ckl::reference::norm_tolerance(p));
+    };
+    expect_alike(
+        y, [&](const auto& actual) { return ckl::reference::compare_norm(p, actual.data(), result); },
+        [&](auto& actual) { return streamed(actual, sum); });
+    Numeric(DType::bf16).write(sum.data(), 0, 77);  // the sum is judged as well
+    EXPECT_EQ(streamed(y, sum).wrong, 1);
+  }
+}
+
+TEST(JudgedRows, GradientsOfNormsAreJudgedAlikeStoredAndStreamed) {
+  for (const ckl::NormKind kind : {ckl::NormKind::layer, ckl::NormKind::rms}) {
+    ckl::NormBackwardProblem p;
+    p.kind = kind, p.rank = 2, p.sizes = {rows, columns};
+    p.x = p.dy = p.dx = matrix();
+    p.mean = p.rstd = one_a_row();
+    p.weight = one_a_column(), p.dweight = p.dbias = one_a_column(DType::f32);
+    p.has_weight = p.has_dweight = p.has_dbias = true;
+    const std::vector<char> x = laid_out(normal(rows * columns, 1)), dy = laid_out(normal(rows * columns, 2));
+    const std::vector<char> weight = packed(DType::bf16, normal(columns, 3));
+    const std::vector<float> mean = {0, 1, 2, 3, 4}, rstd = {1, 2, 0.5f, 1, 3};
+    ckl::NormBackwardPointers pointers{x.data(),      dy.data(), nullptr, rstd.data(),
+                                       weight.data(), nullptr,   nullptr, mean.data()};
+    const ckl::reference::NormBackwardResult result = ckl::reference::norm_backward(p, pointers);
+    std::vector<char> dx = laid_out(result.dx), dweight = packed(DType::f32, result.dweight),
+                      dbias = packed(DType::f32, result.dbias);
+    const auto streamed = [&](std::vector<char>& dx) {
+      pointers.dx = dx.data(), pointers.dweight = dweight.data(), pointers.dbias = dbias.data();
+      return ckl::reference::compare_norm_backward(p, pointers, ckl::reference::norm_backward_tolerance(p));
+    };
+    const auto stored = [&](const auto& actual) {
+      Comparison comparison = ckl::reference::compare_norm_dx(p, actual.data(), result);
+      for (const bool of_bias : {false, true})
+        comparison.error = std::max(
+            comparison.error,
+            ckl::reference::compare_norm_vector(p, of_bias ? dbias.data() : dweight.data(), result, of_bias).error);
+      return comparison;
+    };
+    expect_alike(dx, stored, streamed);
+    for (std::vector<char>* vector : {&dweight, &dbias}) {  // each of them is judged as well
+      const std::vector<char> right = *vector;
+      Numeric(DType::f32).write(vector->data(), columns - 1, 77);
+      EXPECT_EQ(streamed(dx).wrong, 1);
+      *vector = right;
+    }
+  }
+}
+
+// Others may compute f32 rows in f32: what that errs by is too much of ours.
+TEST(JudgedRows, ToleranceIsWhatIsGranted) {
+  ckl::NormProblem p;
+  p.kind = ckl::NormKind::rms, p.rank = 2, p.sizes = {rows, columns};
+  p.x = p.y = matrix(DType::f32);
+  std::vector<double> values(rows * (columns + 3), 1.0);
+  const std::vector<char> x = packed(DType::f32, values);
+  for (double& value : values) value = (1 - 0.5e-5) * (1 + 0x1p-21);
+  std::vector<char> y = packed(DType::f32, values);
+  EXPECT_TRUE(ckl::reference::compare_norm(p, {x.data(), y.data()}, ckl::reference::f32_tolerance).passed());
+  EXPECT_FALSE(ckl::reference::compare_norm(p, {x.data(), y.data()}, ckl::reference::norm_tolerance(p)).passed());
 }
 
 }  // namespace
