@@ -1,10 +1,12 @@
 """gpu_check on made-up programs: what has passed is kept, what has failed is done again, and the exit status tells."""
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 import unittest
 
 GPU_CHECK = pathlib.Path(__file__).resolve().parents[2] / "tools/gpu_check"
@@ -97,6 +99,75 @@ class GpuCheck(unittest.TestCase):
         status, output = self.check("--pack", str(self.root / "other"))
         self.assertEqual(status, 1)
         self.assertIn("build first", output)
+
+    def test_sanitizers_are_told_how_many_barriers_there_are(self):
+        self.program("path/compute-sanitizer", 'echo "$@"')
+        for tool, told in {"memcheck": False, "racecheck": True, "synccheck": True, "initcheck": False}.items():
+            self.assertEqual(self.check("--only", tool)[0], 0)
+            log = (self.root / f"build/gpu-check/{tool}-add_test.log").read_text()
+            self.assertEqual("--num-cuda-barriers" in log, told, log)
+
+    def test_only_takes_a_pattern(self):
+        names = self.check("--list", "--only", "^(mem|sync)check add")[1].split("\n")
+        self.assertEqual(names[:-1], ["memcheck add_test", "synccheck add_test"])
+        status, output = self.check("--only", "(")
+        self.assertEqual(status, 2)
+        self.assertIn("must be a regular expression, got `(`", output)
+
+    def waiting_tests(self):
+        """Two tests, each of which passes if the other runs beside it."""
+        (self.root / "build/bin/device/add_test").unlink()
+        for name, other in {"one": "two", "two": "one"}.items():
+            self.program(f"build/bin/device/{name}_test", f"""
+touch {self.root}/{name}
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -e {self.root}/{other} ] && exit 0; sleep 0.3; done
+echo alone; exit 1""")
+
+    def test_jobs_run_together(self):
+        self.waiting_tests()
+        status, output = self.check("--only", "^test", "--jobs", "2")
+        self.assertEqual(status, 0, output)
+        lines = [line.split()[1] for line in output.splitlines() if "passed" in line]
+        self.assertEqual(lines, ["one_test", "two_test"])  # shown in their order, whoever ends first
+
+    def test_one_at_a_time_by_default(self):
+        self.waiting_tests()
+        status, output = self.check("--only", "^test")
+        self.assertRegex(output, r"test one_test +failed .* alone")
+
+    def test_measurements_are_alone(self):
+        (self.root / "build/bin/suites").mkdir()
+        for suite in ("first", "second"):
+            (self.root / f"build/bin/suites/{suite}.yaml").write_text("rows: []\n")
+        busy = f"mkdir {self.root}/busy || {{ echo not alone; exit 1; }}; sleep 0.3; rmdir {self.root}/busy"
+        self.program("build/bin/ckl", f'[ "$1" = bench ] || exit 0; {busy}')
+        self.program("build/bin/device/add_test", f"mkdir -p {self.root}/busy/add; sleep 0.3; rm -r {self.root}/busy")
+        status, output = self.check("--only", "^(test|bench)", "--jobs", "4")
+        self.assertEqual(status, 0, output)
+        self.assertRegex(output, r"bench second +passed")
+
+    def test_jobs_is_a_number(self):
+        for wrong in ("0", "-1", "many"):
+            status, output = self.check("--jobs", wrong)
+            self.assertEqual(status, 2)
+            self.assertIn("--jobs", output)
+        self.assertIn("must be a number from 1 on, got `0`", self.check("--jobs", "0")[1])
+
+    def test_an_interruption_ends_all(self):
+        for name in ("one", "two", "three"):
+            self.program(f"build/bin/device/{name}_test", f"touch {self.root}/{name}; exec sleep 60")
+        environment = {**os.environ, "PATH": f"{self.root}/path:/usr/bin:/bin", "CKL_PREBUILT": "1"}
+        check = subprocess.Popen([sys.executable, GPU_CHECK, self.root / "build", "--only", "^test (one|two|three)", "--jobs", "2"],
+                                 env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        started = lambda: [name for name in ("one", "two", "three") if (self.root / name).exists()]
+        deadline = time.monotonic() + 20
+        while len(started()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        check.send_signal(signal.SIGINT)
+        output = check.communicate(timeout=20)[0]
+        self.assertNotEqual(check.returncode, 0)
+        self.assertEqual(len(started()), 2, output)  # the third was not begun
+        self.assertEqual(list((self.root / "build/gpu-check").glob("*.json")), [])  # and nothing is held to be known
 
     def test_no_such_step(self):
         status, output = self.check("--only", "nonsense")
