@@ -17,13 +17,8 @@ if(NOT CKL_MODULE_INCLUDES)  # the installed package has set it
 endif()
 set(CKL_KERNEL_INCLUDES ${CKL_MODULE_INCLUDES} "${CKL_CUTLASS_INCLUDE}")
 
-# ckl_compile_module(NAME SOURCE): SOURCE becomes modules/NAME.fatbin in the current build folder, with NAME.log beside it.
-# Without CKL_LINEINFO the fatbin holds no path of the build, so equal sources give equal bytes.
-function(ckl_compile_module name source)
-  set(folder "${CMAKE_CURRENT_BINARY_DIR}/modules")
-  set(fatbin "${folder}/${name}.fatbin")
-  file(MAKE_DIRECTORY "${folder}")
-
+# ckl_module_flags(VARIABLE): nvcc's flags for a module, but for where headers are.
+function(ckl_module_flags variable)
   set(codes sm_90a)
   if(CKL_EMBED_PTX)
     string(APPEND codes ",compute_90a")
@@ -33,6 +28,17 @@ function(ckl_compile_module name source)
   if(CKL_LINEINFO)
     list(APPEND flags -lineinfo)
   endif()
+  set(${variable} "${flags}" PARENT_SCOPE)
+endfunction()
+
+# ckl_compile_module(NAME SOURCE): SOURCE becomes modules/NAME.fatbin in the current build folder, with NAME.log beside it.
+# Without CKL_LINEINFO the fatbin holds no path of the build, so equal sources give equal bytes.
+function(ckl_compile_module name source)
+  set(folder "${CMAKE_CURRENT_BINARY_DIR}/modules")
+  set(fatbin "${folder}/${name}.fatbin")
+  file(MAKE_DIRECTORY "${folder}")
+
+  ckl_module_flags(flags)
   list(TRANSFORM CKL_KERNEL_INCLUDES PREPEND -I OUTPUT_VARIABLE includes)
 
   add_custom_command(
@@ -161,4 +167,53 @@ const std::size_t kModuleCount = sizeof(kModules) / sizeof(kModules[0]);
   target_sources(${target} PRIVATE "${table}")
   # For the tests of the instances: one line `op module symbol` an entry.
   file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/modules/entries.txt" CONTENT "${plain_list}" @ONLY)
+endfunction()
+
+# ckl_write_kernel_compiler(FILE): a program that compiles single configs with this build's flags, for `ckl compile`.
+function(ckl_write_kernel_compiler file)
+  ckl_module_flags(flags)
+  list(TRANSFORM flags REPLACE "(.+)" "'\\1'")
+  list(JOIN flags " " flags)
+  cmake_path(GET CKL_NVCC PARENT_PATH bin)
+  cmake_path(GET bin PARENT_PATH cuda)
+  include(GNUInstallDirs)
+  file(CONFIGURE OUTPUT "${file}" @ONLY NEWLINE_STYLE UNIX CONTENT [[
+#!/bin/sh
+# ckl-compile-kernel OP CONFIG FATBIN
+# Compiles the kernel of one config as the build does, into FATBIN, with FATBIN.log beside it. Made by CMake; on another machine
+# CKL_SOURCE_DIR (but for an installed library), CKL_CUDA_DIR and CKL_CUTLASS_DIR say where the library's sources, the CUDA toolkit and
+# CuTe's headers are.
+op=$1 config=$2 fatbin=$3
+prefix=$(dirname "$(readlink -f "$0")")/..
+source=${CKL_SOURCE_DIR:-@PROJECT_SOURCE_DIR@}
+cuda=${CKL_CUDA_DIR:-@cuda@}
+cutlass=${CKL_CUTLASS_DIR:-@CKL_CUTLASS_INCLUDE@}
+if [ -d "$prefix/@CMAKE_INSTALL_INCLUDEDIR@/ckl/kernels" ]; then
+  kernels=$prefix/@CMAKE_INSTALL_INCLUDEDIR@/ckl/kernels headers=$prefix/@CMAKE_INSTALL_INCLUDEDIR@
+  compile=$prefix/@CMAKE_INSTALL_LIBDIR@/cmake/CuTeKernelLib/compile_module.sh
+else
+  kernels=$source/src headers=$source/include compile=$source/cmake/compile_module.sh
+fi
+for folder in "$cutlass/include" "$cutlass/cutlass_library/source/include"; do
+  [ -f "$folder/cute/tensor.hpp" ] && cutlass=$folder
+done
+
+missing() {
+  echo "ckl-compile-kernel: there is no $1: $2 must name $3" >&2
+  exit 1
+}
+[ -x "$cuda/bin/nvcc" ] || missing "$cuda/bin/nvcc" CKL_CUDA_DIR "a CUDA toolkit"
+[ -f "$cutlass/cute/tensor.hpp" ] || missing "$cutlass/cute/tensor.hpp" CKL_CUTLASS_DIR "CUTLASS or its include folder"
+[ -f "$kernels/ops/$op/kernel.cuh" ] || missing "$kernels/ops/$op/kernel.cuh" CKL_SOURCE_DIR "this library's sources"
+
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT || exit 1
+entry=CKL_$(echo "$op" | tr a-z A-Z)_ENTRY
+# The macro: wgmma of every width, which costs a few seconds.
+printf '#define CUTE_SM90_EXTENDED_MMA_SHAPES_ENABLED\n#include "ops/%s/kernel.cuh"\n\n%s(%s)\n' "$op" "$entry" "$config" >"$work/kernel.cu"
+"$compile" "$work/kernel.fatbin" "$work/kernel.log" "$cuda/bin/nvcc" @flags@ \
+  "-I$kernels" "-I$headers" "-I$cutlass" "$work/kernel.cu" || exit 1
+# In one step each, so that nobody reads half a kernel.
+cp "$work/kernel.log" "$fatbin.log" && cp "$work/kernel.fatbin" "$fatbin.new.$$" && mv "$fatbin.new.$$" "$fatbin"
+]])
+  file(CHMOD "${file}" PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 endfunction()

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "ckl/device.hpp"
+#include "ckl/tuning.hpp"
 #include "ckl/version.hpp"
 #include "cli/verbs.hpp"
 #include "judge/environment.hpp"
@@ -61,7 +62,10 @@ void print_library() {
   const auto bytes = std::filesystem::file_size(file, error);
   fmt::print("CuTeKernelLib  {}, commit {}, {} ({})\n", version(), commit(), file,
              error ? "size unknown" : fmt::format("{:.1f} MB", double(bytes) / 1e6));
-  for (const auto& [op, count] : compiled_instances()) fmt::print("  {:<13}{} kernel instances\n", op, count);
+  for (const auto& [op, count] : compiled_instances()) fmt::print("  {:<24}{} kernel instances\n", op, count);
+  const std::filesystem::path own = compiled_kernels_folder("gemm");
+  for (const auto& each : std::filesystem::directory_iterator(own, error))
+    if (each.path().extension() == ".fatbin") fmt::print("  {:<24}{}\n", "your own", each.path().string());
 }
 
 }  // namespace

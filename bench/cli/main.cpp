@@ -16,6 +16,7 @@ constexpr const char* examples = R"(Examples:
   ckl report out.json --markdown                      tables made of measurements
   ckl report new.json --against old.json              a verdict for each row; exit code 1 on a regression
   ckl tune gemm --problem 4096x2112x7168              the fastest config here, found and remembered
+  ckl compile gemm bf16_tn_256x192x64_2x1_s3_coopm    a kernel that is not shipped, as one more candidate
   ckl profile gemm --problem 8192x8192x8192           what bounds a kernel, by Nsight Compute
   ckl fuzz gemm --count 10000                         random problems, well formed and not, against the oracle
   ckl run gemm --device emulator                      the same kernels on the CPU, without a GPU
@@ -45,8 +46,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("ckl ") + ckl::version());
 
   int exit_code = 0;
-  for (const auto add : {add_info, add_run, add_bench, add_report, add_candidates, add_tune, add_profile, add_sanitize,
-                         add_emulate, add_fuzz})
+  for (const auto add : {add_info, add_run, add_bench, add_report, add_candidates, add_compile, add_tune, add_profile,
+                         add_sanitize, add_emulate, add_fuzz})
     add(app, exit_code);
 
   if (const std::string complaint = complaint_about_verb(app, argc, argv); !complaint.empty()) {

@@ -65,7 +65,7 @@ Winner tune_case(const Operator& op, const Case& one, const Session& session) {
   return {candidates[order[best]].config, last[best], candidates[0].config, last[chosen], candidates.size()};
 }
 
-int tune(const ProblemOptions& options, const std::string& suite) {
+int tune(const ProblemOptions& options, const std::string& suite, const std::vector<std::string>& to_compile) {
   if (options.emulator() || options.reference())
     throw UsageError(fmt::format(
         "--device: must be a CUDA index for tune, since only a GPU's times mean something, got `{}`", options.device));
@@ -83,6 +83,7 @@ int tune(const ProblemOptions& options, const std::string& suite) {
 
   Session session(options.index());
   if (session.gpu.emulated) throw std::runtime_error("tune needs a GPU: the times of the emulator mean nothing");
+  if (!to_compile.empty()) compile_kernels(to_compile, compile_jobs());
   session.config = "all";
   session.only = {"ckl"};
   listen_for_interrupts();
@@ -121,8 +122,10 @@ void add_tune(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("tune", "Find the fastest config for your problems on this GPU, and remember it");
   auto options = std::make_shared<ProblemOptions>();
   auto suite = std::make_shared<std::string>();
+  auto to_compile = std::make_shared<std::vector<std::string>>();
   options->add_to(*verb);
   verb->add_option("--suite", *suite, "Name or file of a suite (YAML); --dtype and --layout choose among its rows");
+  verb->add_option("--compile", *to_compile, "Configs to compile first, as `ckl compile` does")->delimiter(',');
   verb->footer(
       "All candidates are timed side by side with cold operands, the best of them once more and verified. The winner "
       "is stored in\n"
@@ -132,11 +135,12 @@ void add_tune(CLI::App& app, int& exit_code) {
       "library.\n"
       "CKL_LOG=plan tells, of any program that uses the library, by what each plan was chosen.\n\n"
       "Examples:\n  ckl tune gemm --problem 4096x2112x7168,8192x8192x8192 --dtype bf16\n"
-      "  ckl tune gemm --suite my_model.yaml");
-  verb->callback([options, suite, &exit_code] {
+      "  ckl tune gemm --suite my_model.yaml\n"
+      "  ckl tune gemm --problem 4096x2112x7168 --compile bf16_tn_256x192x64_2x1_s3_coopm");
+  verb->callback([options, suite, to_compile, &exit_code] {
     exit_code = 1;
     try {
-      exit_code = tune(*options, *suite);
+      exit_code = tune(*options, *suite, *to_compile);
     } catch (const UsageError&) {
       exit_code = 2;
       throw;

@@ -25,7 +25,8 @@ template <auto Config> class ClusterSum {
   static constexpr int W = SUMS % 4 == 0 ? 4 : 2, VECTORS = SUMS / W;  // values that are stored together
   using Vector = cutlass::AlignedArray<float, W>;
   // Of each sender, vector by vector, the warpgroup's threads lie side by side.
-  using InboxLayout = Layout<Shape<Int<VECTORS>, Int<THREADS>, Int<CTAS>>, Stride<Int<THREADS>, _1, Int<VECTORS * THREADS>>>;
+  using InboxLayout =
+      Layout<Shape<Int<VECTORS>, Int<THREADS>, Int<CTAS>>, Stride<Int<THREADS>, _1, Int<VECTORS * THREADS>>>;
   static constexpr int inbox_bytes = CTAS * SUMS * THREADS * sizeof(float);
 
  public:
@@ -34,7 +35,7 @@ template <auto Config> class ClusterSum {
   };
   struct Barriers {
     cutlass::arch::ClusterTransactionBarrier full;  // all bytes of a tile have come
-    cutlass::arch::ClusterBarrier empty;            // every CTA has been told that this one's inbox is; counts the tellers
+    cutlass::arch::ClusterBarrier empty;  // every CTA has been told that this one's inbox is; counts the tellers
   };
   static_assert(sizeof(Storage) * Config.readers() == Config.inbox_bytes());
 
@@ -52,16 +53,16 @@ template <auto Config> class ClusterSum {
 
   /// The sums of this CTA's share of the values, in the order of the CTAs' ranks; `rank` is its own. Called by all threads of the
   /// warpgroup, which `named_barrier` synchronizes, in all CTAs.
-  template <class Accumulators>
-  CUTE_DEVICE static auto reduce(Accumulators& acc, int number, int rank, int thread, int named_barrier, Storage& storage,
-                                 Barriers& barriers) {
+  template <class Accumulators> CUTE_DEVICE static auto reduce(Accumulators& acc, int number, int rank, int thread,
+                                                               int named_barrier, Storage& storage,
+                                                               Barriers& barriers) {
     if (thread == 0) barriers.full.arrive_and_expect_tx(inbox_bytes);
     if (number > 0) barriers.empty.wait((number - 1) & 1);
     Tensor sInbox = make_tensor(make_smem_ptr(storage.inbox.data()), InboxLayout{});  // (VECTORS, THREADS, CTAS)
     send(acc, rank, sInbox(_, thread, rank), barriers);
 
     barriers.full.wait(number & 1);
-    warp_sync();  // the compiler would load before the wait
+    warp_sync();                                                       // the compiler would load before the wait
     Tensor rSums = make_tensor<float>(Shape<Int<W>, Int<VECTORS>>{});  // (W, VECTORS)
     clear(rSums);
     CUTLASS_PRAGMA_UNROLL
@@ -73,7 +74,7 @@ template <auto Config> class ClusterSum {
         for (int w = 0; w < W; ++w) rSums(w, v) += x[w];
       }
     }
-    warp_sync();  // nor are the loads to move beyond CUTLASS's barrier
+    warp_sync();                                                // nor are the loads to move beyond CUTLASS's barrier
     cutlass::arch::NamedBarrier::sync(THREADS, named_barrier);  // announce_empty() speaks for all threads
     return rSums;
   }

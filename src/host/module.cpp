@@ -2,12 +2,24 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <mutex>
 
+#include "ckl/gemm_module.hpp"
+#include "ckl/tuning.hpp"
+#include "ckl/version.hpp"
 #include "host/require.hpp"
+#include "host/user_file.hpp"
 
-namespace ckl::host {
+namespace ckl {
+
+std::string compiled_kernels_folder(std::string_view op) {
+  const std::string folder = host::user_file("CKL_KERNELS", "kernels");
+  return folder.empty() ? "" : host::sentence(folder, "/", version(), "-", gemm_module_version, "/", op);
+}
+
+namespace host {
 
 namespace {
 
@@ -37,6 +49,33 @@ template <class Predicate> std::vector<std::string> configs_where(const char* op
   return names;
 }
 
+/// Loads the fatbin in `file`, once for the process: what replaces the file counts for the next one.
+cudaLibrary_t load_file(const std::string& file) {
+  static std::mutex mutex;
+  static std::map<std::string, cudaLibrary_t> loaded;
+  std::lock_guard lock(mutex);
+  auto [at, is_new] = loaded.try_emplace(file, nullptr);
+  if (is_new) {
+    cudaError_t status = cudaLibraryLoadFromFile(&at->second, file.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
+    if (status != cudaSuccess) loaded.erase(at);
+    check(status, sentence("cudaLibraryLoadFromFile(\"", file, "\")").c_str());
+  }
+  return at->second;
+}
+
+bool contains(const std::vector<std::string>& configs, const std::string& config) {
+  return std::find(configs.begin(), configs.end(), config) != configs.end();
+}
+
+std::vector<std::string> fatbins_in(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code none;  // no such folder
+  for (const auto& file : std::filesystem::directory_iterator(folder, none))
+    if (file.path().extension() == ".fatbin") names.push_back(file.path().stem());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 }  // namespace
 
 std::vector<std::string> shipped_configs(const char* op) {
@@ -49,15 +88,23 @@ std::vector<std::string> unmeasured_configs(const char* op) {
   return configs_where(op, [](const ShippedConfig& config) { return !config.measured; });
 }
 
+const std::vector<std::string>& compiled_configs(const std::string& op) {
+  static std::mutex mutex;
+  static std::map<std::string, std::vector<std::string>> found;
+  std::lock_guard lock(mutex);
+  auto [at, is_new] = found.try_emplace(op);
+  if (is_new) at->second = fatbins_in(compiled_kernels_folder(op));
+  return at->second;
+}
+
 std::string chosen(const std::vector<std::string>& candidates, std::string_view wanted) {
   if (candidates.empty()) {
     require(wanted.empty(), "config must be empty for a problem without elements, but is \"", wanted, "\"");
     return {};
   }
   if (wanted.empty()) return candidates.front();
-  require(std::find(candidates.begin(), candidates.end(), wanted) != candidates.end(),
-          "config must be one that can serve the problem (the best is \"", candidates.front(), "\"), but is \"", wanted,
-          "\"");
+  require(contains(candidates, std::string(wanted)), "config must be one that can serve the problem (the best is \"",
+          candidates.front(), "\"), but is \"", wanted, "\"");
   return std::string(wanted);
 }
 
@@ -82,14 +129,20 @@ void require_params(std::size_t bytes, std::size_t of_module, const std::string&
 }
 
 cudaKernel_t find_kernel(const char* op, const std::string& config) {
+  const std::string symbol = sentence("ckl_", op, "_", config);
   for (std::size_t i = 0; i < kModuleCount; ++i) {
     const ModuleImage& module = kModules[i];
-    if (std::strcmp(module.op, op)) continue;
     const ShippedConfig* end = module.entries + module.entry_count;
-    if (std::none_of(module.entries, end, [&](const ShippedConfig& each) { return each.name == config; })) continue;
-    return find_kernel_of(module.begin, sentence("ckl_", op, "_", config).c_str());
+    if (!std::strcmp(module.op, op) &&
+        std::any_of(module.entries, end, [&](const ShippedConfig& each) { return each.name == config; }))
+      return find_kernel_of(module.begin, symbol.c_str());
   }
-  fail(ErrorCode::unsupported, "config must be one that this library ships for ", op, ", but is \"", config, "\"");
+  require_supported(contains(compiled_configs(op), config), "config must be one that this library ships for ", op,
+                    " or that has been compiled, but is \"", config, "\"");
+  const std::string file = compiled_kernels_folder(op) + "/" + config + ".fatbin";
+  cudaKernel_t kernel = nullptr;
+  check(cudaLibraryGetKernel(&kernel, load_file(file), symbol.c_str()), "cudaLibraryGetKernel");
+  return kernel;
 }
 
 cudaKernel_t any_kernel() {
@@ -105,4 +158,6 @@ cudaKernel_t find_kernel_of(const unsigned char* image, const char* symbol) {
   return kernel;
 }
 
-}  // namespace ckl::host
+}  // namespace host
+
+}  // namespace ckl

@@ -40,13 +40,17 @@ std::vector<std::string> shipped_configs(const char* op);
 std::vector<std::string> measured_configs(const char* op);
 std::vector<std::string> unmeasured_configs(const char* op);
 
+/// The configs of operator `op` whose kernels the user has compiled, in compiled_kernels_folder(op); sorted, and read once a process.
+const std::vector<std::string>& compiled_configs(const std::string& op);
+
 /// The config to take of `candidates`, best first: the one that is `wanted`, or the best if that is empty; an empty one where there are no
 /// candidates, since nothing has to be computed.
 /// @throws Error (invalid_argument) if the wanted one is not among them.
 std::string chosen(const std::vector<std::string>& candidates, std::string_view wanted);
 
-/// The kernel of `config` of operator `op`. Its module is loaded when it is first asked for, and never unloaded.
-/// @throws Error (unsupported) if no such kernel is shipped; (cuda) if it cannot be loaded.
+/// The kernel of `config` of operator `op`, a shipped one or else one that the user has compiled. Its module is loaded when it is first
+/// asked for, and never unloaded.
+/// @throws Error (unsupported) if there is no such kernel; (cuda) if it cannot be loaded.
 cudaKernel_t find_kernel(const char* op, const std::string& config);
 
 /// The first kernel of the smallest module: for questions to the driver that any kernel answers.

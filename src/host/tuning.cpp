@@ -21,19 +21,11 @@
 #include "host/log.hpp"
 #include "host/module.hpp"
 #include "host/require.hpp"
+#include "host/user_file.hpp"
 
 namespace ckl {
 
-std::string tuning_database_path() {
-  auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::string(value ? value : "");
-  };
-  if (std::getenv("CKL_TUNING_DATABASE")) return variable("CKL_TUNING_DATABASE");
-  if (!variable("XDG_CACHE_HOME").empty()) return variable("XDG_CACHE_HOME") + "/ckl/tuning.json";
-  if (!variable("HOME").empty()) return variable("HOME") + "/.cache/ckl/tuning.json";
-  return "";
-}
+std::string tuning_database_path() { return host::user_file("CKL_TUNING_DATABASE", "tuning.json"); }
 
 namespace host {
 

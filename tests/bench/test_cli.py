@@ -21,7 +21,7 @@ class Help(unittest.TestCase):
         top = run("--help")
         self.assertEqual(top.returncode, 0)
         self.assertIn("Examples:", top.stdout)
-        for verb in ["run", "bench", "report", "candidates", "profile", "sanitize", "emulate", "fuzz"]:
+        for verb in ["run", "bench", "report", "candidates", "compile", "tune", "profile", "sanitize", "emulate", "fuzz"]:
             self.assertIn(verb, top.stdout)
             page = run(verb, "--help")
             self.assertEqual(page.returncode, 0, verb)
@@ -200,6 +200,51 @@ class Tune(unittest.TestCase):
                 self.assertRegex(run("run", *problem, "--impl", "ckl").stderr, "by the model; .*another version of the library")
             finally:
                 del os.environ["CKL_TUNING_DATABASE"], os.environ["CKL_LOG"]
+
+    def test_compiled_kernels(self):
+        """What is compiled is a candidate, serves where it is asked for and only there, and is told from a broken file."""
+        if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
+            self.skipTest("no emulator")
+        config = "bf16_tn_64x32x64_1x1_s2_ping"
+        problem = ["gemm", "--device", "emulator", "--problem", "72x40x136"]
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ.update(CKL_KERNELS=folder, CKL_LOG="plan")
+            try:
+                before = run("candidates", *problem).stdout.split()
+                for wrong, word in [("nonsense", "named like"), (before[0], "shipped"), ("bf16_tn_64x32x64_1x1_s99_ping", "shared memory")]:
+                    result = run("compile", "gemm", config, wrong)
+                    self.assertEqual((result.returncode, len(result.stderr.strip().splitlines())), (2, 1), result.stderr)
+                    self.assertIn(word, result.stderr)
+                self.assertEqual(list(pathlib.Path(folder).iterdir()), [], "nothing is compiled where something is wrong")
+
+                result = run("compile", "gemm", config)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertRegex(result.stdout, config + r": compiled in \d+ s, \d+ registers a thread, nothing spilled")
+                self.assertEqual(run("candidates", *problem).stdout.split()[:len(before)], before)
+                self.assertIn(config, run("candidates", *problem).stdout.split()[len(before):])
+                self.assertIn(config, run("info").stdout)
+                result = run("run", *problem, "--impl", "ckl", "--config", config)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertRegex(result.stderr, config + ", as asked")
+                self.assertNotIn(config, run("run", *problem, "--impl", "ckl").stderr)
+
+                next(pathlib.Path(folder).rglob("*.fatbin")).write_bytes(b"no kernel")
+                result = run("run", *problem, "--impl", "ckl", "--config", config)
+                self.assertEqual(result.returncode, 1)
+                self.assertRegex(result.stdout, r"failed: cudaLibraryLoadFromFile\(\".*" + config)
+            finally:
+                del os.environ["CKL_KERNELS"], os.environ["CKL_LOG"]
+
+    def test_compiling_without_a_toolkit(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ.update(CKL_KERNELS=folder, CKL_CUDA_DIR=folder)
+            try:
+                result = run("compile", "gemm", "bf16_tn_64x32x64_1x1_s2_ping")
+            finally:
+                del os.environ["CKL_KERNELS"], os.environ["CKL_CUDA_DIR"]
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("CKL_CUDA_DIR must name a CUDA toolkit", result.stderr)
+            self.assertEqual(list(pathlib.Path(folder).rglob("*.fatbin")), [])
 
     def test_call_without_a_plan(self):
         if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():

@@ -202,6 +202,14 @@ TEST(TuningChoice, AnEntryOutlivesItsMenu) {
   EXPECT_NE(ranking.reason.find("the menu of configs has changed since"), std::string::npos) << ranking.reason;
 }
 
+TEST(TuningChoice, WhatCanBeCompiled) {
+  EXPECT_EQ(gemm_config_obstacle("bf16_tn_64x48x64_1x1_s12_ping"), "");
+  EXPECT_EQ(gemm_config_obstacle(host::shipped_configs("gemm").front()), "it is shipped");
+  EXPECT_NE(gemm_config_obstacle("bf16_tn_64x48x64_1x1_s99_ping").find("shared memory"), std::string::npos);
+  for (const char* name : {"", "gemm", "bf16_tn_64x48x64_1x1_s12_ping_sk", "../bf16_tn_64x48x64_1x1_s12_ping"})
+    EXPECT_NE(gemm_config_obstacle(name).find("named like"), std::string::npos) << name;
+}
+
 TEST(TuningChoice, AConfigThatCannotServeIsIgnored) {
   const GemmProblem problem = canonical(problem_of(dense_gemm("", "", 1000, 2000, 512))).problem;
   for (const char* config : {"", "nonsense", "f16_tn_128x256x64_2x1_s4_coopm", "bf16_tn_128x256x64_2x1_s4_coopm_pada",
@@ -292,6 +300,12 @@ TEST_F(TuningFile, ThePathComesFromTheEnvironment) {
   EXPECT_EQ(tuning_database_path(), "/home/someone/.cache/ckl/tuning.json");
   setenv("XDG_CACHE_HOME", "/cache", 1);
   EXPECT_EQ(tuning_database_path(), "/cache/ckl/tuning.json");
+  unsetenv("CKL_KERNELS");
+  const std::string kernels = compiled_kernels_folder("gemm");
+  EXPECT_EQ(kernels.find("/cache/ckl/kernels/" + std::string(version()) + "-"), 0u) << kernels;
+  EXPECT_EQ(fs::path(kernels).filename(), "gemm");
+  setenv("CKL_KERNELS", "", 1);
+  EXPECT_EQ(compiled_kernels_folder("gemm"), "");
   setenv("CKL_TUNING_DATABASE", path.c_str(), 1);
   EXPECT_EQ(tuning_database_path(), path);
 

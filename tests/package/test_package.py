@@ -79,6 +79,22 @@ class Package(unittest.TestCase):
             for header in [*(source / "src" / folder).rglob("*.cuh"), *(source / "src" / folder).rglob("*.hpp")]:
                 self.assertIn(f"include/ckl/kernels/{header.relative_to(source / 'src').as_posix()}", files)
 
+    def test_compiling_a_kernel(self):
+        """The installed program compiles with the installed headers, where the sources are gone: nvcc is one that tells what it is given."""
+        if not (BUILD / "bin/ckl").exists():
+            self.skipTest("no ckl")
+        toolkit = pathlib.Path(self.folder.name) / "toolkit"
+        (toolkit / "bin").mkdir(parents=True)
+        (toolkit / "bin/nvcc").write_text(f'#!/bin/sh\necho "$@" >>{toolkit}/said\nexit 1\n')
+        (toolkit / "bin/nvcc").chmod(0o755)
+        done = subprocess.run([self.prefix / "bin/ckl", "compile", "gemm", "bf16_tn_64x32x64_1x1_s2_ping"], capture_output=True, text=True,
+                              env=dict(os.environ, CKL_KERNELS=str(toolkit), CKL_CUDA_DIR=str(toolkit), CKL_CUTLASS_DIR=str(CUTLASS),
+                                       CKL_SOURCE_DIR="/nowhere"))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        folders = [pathlib.Path(folder).resolve() for folder in re.findall(r"-I(\S+)", (toolkit / "said").read_text())]
+        prefix = self.prefix.resolve()
+        self.assertEqual(set(folders), {prefix / "include/ckl/kernels", prefix / "include", CUTLASS.resolve()})
+
     def test_emulator(self):
         if not (BUILD / "emulator/libcudart.so.13").exists() or not (BUILD / "bin/ckl").exists():
             self.skipTest("no emulator or no ckl")

@@ -87,6 +87,7 @@ class GpuCheck(unittest.TestCase):
         self.assertRegex(output, r"info +failed .*cannot be run")
 
     def test_pack(self):
+        self.program("build/bin/ckl-compile-kernel", "true")
         for name in ("bin/ckl", "bin/device/add_test"):  # programs that load libraries
             (self.root / "build" / name).write_bytes(pathlib.Path("/bin/sh").read_bytes())
         (self.root / "build/bin/suites").mkdir()
@@ -94,7 +95,7 @@ class GpuCheck(unittest.TestCase):
         status, output = self.check("--pack", str(self.root / "pack"))
         self.assertEqual(status, 0, output)
         packed = {path.relative_to(self.root / "pack").as_posix() for path in (self.root / "pack").rglob("*") if path.is_file()}
-        self.assertEqual(packed, {"bin/ckl", "bin/device/add_test", "bin/suites/first.yaml"})
+        self.assertEqual(packed, {"bin/ckl", "bin/ckl-compile-kernel", "bin/device/add_test", "bin/suites/first.yaml"})
         (self.root / "build/bin/ckl").unlink()
         status, output = self.check("--pack", str(self.root / "other"))
         self.assertEqual(status, 1)

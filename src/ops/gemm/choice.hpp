@@ -96,7 +96,8 @@ struct GemmRanking {
   std::string reason;
 };
 
-/// The shipped configs: those that the model ranks, and those that have not been measured.
+/// The configs that there are: those that the model ranks, and those that only a plan or the tuning database asks for, since they have not
+/// been measured, or since they are the user's own.
 struct GemmMenu {
   std::vector<GemmConfig> measured, unmeasured;
 };

@@ -115,6 +115,8 @@ GemmMenu menu_of(const char* kernels) {
   GemmMenu menu;
   for (const std::string& name : host::measured_configs(kernels)) menu.measured.push_back(parse_gemm_config(name));
   for (const std::string& name : host::unmeasured_configs(kernels)) menu.unmeasured.push_back(parse_gemm_config(name));
+  for (const std::string& name : host::compiled_configs(kernels))
+    if (gemm_config_obstacle(name).empty()) menu.unmeasured.push_back(parse_gemm_config(name));
   return menu;
 }
 
@@ -147,6 +149,14 @@ std::vector<std::string> gemm_candidates(const GemmProblem& problem, const Devic
   require_valid(problem);
   if (!needs_kernel(problem)) return {};
   return names_of(choose(kernel_problem(problem).problem, device).choices);
+}
+
+std::string gemm_config_obstacle(std::string_view name) {
+  const GemmConfig config = parse_gemm_config(name);
+  if (config.stages == 0) return "it is not named like bf16_tn_128x256x64_2x1_s4_coopm";
+  if (const char* reason = defect(config)) return reason;
+  const std::vector<std::string> shipped = host::shipped_configs("gemm");
+  return std::find(shipped.begin(), shipped.end(), name) != shipped.end() ? "it is shipped" : "";
 }
 
 void store_tuning(const GemmProblem& problem, const DeviceInfo& device, std::string_view config, double time_us) {
