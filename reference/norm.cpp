@@ -102,11 +102,48 @@ template <class Body> void for_each_row(const NormProblem& p, const NormPointers
 }
 
 double norm_bound(const NormProblem& p, double tolerance) {
-  return std::ldexp(1.0, -format_of(p.y.dtype).fraction_bits - 1) + tolerance;
+  return p.has_scale ? 1 : std::ldexp(1.0, -format_of(p.y.dtype).fraction_bits - 1) + tolerance;
 }
 
-void judge_y(Comparison& comparison, const NormProblem& p, const void* y, const double* expected, const double* scale,
-             double tolerance, std::int64_t row) {
+/// The scale of an fp8 row, from its elements before.
+double scale_of_row(const NormProblem& p, const double* y) {
+  double largest = 0;
+  for (std::int64_t i = 0; i < columns_of(p); ++i)
+    if (std::abs(y[i]) > largest) largest = std::abs(y[i]);  // no NaN is
+  return std::max(std::min(largest, format_of(DType::f32).max()) / format_of(p.y.dtype).max(), 0x1p-126);
+}
+
+/// It is off by as much as the largest elements may be, and by two roundings.
+void judge_scale(Comparison& comparison, const NormProblem& p, float actual, const double* y, const double* scale,
+                 double tolerance, std::int64_t row) {
+  double error = 0;
+  for (std::int64_t i = 0; i < columns_of(p); ++i)
+    if (std::isfinite(scale[i])) error = std::max(error, tolerance * scale[i]);
+  const double expected = scale_of_row(p, y);
+  judge(comparison, format_of(DType::f32), actual, expected, error / format_of(p.y.dtype).max() + 0x1p-24 * expected,
+        row, 0);
+}
+
+/// An fp8 element is judged by what its row was divided by; on the way from f64 there, it is rounded to f32 three times.
+void judge_quantized(Comparison& comparison, const NormProblem& p, const void* y, const double* expected,
+                     const double* scale, double tolerance, double scale_of_row, std::int64_t row) {
+  const FloatFormat format = format_of(p.y.dtype);
+  const Row actual(p, p.y, y, row);
+  for (std::int64_t i = 0; i < columns_of(p); ++i) {
+    const double quotient = std::isinf(expected[i]) ? round_to(format, expected[i]) : expected[i] / scale_of_row;
+    const double slack = tolerance * scale[i] / scale_of_row + 0x1p-22 * std::abs(quotient);
+    judge(comparison, format, actual[i], quotient, std::isfinite(slack) ? slack : 0, row, i);
+  }
+}
+
+/// `scales`: those of an fp8 result.
+void judge_y(Comparison& comparison, const NormProblem& p, const void* y, const float* scales, const double* expected,
+             const double* scale, double tolerance, std::int64_t row) {
+  if (p.has_scale) {
+    judge_scale(comparison, p, scales[row], expected, scale, tolerance, row);
+    judge_quantized(comparison, p, y, expected, scale, tolerance, double(scales[row]), row);
+    return;
+  }
   const Row actual(p, p.y, y, row);
   for (std::int64_t i = 0; i < columns_of(p); ++i)
     judge_scaled(comparison, format_of(p.y.dtype), actual[i], expected[i], scale[i], tolerance, row, i);
@@ -248,12 +285,19 @@ NormResult norm(const NormProblem& p, const void* x, const void* weight, const v
 
 double norm_tolerance(const NormProblem& p) { return p.x.dtype == DType::f32 ? 0x1p-40 : f32_tolerance; }
 
-Comparison compare_norm(const NormProblem& p, const void* y, const NormResult& expected) {
+std::vector<double> norm_scales(const NormProblem& p, const NormResult& result) {
+  std::vector<double> scales;
+  for (std::int64_t row = 0; row < rows_of(p); ++row)
+    scales.push_back(scale_of_row(p, &result.y[std::size_t(row * columns_of(p))]));
+  return scales;
+}
+
+Comparison compare_norm(const NormProblem& p, const void* y, const NormResult& expected, const float* scales) {
   const std::int64_t columns = columns_of(p);
   return compare_on_all_cores(rows_of(p), norm_bound(p, norm_tolerance(p)),
                               [&](std::int64_t begin, std::int64_t end, Comparison& comparison) {
                                 for (std::int64_t row = begin; row < end; ++row)
-                                  judge_y(comparison, p, y, &expected.y[std::size_t(row * columns)],
+                                  judge_y(comparison, p, y, scales, &expected.y[std::size_t(row * columns)],
                                           &expected.scale[std::size_t(row * columns)], norm_tolerance(p), row);
                               });
 }
@@ -269,7 +313,7 @@ Comparison compare_norm(const NormProblem& p, const NormPointers& pointers, doub
   return compare_on_all_cores(
       rows_of(p), norm_bound(p, tolerance), [&](std::int64_t begin, std::int64_t end, Comparison& comparison) {
         for_each_row(p, pointers, begin, end, [&](std::int64_t row, const NormRow& values) {
-          judge_y(comparison, p, pointers.y, values.y.data(), values.scale.data(), tolerance, row);
+          judge_y(comparison, p, pointers.y, pointers.scale, values.y.data(), values.scale.data(), tolerance, row);
           if (p.has_sum) judge_sum(comparison, p, pointers.sum, values.sum.data(), row);
         });
       });

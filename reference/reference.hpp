@@ -181,15 +181,21 @@ struct NormResult {
 /// The normalization in double. Pointers are to host memory, laid out as the problem says; absent inputs are not read.
 NormResult norm(const NormProblem& problem, const void* x, const void* weight, const void* bias, const void* residual);
 
+/// The rows' scales of an fp8 y, before they are rounded.
+std::vector<double> norm_scales(const NormProblem& problem, const NormResult& result);
+
 /// The part of a normalization's error that its arithmetic is granted, relative to scale, before the result is rounded: 2^-20 for
 /// 16-bit rows (a 256th of half a unit of f16 in the last place), 2^-40 for f32 rows.
 double norm_tolerance(const NormProblem& problem);
 
 /// Judges `y` in host memory: an element is right if it is the rounding of some number within norm_tolerance() * scale of the
-/// reference; a NaN needs a NaN, and an infinity the same infinity. `error` is relative to scale.
-Comparison compare_norm(const NormProblem& problem, const void* y, const NormResult& expected);
+/// reference; a NaN needs a NaN, and an infinity the same infinity. `error` is relative to scale. Of an fp8 y, `scales` are judged
+/// too, one value a row, which may be off by as much as the elements that they are made from; and y as the quotient by them, granted 2^-22
+/// more for three roundings to f32. `error` is then relative to what is allowed.
+Comparison compare_norm(const NormProblem& problem, const void* y, const NormResult& expected,
+                        const float* scales = nullptr);
 
-/// The same of the y, and the sum where there is one, that `pointers`, to host memory, names beside the inputs, with `tolerance` granted to
+/// The same of the y, its scales and the sum where there are some, that `pointers`, to host memory, names beside the inputs, with `tolerance` granted to
 /// y.
 Comparison compare_norm(const NormProblem& problem, const NormPointers& pointers, double tolerance);
 

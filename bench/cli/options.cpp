@@ -31,7 +31,7 @@ void ProblemOptions::add_to(CLI::App& verb, bool with_device) {
   };
   list("--problem", problem, "Sizes, e.g. 4096x2112x7168 (MxNxK) for gemm, 16384x4096 for the others");
   list("--dtype", dtype, "Type of the inputs: bf16, f16, f32 (not gemm); elementwise also e4m3, e5m2, i64, i32, b8");
-  list("--dtype-out", dtype_out, "Type of the output, of gemm and elementwise functions [that of the inputs]");
+  list("--dtype-out", dtype_out, "Type of the output, of gemm, norm and elementwise functions [that of the inputs]");
   list("--layout", layout,
        "gemm: tn, nn, nt, tt; elementwise: contiguous, broadcast, strided, transposed; cross_entropy: plain, smoothed; "
        "norm: "

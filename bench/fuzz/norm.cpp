@@ -8,9 +8,9 @@ namespace {
 
 using reference::Draw;
 
-constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16};
+constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16}, fp8[] = {DType::e4m3, DType::e5m2};
 const std::vector<std::string> fault_words = {
-    "none", "y_is_f64", "y_is_null", "y_is_longer", "epsilon_is_negative", "sum_without_residual"};
+    "none", "y_is_f64", "y_is_null", "y_is_longer", "epsilon_is_negative", "sum_without_residual", "scale_is_wrong"};
 
 /// The tensors of a case.
 class Operands {
@@ -18,8 +18,8 @@ class Operands {
   explicit Operands(const FuzzCase& one) : one_(one) {
     const DType dtype = dtypes[one["dtype"]], vectors = one["f32_weight"] ? DType::f32 : dtype;
     const Dimensions sizes = sizes_of(one), row = {sizes.back()}, rows(sizes.begin(), sizes.end() - 1);
-    const auto strided = [&](const char* x) {
-      return std::unique_ptr<GuardedTensor>(new GuardedTensor(make_operand(one, x, dtype, sizes)));
+    const auto strided = [&](const char* x, DType of) {
+      return std::unique_ptr<GuardedTensor>(new GuardedTensor(make_operand(one, x, of, sizes)));
     };
     const auto vector = [&] {
       return std::make_unique<GuardedTensor>(vectors, row, Dimensions{1 + one["vector_gap"]});
@@ -29,13 +29,14 @@ class Operands {
       for (std::size_t d = rows.size(); d-- > 1;) strides[d - 1] = strides[d] * rows[d];
       return std::make_unique<GuardedTensor>(DType::f32, rows, strides);
     };
-    x_ = strided("x"), y_ = strided("y");
+    x_ = strided("x", dtype), y_ = strided("y", one["fp8"] ? fp8[one["fp8"] - 1] : dtype);
     if (one["weight"]) weight_ = vector();
     if (one["bias"]) bias_ = vector();
-    if (one["residual"]) residual_ = strided("residual");
-    if (one["residual"] && one["sum"]) sum_ = strided("sum");
+    if (one["residual"]) residual_ = strided("residual", dtype);
+    if (one["residual"] && one["sum"]) sum_ = strided("sum", dtype);
     if (one["mean"]) mean_ = statistic();
     if (one["rstd"]) rstd_ = statistic();
+    if (one["fp8"]) scale_ = statistic();
     std::uint64_t seed = 0;
     for (GuardedTensor* input : {x_.get(), weight_.get(), bias_.get(), residual_.get()})
       if (++seed; input) input->fill(seed);
@@ -51,6 +52,7 @@ class Operands {
     arguments.sum = tensor(sum_);
     arguments.mean = tensor(mean_);
     arguments.rstd = tensor(rstd_);
+    arguments.scale = tensor(scale_);
     return arguments;
   }
 
@@ -64,12 +66,13 @@ class Operands {
     NormPointers pointers{x_->device(), y_->device(), device(weight_), device(bias_), device(residual_), device(sum_)};
     pointers.mean = reinterpret_cast<float*>(device(mean_));
     pointers.rstd = reinterpret_cast<float*>(device(rstd_));
+    pointers.scale = reinterpret_cast<float*>(device(scale_));
     plan.run(pointers);
     return "";
   }
 
   std::string judge() {
-    for (GuardedTensor* output : {y_.get(), sum_.get(), mean_.get(), rstd_.get()})
+    for (GuardedTensor* output : {y_.get(), sum_.get(), mean_.get(), rstd_.get(), scale_.get()})
       if (output) output->receive();
     if (std::string complaint = unchanged(); !complaint.empty()) return complaint;
     const NormProblem problem = norm_problem(arguments());
@@ -78,7 +81,8 @@ class Operands {
     const auto statistic = [](const std::unique_ptr<GuardedTensor>& x) {
       return reinterpret_cast<const float*>(x->host());
     };
-    std::string complaints = complaint_about("y", reference::compare_norm(problem, y_->host(), expected));
+    const float* scales = scale_ ? statistic(scale_) : nullptr;
+    std::string complaints = complaint_about("y", reference::compare_norm(problem, y_->host(), expected, scales));
     if (sum_) complaints += complaint_about("sum", reference::compare_norm_sum(problem, sum_->host(), expected));
     if (mean_)
       complaints +=
@@ -99,7 +103,8 @@ class Operands {
                                                                     {"residual", residual_.get()},
                                                                     {"sum", sum_.get()},
                                                                     {"mean", mean_.get()},
-                                                                    {"rstd", rstd_.get()}};
+                                                                    {"rstd", rstd_.get()},
+                                                                    {"scale", scale_.get()}};
     for (const auto& [name, tensor] : tensors)
       if (tensor) all += complaint_about(name, *tensor);
     return all;
@@ -107,7 +112,7 @@ class Operands {
 
  private:
   const FuzzCase one_;
-  std::unique_ptr<GuardedTensor> x_, y_, weight_, bias_, residual_, sum_, mean_, rstd_;
+  std::unique_ptr<GuardedTensor> x_, y_, weight_, bias_, residual_, sum_, mean_, rstd_, scale_;
 };
 
 std::string Operands::spoil(NormArguments& arguments, const std::string& fault) {
@@ -116,6 +121,13 @@ std::string Operands::spoil(NormArguments& arguments, const std::string& fault) 
   if (fault == "y_is_longer") return ++arguments.y.sizes[0], "y.sizes[0]";
   if (fault == "epsilon_is_negative") return arguments.epsilon = -1, "epsilon";
   if (fault == "sum_without_residual") return arguments.residual = Tensor(), arguments.sum = arguments.y, "sum";
+  if (fault ==
+      "scale_is_wrong") {  // absent where it must be there, or of another type, or there where it must be absent
+    if (arguments.scale.data) return arguments.scale = Tensor(), "scale";
+    arguments.scale = arguments.x, arguments.scale.dtype = DType::f32;
+    --arguments.scale.rank;
+    return "scale";
+  }
   throw std::logic_error("no such fault: " + fault);
 }
 
@@ -131,6 +143,7 @@ class NormFuzzTarget final : public OperandsFuzzTarget<Operands> {
     one.add("f32_weight", draw.one_in(3), 0, 1);
     for (const char* tensor : {"weight", "bias", "residual", "sum", "mean", "rstd"})
       one.add(tensor, draw.one_in(2), 0, 1);
+    one.add("fp8", draw.one_in(3) ? 1 + draw.below(2) : 0, {"no", "e4m3", "e5m2"});
     one.add("vector_gap", draw.one_in(8), 0, 1);
     for (const char* x : {"x", "y", "residual", "sum"}) draw_operand(one, draw, x, false);
     draw_config_and_fault(one, draw, fault_words);

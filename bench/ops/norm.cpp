@@ -11,7 +11,13 @@
 namespace ckl::bench {
 namespace {
 
-/// LayerNorm has a weight and a bias, RMSNorm a weight, as is usual; rms_add also adds a residual and stores the sum.
+/// The type of y: that of x, or fp8.
+DType dtype_of_y(const Case& one) {
+  const DType dtype = parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16, DType::f32});
+  return parse_dtype("dtype-out", one.dtype_out, {dtype, DType::e4m3, DType::e5m2});
+}
+
+/// LayerNorm has a weight and a bias, RMSNorm a weight, as is usual; rms_add also adds a residual and stores the sum. An fp8 result has scales.
 NormProblem problem_of(const Case& one) {
   NormProblem p;
   p.kind = one.layout == "layer" ? NormKind::layer : NormKind::rms;
@@ -20,6 +26,8 @@ NormProblem problem_of(const Case& one) {
   for (int d = p.rank - 1; d >= 0; stride *= p.sizes[d--]) p.x.strides[d] = stride;
   p.x.dtype = parse_dtype("dtype", one.dtype, {DType::bf16, DType::f16, DType::f32});
   p.y = p.residual = p.sum = p.x;
+  p.y.dtype = dtype_of_y(one);
+  p.has_scale = p.y.dtype != p.x.dtype;
   p.weight.dtype = p.bias.dtype = p.x.dtype;
   p.weight.strides[p.rank - 1] = p.bias.strides[p.rank - 1] = 1;
   p.has_weight = true;
@@ -33,14 +41,21 @@ class NormOperator final : public Operator {
   std::string name() const override { return "norm"; }
   std::string family() const override { return "norm"; }
   std::string summary() const override {
-    return "LayerNorm or RMSNorm of the last dimension; --problem SIZExSIZE..., --dtype bf16|f16|f32, --layout "
-           "layer|rms|rms_add (adds a residual before, and stores the sum)";
+    return "LayerNorm or RMSNorm of the last dimension; --problem SIZExSIZE..., --dtype bf16|f16|f32, "
+           "--dtype-out e4m3|e5m2 (with a scale a row) or that of the input, --layout layer|rms|rms_add (adds a "
+           "residual "
+           "before, and stores the sum)";
   }
 
   Choices defaults(bool small) const override { return norm_defaults(small); }
 
   Case parse(const Settings& settings) const override {
-    return parse_norm(name(), settings, {"layer", "rms", "rms_add"});
+    Settings inputs = settings;
+    inputs.erase("dtype-out");
+    Case one = parse_norm(name(), inputs, {"layer", "rms", "rms_add"});
+    one.dtype_out = value_or(settings, "dtype-out", one.dtype);
+    dtype_of_y(one);
+    return one;
   }
 
   std::unique_ptr<Workload> prepare(const Case& one, const Session& session) const override {
@@ -54,8 +69,12 @@ class NormOperator final : public Operator {
     const NormProblem p = problem_of(one);
     const std::int64_t count = reference::element_count(p), columns = p.sizes[p.rank - 1];
     const auto draw = [&](std::int64_t elements, int seed) { return host_normal(p.x.dtype, elements, seed); };
-    const reference::NormResult result = reference::norm(p, draw(count, 1).data(), draw(columns, 2).data(),
-                                                         draw(columns, 3).data(), draw(count, 4).data());
+    reference::NormResult result = reference::norm(p, draw(count, 1).data(), draw(columns, 2).data(),
+                                                   draw(columns, 3).data(), draw(count, 4).data());
+    if (p.has_scale) {
+      const std::vector<double> scales = reference::norm_scales(p, result);
+      for (std::size_t i = 0; i < result.y.size(); ++i) result.y[i] /= scales[i / std::size_t(columns)];
+    }
     return describe_reference(p.y.dtype, result.y);
   }
 
@@ -80,8 +99,8 @@ Choices norm_defaults(bool small) {
 }
 
 NormWorkload::NormWorkload(const NormProblem& p, const Session& s) : problem(p), session(s) {
-  const std::size_t matrix = align(matrix_bytes()), vector = align(vector_bytes());
-  const std::size_t set = (p.has_residual ? 4 : 2) * matrix + 2 * vector;
+  const std::size_t matrix = align(matrix_bytes()), vector = align(vector_bytes()), scales = align(scale_bytes());
+  const std::size_t set = (p.has_residual ? 4 : 2) * matrix + 2 * vector + scales;
   sets = rotation_sets(session, work().bytes);
   memory_ = Buffer(sets * set);
   const std::int64_t count = reference::element_count(p), columns = p.sizes[p.rank - 1];
@@ -97,6 +116,7 @@ NormWorkload::NormWorkload(const NormProblem& p, const Session& s) : problem(p),
     x.bias = draw(vector, columns, 3);
     if (p.has_residual) x.residual = draw(matrix, count, 4);
     x.y = std::exchange(at, at + matrix);
+    if (p.has_scale) x.scale = reinterpret_cast<float*>(std::exchange(at, at + scales));
     if (p.has_sum) x.sum = at;
     operands.push_back(x);
   }
@@ -106,28 +126,38 @@ NormWorkload::NormWorkload(const NormProblem& p, const Session& s) : problem(p),
 std::size_t NormWorkload::matrix_bytes() const {
   return std::size_t(reference::element_count(problem)) * size_of(problem.x.dtype);
 }
+std::size_t NormWorkload::y_bytes() const {
+  return std::size_t(reference::element_count(problem)) * size_of(problem.y.dtype);
+}
+std::size_t NormWorkload::scale_bytes() const {
+  if (!problem.has_scale) return 0;
+  return std::size_t(reference::element_count(problem) / problem.sizes[problem.rank - 1]) * sizeof(float);
+}
 std::size_t NormWorkload::vector_bytes() const {
   return std::size_t(problem.sizes[problem.rank - 1]) * size_of(problem.x.dtype);
 }
 
 Work NormWorkload::work() const {
-  const int matrices = 2 + problem.has_residual + problem.has_sum, vectors = problem.has_weight + problem.has_bias;
-  return {0, double(matrices) * double(matrix_bytes()) + double(vectors) * double(vector_bytes())};
+  const int matrices = 1 + problem.has_residual + problem.has_sum, vectors = problem.has_weight + problem.has_bias;
+  return {0, double(matrices) * double(matrix_bytes()) + double(y_bytes()) + double(scale_bytes()) +
+                 double(vectors) * double(vector_bytes())};
 }
 
 Launch NormWorkload::ceiling() { return copy_of(work().bytes, sets, session); }
 
 Verdict NormWorkload::verify(const Implementation& implementation) {
   const NormPointers& set = operands.front();
-  run_poisoned(implementation, {{set.y, matrix_bytes()}, {set.sum, matrix_bytes()}});
+  run_poisoned(implementation, {{set.y, y_bytes()}, {set.sum, matrix_bytes()}, {set.scale, scale_bytes()}});
   if (x_.empty()) {
     x_ = download(set.x, matrix_bytes());
     weight_ = download(set.weight, vector_bytes()), bias_ = download(set.bias, vector_bytes());
     if (set.residual) residual_ = download(set.residual, matrix_bytes());
   }
-  std::vector<char> y = download(set.y, matrix_bytes()), sum;
+  std::vector<char> y = download(set.y, y_bytes()), sum, scales;
+  if (set.scale) scales = download(set.scale, scale_bytes());
   if (set.sum) sum = download(set.sum, matrix_bytes());
-  const NormPointers host{x_.data(), y.data(), weight_.data(), bias_.data(), residual_.data(), sum.data()};
+  NormPointers host{x_.data(), y.data(), weight_.data(), bias_.data(), residual_.data(), sum.data()};
+  host.scale = reinterpret_cast<float*>(scales.data());
   return verdict_of(
       reference::compare_norm(problem, host, tolerance_of(implementation, reference::norm_tolerance(problem))));
 }

@@ -23,7 +23,9 @@ class NormWorkload final : public Workload {
   std::vector<NormPointers> operands;
 
  private:
-  std::size_t matrix_bytes() const;  // of x, y, the residual and the sum each
+  std::size_t matrix_bytes() const;  // of x, the residual and the sum each
+  std::size_t y_bytes() const;
+  std::size_t scale_bytes() const;   // 0 without
   std::size_t vector_bytes() const;  // of the weight and the bias each
 
   Buffer memory_;

@@ -29,8 +29,15 @@ CKL_API const char* name(NormKind kind) noexcept;
 ///
 /// where LayerNorm takes the mean of the row's n elements (and divides the sum of squares by n), and RMSNorm takes 0.
 ///
-/// Supported: x, y, residual and sum all f32, all f16 or all bf16; weight and bias of that type or both f32; any sizes, strides and
-/// alignment. 16-bit rows are computed in f32 and f32 rows in f64, and the result is rounded once, so that it is off by at most a
+/// With a y of fp8, each row is quantized with a scale of its own, which is an output too, so that y * scale is what it would be without:
+///
+///     scale = max(max |y| / M, 2^-126),   y becomes y / scale, rounded to the nearest,   M = 448 (e4m3) or 57344 (e5m2)
+///
+/// Every scale is a positive, normal number: that of a row of zeros is 2^-126. A NaN stays one, and does not count for the scale; an infinity,
+/// and what f32 cannot hold, counts as the largest f32 and becomes M.
+///
+/// Supported: x, residual and sum all f32, all f16 or all bf16; y of that type, e4m3 or e5m2; weight and bias of x's type or both f32; any
+/// sizes, strides and alignment. 16-bit rows are computed in f32 and f32 rows in f64, and the result is rounded once, so that it is off by at most a
 /// little more than half a unit in the last place; the variance is summed up around the mean, so that a large mean costs no digits.
 /// A NaN or an infinity in a row makes all of it NaN (RMSNorm: an infinity makes the finite elements 0 times their weight, plus bias).
 /// A row's bits depend on its elements, its length and the alignment alone, not on how many rows there are.
@@ -39,13 +46,14 @@ struct CKL_API NormProblem {
   int rank = 0;                                ///< Dimensions of x and y, at least 1.
   std::array<std::int64_t, max_rank> sizes{};  ///< Their shape; the last dimension is normalized.
   TensorOperand x;                             ///< Input.
-  TensorOperand y;                             ///< Output; may be exactly x or the residual.
+  TensorOperand y;                             ///< Output; may be exactly x or the residual, unless it is fp8.
   bool has_weight = false;                     ///< Whether there is a weight.
   bool has_bias = false;                       ///< Whether there is a bias.
   bool has_residual = false;                   ///< Whether there is a residual.
   bool has_sum = false;                        ///< Whether x + residual is an output too.
   bool has_mean = false;                       ///< Whether the mean of each row is an output too.
   bool has_rstd = false;                       ///< Whether rstd of each row is an output too.
+  bool has_scale = false;                      ///< Whether the scale of each row is: where y is fp8, and only there.
   TensorOperand weight;                        ///< Input over the last dimension; strides of the others are 0.
   TensorOperand bias;                          ///< Input over the last dimension; strides of the others are 0.
   TensorOperand residual;                      ///< Input of x's shape.
@@ -72,6 +80,7 @@ struct NormArguments {
   Tensor sum = Tensor();            ///< Output of x's shape: x + residual.
   Tensor mean = Tensor();           ///< Output, f32, of x's shape without the last dimension, contiguous.
   Tensor rstd = Tensor();           ///< Output, f32, of x's shape without the last dimension, contiguous.
+  Tensor scale = Tensor();          ///< Output of a y of fp8, f32, of x's shape without the last dimension, contiguous.
 };
 
 /// Device pointers of one run; those of tensors that the problem does not have are not looked at.
@@ -84,11 +93,12 @@ struct NormPointers {
   void* sum = nullptr;             ///< Output.
   float* mean = nullptr;           ///< Output, one value a row.
   float* rstd = nullptr;           ///< Output, one value a row.
+  float* scale = nullptr;          ///< Output, one value a row.
 };
 
 /// The problem that `arguments` pose, the pointers' alignment included.
 /// @throws Error (invalid_argument) for shapes that differ, an epsilon that is negative or not finite, a sum without a residual,
-///         null data, or an output that overlaps itself, another output, or partly an input; (unsupported) for dtypes that are not
+///         an fp8 y without a scale or a scale without one, null data, or an output that overlaps itself, another output, or partly an input; (unsupported) for dtypes that are not
 ///         listed at NormProblem.
 CKL_API NormProblem norm_problem(const NormArguments& arguments);
 

@@ -44,8 +44,10 @@ RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes,
   shape.vectors = shape.ragged_vectors = true;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     const TensorOperand& operand = operands[i];
-    const auto vector = std::int64_t(16 / size_of(operand.dtype));
-    const bool dense = operand.strides[axis] == 1, aligned = operand.alignment >= 16;
+    // As many elements are moved at a time as 16 bytes of the first operand have: fewer bytes of narrower ones.
+    const auto vector = std::int64_t(16 / std::max(size_of(operand.dtype), size_of(operands[0].dtype)));
+    const auto bytes = int(vector) * int(size_of(operand.dtype));
+    const bool dense = operand.strides[axis] == 1, aligned = operand.alignment >= bytes;
     bool whole = shape.grid.columns % vector == 0, alike = aligned || operands.size() == 1;
     for (const auto& strides : outer.strides) {
       whole = whole && strides[i] % vector == 0;

@@ -21,7 +21,9 @@ namespace ckl::host {
 struct RowShape {
   RowGrid grid{};
   std::vector<RowOperand> operands;  ///< Without data: those that have a row, then those that have one element a row.
-  bool vectors = false;              ///< Whether every row of every operand is a dense run of aligned 16-byte vectors.
+  /// Whether every row of every operand is a dense run of aligned vectors, of 16 bytes or, where elements are narrower than those of the
+  /// first operand, of as many elements as that one's.
+  bool vectors = false;
   /// Whether rows are dense runs of elements, and those of all operands lie alike between 16-byte boundaries: all but their ends are
   /// vectors.
   bool ragged_vectors = false;

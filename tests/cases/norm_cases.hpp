@@ -19,10 +19,14 @@ struct NormCase {
   std::string why;
   NormKind kind = NormKind::layer;
   DType dtype = DType::f32, affine = DType::f32;
+  DType quantized = DType::f32;  ///< That of y, if it is e4m3 or e5m2; else y has x's.
   OperandLayout x, y, residual, sum;
   std::int64_t affine_step = 1, affine_offset = 0;  ///< Of weight and bias, in elements.
   bool weight = true, bias = true, add = false, store_sum = false, statistics = true;
   enum { separate, y_is_x, y_is_residual, sum_is_x } where = separate;  ///< Which output is exactly which input.
+
+  bool is_quantized() const { return quantized != DType::f32; }
+  DType dtype_of_y() const { return is_quantized() ? quantized : dtype; }
 
   std::int64_t elements() const {
     std::int64_t count = 1;
@@ -99,6 +103,41 @@ inline std::vector<NormCase> norm_cases(bool short_list) {
     add(type + "_transposed", "x's memory order is not y's", dtype, permuted({40, 72}, {1, 0}), dense({40, 72}));
     add(type + "_every_second", "no unit stride", dtype, {{5, 301}, {700, 2}, 1}, {{5, 301}, {1000, 3}, 0});
   }
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    const std::string type = name(dtype);
+    const auto quantized = [&](NormCase& one, DType to) -> NormCase& { return one.quantized = to, one; };
+    for (const std::int64_t columns : {1, 7, 64, 129, 136, 264, 1000, 1032, 2056, 4104, 8200}) {
+      if (dtype == DType::f16 && columns != 64 && columns != 2056) continue;  // it is held as bf16 is
+      const DType to = columns % 2 ? DType::e5m2 : DType::e4m3;
+      quantized(rows(type + "_fp8_columns" + std::to_string(columns), "every way to hold a row that is quantized",
+                     dtype, 3, columns),
+                to)
+          .kind = columns % 3 == 0 ? NormKind::rms : NormKind::layer;
+    }
+    quantized(rows(type + "_fp8_cluster2", "two blocks agree on a scale", dtype, 2, 16648), DType::e4m3);
+    quantized(rows(type + "_fp8_cluster8", "as many as a cluster may have", dtype, 1, 65536), DType::e5m2);
+    quantized(rows(type + "_fp8_stream_any", "read three times, element by element", dtype, 1, 16385), DType::e4m3);
+    quantized(rows(type + "_fp8_long", "read three times, a million elements", dtype, 2, 1 << 20), DType::e4m3);
+    quantized(rows(type + "_fp8_many_rows", "rows of several blocks, the last one partly filled", dtype, 503, 32),
+              DType::e4m3);
+    NormCase& usual = quantized(
+        rows(type + "_fp8_sum", "as a language model's layers use it: the sum stored, no bias", dtype, 3, 4096),
+        DType::e4m3);
+    usual.kind = NormKind::rms, usual.bias = usual.statistics = false, usual.add = usual.store_sum = true;
+    NormCase& into = quantized(rows(type + "_fp8_sum_is_x", "the sum replaces x, which is read again", dtype, 1, 16385),
+                               DType::e4m3);
+    into.add = into.store_sum = true, into.where = NormCase::sum_is_x;
+    quantized(rows(type + "_fp8_affine_f32", "weight and bias in f32", dtype, 5, 520), DType::e5m2).affine = DType::f32;
+    quantized(
+        add(type + "_fp8_narrow_rows", "rows of y at distances that are no multiples of 16 bytes, but of its vectors",
+            dtype, dense({5, 64}), {{5, 64}, {72, 1}, 0}),
+        DType::e4m3);
+    quantized(add(type + "_fp8_y_offset", "y off its vectors", dtype, dense({5, 64}), dense({5, 64}, 1)), DType::e4m3);
+    quantized(
+        add(type + "_fp8_every_second", "no unit stride", dtype, {{3, 301}, {700, 2}, 1}, {{3, 301}, {1000, 3}, 0}),
+        DType::e5m2);
+  }
+  add("rank1_fp8", "a single scale", DType::bf16, dense({776}), dense({776})).quantized = DType::e4m3;
   add("rank1", "a single row, no other dimension", DType::f32, dense({777}), dense({777}));
   add("rank5", "five dimensions", DType::f32, dense({2, 3, 2, 5, 11}), dense({2, 3, 2, 5, 11}));
   add("rank5_permuted", "row dimensions that cannot be merged", DType::bf16,

@@ -26,8 +26,9 @@ class NormOperands {
                                      << " elements are wrong: " << comparison.first_wrong;
   }
   /// As large as x.
-  OperandBuffer buffer(const OperandLayout& layout) const {
-    return OperandBuffer(case_.dtype, layout.sizes, layout.strides, layout.offset);
+  OperandBuffer buffer(const OperandLayout& layout) const { return buffer(layout, case_.dtype); }
+  static OperandBuffer buffer(const OperandLayout& layout, DType dtype) {
+    return OperandBuffer(dtype, layout.sizes, layout.strides, layout.offset);
   }
   /// One element a column: a weight, a bias or the gradient of one.
   OperandBuffer vector() const {

@@ -24,13 +24,14 @@ class NormData : NormOperands {
   explicit NormData(const NormCase& norm)
       : NormOperands(norm),
         x_(buffer(norm.x)),
-        y_(buffer(norm.y)),
+        y_(buffer(norm.y, norm.dtype_of_y())),
         residual_(buffer(norm.residual)),
         sum_(buffer(norm.sum)),
         weight_(vector()),
         bias_(vector()),
         mean_(statistic()),
-        rstd_(statistic()) {
+        rstd_(statistic()),
+        scale_(statistic()) {
     weight_.fill(2);
     bias_.fill(3);
     reset();
@@ -40,6 +41,8 @@ class NormData : NormOperands {
   OperandBuffer& y() {
     return case_.where == NormCase::y_is_x ? x_ : case_.where == NormCase::y_is_residual ? residual_ : y_;
   }
+  OperandBuffer& scale() { return scale_; }
+  OperandBuffer& weight() { return weight_; }
   OperandBuffer& sum() { return case_.where == NormCase::sum_is_x ? x_ : sum_; }
 
   NormArguments arguments() {
@@ -49,6 +52,7 @@ class NormData : NormOperands {
     if (case_.add) a.residual = residual_.tensor();
     if (case_.store_sum) a.sum = sum().tensor();
     if (case_.statistics) a.mean = mean_.tensor(), a.rstd = rstd_.tensor();
+    if (case_.is_quantized()) a.scale = scale_.tensor();
     a.epsilon = 1e-3f;
     return a;
   }
@@ -62,7 +66,8 @@ class NormData : NormOperands {
             residual_.device(),
             sum().device(),
             reinterpret_cast<float*>(mean_.device()),
-            reinterpret_cast<float*>(rstd_.device())};
+            reinterpret_cast<float*>(rstd_.device()),
+            reinterpret_cast<float*>(scale_.device())};
   }
 
   /// Computes the oracle's result from the images of the inputs; call it before the results are received.
@@ -73,11 +78,13 @@ class NormData : NormOperands {
     y().receive("y");
     if (case_.store_sum) sum().receive("sum");
     if (case_.statistics) mean_.receive("mean"), rstd_.receive("rstd");
+    if (case_.is_quantized()) scale_.receive("scale");
     x_.expect_unchanged("x");
     residual_.expect_unchanged("residual");
     weight_.expect_unchanged("weight");
     bias_.expect_unchanged("bias");
-    expect_passed("y", reference::compare_norm(problem, y().host(), expected_));
+    const auto* scales = reinterpret_cast<const float*>(scale_.host());
+    expect_passed("y", reference::compare_norm(problem, y().host(), expected_, scales));
     if (case_.store_sum) expect_passed("sum", reference::compare_norm_sum(problem, sum().host(), expected_));
     if (!case_.statistics) return;
     for (const bool of_mean : {false, true})
@@ -90,11 +97,11 @@ class NormData : NormOperands {
   void reset() {
     x_.fill(1);
     residual_.fill(4);
-    for (OperandBuffer* out : {&y_, &sum_, &mean_, &rstd_}) out->fill_with(std::nan(""));
+    for (OperandBuffer* out : {&y_, &sum_, &mean_, &rstd_, &scale_}) out->fill_with(std::nan(""));
   }
 
  private:
-  OperandBuffer x_, y_, residual_, sum_, weight_, bias_, mean_, rstd_;
+  OperandBuffer x_, y_, residual_, sum_, weight_, bias_, mean_, rstd_, scale_;
   reference::NormResult expected_;
 };
 
@@ -187,6 +194,42 @@ TEST_F(NormBehaviour, SpecialValuesAreIEEEs) {
       }
 }
 
+// Rows whose scale is decided by zeros, by the smallest or the largest numbers, by an infinity, or in spite of a NaN: weights make them out
+// of normalized rows, all of them or the one of column 5.
+TEST_F(NormBehaviour, QuantizedExtremes) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  struct Extreme {
+    double weight;
+    bool all;
+    NormKind kind = NormKind::rms;
+  };
+  for (const Extreme extreme : {Extreme{0, true},
+                                {1e-42, true},
+                                {1e-30, true},
+                                {1e30, true},
+                                {3e38, false},
+                                {infinity, false},
+                                {nan, false},
+                                {1, true, NormKind::layer}})
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+      for (const std::int64_t columns : lengths()) {
+        if (columns > 10000 && dtype != DType::bf16) continue;  // as the case list does
+        NormCase one = rows_of(extreme.kind, dtype, 2, columns);
+        one.quantized = columns % 4 ? DType::e5m2 : DType::e4m3, one.affine = DType::f32, one.bias = false;
+        SCOPED_TRACE(std::string(name(dtype)) + " " + std::to_string(columns) + " " + std::to_string(extreme.weight));
+        expect_right(one, [&](NormData& data) {
+          const reference::Numeric f32(DType::f32), numeric(dtype);
+          for (std::int64_t i = 0; i < columns; ++i) {
+            f32.write(data.weight().host(), i, extreme.all || i == 5 ? extreme.weight : 1);
+            // RMSNorm's result has zeros, too; LayerNorm's is far from what becomes of the zeros beyond the row.
+            numeric.write(data.x().host(), columns + i, (i % 7 ? 0 : -2) + (extreme.kind == NormKind::rms ? 0 : 1000));
+          }
+          data.weight().upload();
+          data.x().upload();
+        });
+      }
+}
+
 // How many rows there are must not change a row's bits.
 TEST_F(NormBehaviour, RowsAreIndependent) {
   for (const std::int64_t columns : {40, 1000, 4096}) {
@@ -196,6 +239,22 @@ TEST_F(NormBehaviour, RowsAreIndependent) {
     norm(one.arguments());  // the first row has the same elements: the fill's draws begin alike
     const auto all = many.y().download(), first = one.y().download();
     EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << columns;
+  }
+}
+
+// Nor, quantized, its scale.
+TEST_F(NormBehaviour, QuantizedRowsAreIndependent) {
+  for (const std::int64_t columns : {40, 1000, 4096, 20000}) {
+    NormCase of_many = rows_of(NormKind::layer, DType::bf16, 11, columns),
+             of_one = rows_of(NormKind::layer, DType::bf16, 1, columns);
+    of_many.quantized = of_one.quantized = DType::e4m3;
+    NormData many(of_many), one(of_one);
+    norm(many.arguments());
+    norm(one.arguments());
+    const auto all = many.y().download(), first = one.y().download();
+    EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << columns;
+    const auto scales = many.scale().download(), scale = one.scale().download();
+    EXPECT_TRUE(std::equal(scale.begin(), scale.end(), scales.begin())) << columns;
   }
 }
 

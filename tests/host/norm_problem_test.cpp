@@ -39,6 +39,15 @@ TEST(NormProblems, TensorsMayBeAbsent) {
   EXPECT_EQ(p.to_string(), "rmsnorm (40, 48) f32");
 }
 
+TEST(NormProblems, QuantizedResultsHaveAScale) {
+  NormArguments arguments{NormKind::rms, good().x, good().y};
+  arguments.y.dtype = DType::e5m2;
+  arguments.scale = good().mean;
+  const NormProblem p = norm_problem(arguments);
+  EXPECT_TRUE(p.has_scale);
+  EXPECT_EQ(p.to_string(), "rmsnorm (40, 48) f32->e5m2 scale");
+}
+
 TEST(NormProblems, AreEqualWhenEveryFieldIs) {
   const NormProblem problem = norm_problem(good());
   EXPECT_TRUE(problem == norm_problem(good()));
@@ -54,6 +63,7 @@ TEST(NormProblems, AreEqualWhenEveryFieldIs) {
       [](auto& p) { p.has_sum = false; },
       [](auto& p) { p.has_mean = false; },
       [](auto& p) { p.has_rstd = false; },
+      [](auto& p) { p.has_scale = true; },
       [](auto& p) { p.weight.dtype = DType::f16; },
       [](auto& p) { p.bias.alignment = 2; },
       [](auto& p) { ++p.residual.strides[1]; },
@@ -110,6 +120,22 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 511), "bf16_t32_any");
   EXPECT_EQ(chosen(100, 1023), "bf16_t256_any");
   EXPECT_EQ(chosen(0, 1024), "");
+}
+
+// Vectors of y have as many elements as those of x, and are aligned to as many bytes.
+TEST(NormConfigs, QuantizedVectorsAreNarrow) {
+  const auto chosen_at = [](DType dtype, std::int64_t offset, std::int64_t distance) {
+    NormArguments arguments{NormKind::rms, Tensor::contiguous(address(0), dtype, {9, 128}),
+                            Tensor::contiguous(moved(address(1), int(offset)), DType::e4m3, {9, 128})};
+    arguments.y.strides[0] = distance;
+    arguments.scale = Tensor::contiguous(address(2), DType::f32, {9});
+    return chosen(arguments);
+  };
+  EXPECT_EQ(chosen_at(DType::bf16, 8, 136), "bf16_t4_vec");
+  EXPECT_EQ(chosen_at(DType::bf16, 4, 136), "bf16_t32_any");
+  EXPECT_EQ(chosen_at(DType::bf16, 0, 132), "bf16_t32_any");
+  EXPECT_EQ(chosen_at(DType::f32, 4, 132), "f32_t8_vec");
+  EXPECT_EQ(chosen_at(DType::f32, 2, 132), "f32_t32_any");
 }
 
 TEST(NormConfigs, DoNotDependOnTheNumberOfRows) {

@@ -10,6 +10,7 @@ SHIPPED = {
     "pad": 2,
     "norm": 37,
     "norm_backward": 30,
+    "norm_quantized": 37,
     "norm_sums": 1,
     "reduce": 192,
     "softmax": 36,
@@ -40,6 +41,8 @@ FEATURES = {
     "asynchronous store to another block": r"STAS",  # which signals a barrier there
     "programmatic launch": r"ACQBULK",  # waiting for the grids before this one
     "bulk copy to shared memory": r"UBLKCP",
+    "conversion to e4m3": r"F2FP\.SATFINITE\.E4M3",
+    "conversion to e5m2": r"F2FP\.SATFINITE\.E5M2",
     "16-byte loads": r"LDG\.E\.\S*128",
     "16-byte stores": r"STG\.E\.\S*128",
 }
@@ -67,13 +70,15 @@ RULES = [
     (r"^ckl_elementwise_n2_.*_v[248]_", [], [], 64, 0),  # 4 blocks an SM
     (r"^ckl_elementwise_.*_strided$", ["programmatic launch"], ["wgmma"], 96, 0),
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
-    (r"^ckl_norm_(?!backward).*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_norm_(?!backward|quantized).*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_norm_quantized_.*_vec$", ["16-byte loads", "conversion to e4m3", "conversion to e5m2"], ["wgmma"], 80, 0),
+    (r"^ckl_norm_quantized_.*_[pt]\d+_vec$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_norm_sums_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_(norm|softmax)_.*_(p512|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
     (r"^ckl_(norm|softmax|cross_entropy)_.*_p\d+_vec$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
-    (r"^ckl_(norm|softmax)_(?!backward).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
+    (r"^ckl_(norm|softmax)_(?!backward|quantized).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_t\d+_vec$", ["16-byte loads"], ["wgmma", "16-byte stores"], 80, 0),
     (r"^ckl_cross_entropy_(?!backward).*_p\d+_vec$", [], ["wgmma", "16-byte stores"], 80, 0),
     (r"^ckl_cross_entropy_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 64, 0),

@@ -13,6 +13,7 @@ CPU, CUDA = 1, 2
 DTYPES = {  # type code, bits, the format of struct
     "f64": (2, 64, "d"), "f32": (2, 32, "f"), "f16": (2, 16, "e"), "bf16": (4, 16, None),
     "i64": (0, 64, "q"), "i32": (0, 32, "i"), "u8": (1, 8, "B"), "b8": (6, 8, "?"),
+    "e4m3": (10, 8, "B"), "e5m2": (12, 8, "B"),  # packed as bits
 }
 
 
@@ -70,7 +71,17 @@ def pack(dtype, values):
     return struct.pack(f"{len(values)}H", *((word + 0x7fff + (word >> 16 & 1)) >> 16 for word in words))
 
 
+def decode_fp8(bits, fraction_bits):
+    """The value of a number of fp8 that is no infinity or NaN."""
+    exponent, fraction = bits >> fraction_bits & (127 >> fraction_bits), bits & ((1 << fraction_bits) - 1)
+    bias = (127 >> fraction_bits) // 2
+    magnitude = math.ldexp(fraction + (1 << fraction_bits if exponent else 0), max(exponent, 1) - bias - fraction_bits)
+    return -magnitude if bits & 128 else magnitude
+
+
 def unpack(dtype, data, count):
+    if dtype in ("e4m3", "e5m2"):
+        return [decode_fp8(bits, 3 if dtype == "e4m3" else 2) for bits in data[:count]]
     if dtype != "bf16":
         return list(struct.unpack(f"{count}{DTYPES[dtype][2]}", data))
     return list(struct.unpack(f"{count}f", struct.pack(f"{count}I", *(word << 16 for word in struct.unpack(f"{count}H", data)))))

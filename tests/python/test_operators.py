@@ -193,6 +193,21 @@ class Norm(Operators):
         self.assertIs(ckl.norm("rmsnorm", x, out=out), out)
         self.close(out, [[v * r for v in row] for row, (_, r) in zip(rows(x), self.statistics(x, False))])
 
+    def test_quantized(self):
+        x, weight = some(3, 16), some(16, seed=3)
+        exact = list(map(list, rows(ckl.norm("rmsnorm", x, weight))))
+        for dtype, largest, ulp in ("e4m3", 448, 1 / 8), ("e5m2", 57344, 1 / 4):
+            scale = empty(3)
+            y = ckl.norm("rmsnorm", x, weight, scale=scale, dtype=dtype)
+            self.assertEqual((y.dtype, y.shape), (dtype, [3, 16]))
+            self.close(scale, [max(map(abs, row)) / largest for row in exact], [3])
+            for row, expected, s in zip(rows(y), exact, scale.values()):
+                for v, e in zip(row, expected):
+                    self.assertLessEqual(abs(v * s - e), abs(e) * ulp / 2 + s / 256)
+            out = type(x).full([3, 16], dtype=dtype)
+            self.assertIs(ckl.norm("rmsnorm", x, weight, out=out, scale=scale), out)
+            self.assertEqual(out.values(), y.values())
+
     def test_backward(self):
         x, dy, weight = some(3, 16), some(3, 16, seed=5), some(16, seed=3)
         for kind in ("layernorm", "rmsnorm"):
@@ -218,6 +233,8 @@ class Norm(Operators):
             'kind must be one of layernorm, rmsnorm, but is "batch"': lambda: ckl.norm("batch", x),
             "weight": lambda: ckl.norm("rmsnorm", x, some(7)),
             "mean": lambda: ckl.norm_backward("layernorm", x, x, some(2)),
+            "scale must be there where y.dtype is e4m3, but is absent": lambda: ckl.norm("rmsnorm", x, dtype="e4m3"),
+            "scale must be absent": lambda: ckl.norm("rmsnorm", x, scale=empty(2)),
         }.items():
             with self.assertRaisesRegex(ckl.Error, message):
                 call()

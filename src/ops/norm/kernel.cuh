@@ -1,22 +1,24 @@
 #pragma once
 
 // LayerNorm and RMSNorm of rows: y = (x - mean) * rstd * weight + bias, with rstd = 1 / sqrt(variance + epsilon); RMSNorm takes the mean
-// to be 0. The variance is summed up around the mean, or in f64 around an
-// element of the row, so that a large mean costs no digits.
+// to be 0. The variance is summed up around the mean, or in f64 around an element of the row, so that a large mean costs no digits.
+// Quantized, y is fp8: divided by a scale of the row's own, which its largest magnitude decides.
 
+#include "device/quantization.cuh"
 #include "device/row_engine.cuh"
 #include "device/row_source.cuh"
 #include "ops/norm/params.hpp"
 
 namespace ckl::device {
 
-template <RowConfig Config> struct NormKernel {
+template <RowConfig Config, bool Quantized = false> struct NormKernel {
   using Engine = RowEngine<Config>;
   using Reduction = typename Engine::Reduction;
   using Real = typename Engine::Real;
   using Part = typename Engine::Part;
   using Fragment = typename Engine::Fragment;
   using T = typename Engine::T;
+  using Y = cute::conditional_t<Quantized, uint8_t, T>;  // an fp8 number's bits
   using Pair = cute::array<Real, 2>;
   static constexpr bool is_f64 = sizeof(Real) == sizeof(double);
   static constexpr int VALUES = Engine::VALUES, VEC = Engine::VEC;
@@ -94,25 +96,31 @@ template <RowConfig Config> struct NormKernel {
         columns, thread);
   }
 
-  /// The result at `y`, from column `begin` of the part on.
-  CUTE_DEVICE static void store_normalized(NormParams const& p, Part const& part, T* y, int64_t begin, int columns,
-                                           Statistics const& statistics, Fragment& rX) {
-    if (p.affine_f32)
-      store_normalized<float>(p, part, y, begin, columns, statistics, rX);
-    else
-      store_normalized<T>(p, part, y, begin, columns, statistics, rX);
+  /// Calls f(i, result) for each of the thread's vectors, from column `begin` of the part on, where result(j) is what becomes of the
+  /// thread's element j, one of the vector's.
+  template <class F> CUTE_DEVICE static void for_each_vector(NormParams const& p, Part const& part, int64_t begin,
+                                                             int columns, Statistics const& statistics, Fragment& rX,
+                                                             F const& f) {
+    // Weights are not loaded across a branch: so those of all vectors do not take registers at once where no store is in between.
+    constexpr int AT_ONCE = Quantized ? 1 : Engine::VECTORS;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < Engine::VECTORS; i += AT_ONCE)
+      if (p.affine_f32)
+        for_each_vector<float>(p, part, begin, columns, statistics, rX, i, i + AT_ONCE, f);
+      else
+        for_each_vector<T>(p, part, begin, columns, statistics, rX, i, i + AT_ONCE, f);
   }
 
-  /// The same with weight and bias of type U.
-  template <class U> CUTE_DEVICE static void store_normalized(NormParams const& p, Part const& part, T* y,
-                                                              int64_t begin, int columns, Statistics const& statistics,
-                                                              Fragment& rX) {
+  /// The same of vectors `first` to `last` - 1, with weight and bias of type U.
+  template <class U, class F>
+  CUTE_DEVICE static void for_each_vector(NormParams const& p, Part const& part, int64_t begin, int columns,
+                                          Statistics const& statistics, Fragment& rX, int first, int last, F const& f) {
     auto affine = [&](RowOperand const& operand) CUTLASS_LAMBDA_FUNC_INLINE {
       return Engine::at_column(static_cast<U const*>(operand.data), operand.step, part.begin + begin);
     };
     U const *weight = affine(p.weight), *bias = affine(p.bias);
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < Engine::VECTORS; ++i) {
+    for (int i = first; i < last; ++i) {
       Tensor rW = make_tensor<U>(Int<VEC>{});  // (VEC)
       Tensor rB = make_tensor<U>(Int<VEC>{});  // (VEC)
       if (p.weight.data)
@@ -127,8 +135,75 @@ template <RowConfig Config> struct NormKernel {
         int v = j - i * VEC;
         return float(statistics.normalize(Engine::value(rX, j)) * Real(unpacked(rW, v)) + Real(unpacked(rB, v)));
       };
-      Engine::store_vector(result, y, p.y.step, columns, part.thread, i);
+      f(i, result);
       Engine::forget_derived(rX);
+    }
+  }
+
+  /// Stores vector `i` of the result at `y`, from which fp8 types are told apart at run time.
+  template <class Values> CUTE_DEVICE static void store_vector(NormParams const& p, Values const& values, Y* y,
+                                                               int columns, int thread, int i) {
+    if constexpr (!Quantized) {
+      Engine::store_vector(values, y, p.y.step, columns, thread, i);
+    } else {
+      Tensor gY = Engine::vector_at(y, p.y.step, thread, i);  // (VEC)
+      Tensor rY = make_tensor<Y>(Int<VEC>{});                 // (VEC)
+      to_fp8<VEC>([&](int v) CUTLASS_LAMBDA_FUNC_INLINE { return values(i * VEC + v); }, p.y_dtype, rY);
+      if (Engine::has(i * VEC, columns, thread)) copy(typename Engine::Vectorized{}, rY, gY);
+    }
+  }
+
+  /// The result at `y`, from column `begin` of the part on; `scale` is what it goes through before it is rounded.
+  template <class Scale>
+  CUTE_DEVICE static void store_normalized(NormParams const& p, Part const& part, Y* y, int64_t begin, int columns,
+                                           Statistics const& statistics, Fragment& rX, Scale const& scale) {
+    for_each_vector(p, part, begin, columns, statistics, rX, [&](int i, auto const& result) CUTLASS_LAMBDA_FUNC_INLINE {
+      auto scaled = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE { return scale(result(j)); };
+      store_vector(p, scaled, y, columns, part.thread, i);
+    });
+  }
+
+  /// What the row's results go through before they are rounded. Quantized, that is its scale, which is stored as well: the group's
+  /// threads, and the cluster's, have found `largest`, their largest magnitudes.
+  CUTE_DEVICE static auto scale_of_row(NormParams const& p, Part const& part, float largest, Reduction& reduction) {
+    if constexpr (Quantized) {
+      RowScale scale = RowScale::of(float(reduction(Real(largest), Max())), p.y_dtype);
+      if (part.thread == 0 && part.begin == 0 && part.row < p.grid.rows) p.scale[part.row] = scale.scale;
+      return scale;
+    } else {
+      return cute::identity{};
+    }
+  }
+
+  /// Whether results can take the place of their elements in registers. Others are computed again when their scale is known: as floats
+  /// they would take more registers than there are.
+  static constexpr bool keeps_results = cute::is_same_v<T, float> && Config.kind != RowKind::stream;
+
+  /// The largest magnitude of `largest` and of what becomes of the thread's elements, which replaces them if it can. NaNs do not count.
+  CUTE_DEVICE static float largest_result(NormParams const& p, Part const& part, int64_t begin, int columns,
+                                          Statistics const& statistics, Fragment& rX, float largest) {
+    for_each_vector(p, part, begin, columns, statistics, rX, [&](int i, auto const& result) CUTLASS_LAMBDA_FUNC_INLINE {
+      float of_vector = 0;
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < VEC; ++v) {
+        float y = result(i * VEC + v);
+        if constexpr (keeps_results) rX(v, i) = y;
+        of_vector = fmaxf(of_vector, fabsf(y));
+      }
+      if (Engine::has(i * VEC, columns, part.thread)) largest = fmaxf(largest, of_vector);
+    });
+    return largest;
+  }
+
+  /// The quantized result of elements after largest_result().
+  CUTE_DEVICE static void store_quantized(NormParams const& p, Part const& part, Y* y, int columns,
+                                          Statistics const& statistics, Fragment& rX, RowScale const& scale) {
+    if constexpr (keeps_results) {
+      auto scaled = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE { return scale(rX(j)); };
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < Engine::VECTORS; ++i) store_vector(p, scaled, y, columns, part.thread, i);
+    } else {
+      store_normalized(p, part, y, 0, columns, statistics, rX, scale);
     }
   }
 
@@ -190,14 +265,20 @@ template <RowConfig Config> struct NormKernel {
     Statistics statistics = over_cluster(p, reduction, mean, sums);
     store_statistics(p, part, statistics);
     Engine::forget_derived(rX);
-    store_normalized(p, part, Engine::at(p.grid, p.y, part), 0, columns, statistics, rX);
+    if constexpr (Quantized) {
+      float largest = largest_result(p, part, 0, columns, statistics, rX, 0);
+      RowScale scale = scale_of_row(p, part, largest, reduction);
+      store_quantized(p, part, Engine::template at<Y>(p.grid, p.y, part), columns, statistics, rX, scale);
+    } else {
+      store_normalized(p, part, Engine::at(p.grid, p.y, part), 0, columns, statistics, rX, cute::identity{});
+    }
   }
 
-  /// The row is read twice from global memory.
+  /// The row is read twice from global memory; quantized, a third time, since its scale depends on what the statistics make of it.
   template <class Rows>
   CUTE_DEVICE static void stream(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
     static_assert(is_f64);
-    T* y = Engine::at(p.grid, p.y, part);
+    Y* y = Engine::template at<Y>(p.grid, p.y, part);
     Fragment rX;  // (VEC, VECTORS)
     Real first = Real(part.columns > 0 ? rows.first(0) : 0.0f), mean = 0;
     Pair sums{{0, 0}};
@@ -211,14 +292,25 @@ template <RowConfig Config> struct NormKernel {
     });
     Statistics statistics = over_cluster(p, reduction, mean, reduction.in_group(sums, Sum()));
     store_statistics(p, part, statistics);
-    Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-      if (p.sum.data) {  // it may have overwritten an input
-        Engine::load(sum_at(p, part, begin), p.sum.step, columns, part.thread, rX);
-      } else {
-        rows.load(0, begin, columns, rX);
-        add_residual(p, part, begin, columns, rX);
-      }
-      store_normalized(p, part, Engine::at_column(y, p.y.step, begin), begin, columns, statistics, rX);
+    auto again = [&](auto const& f) CUTLASS_LAMBDA_FUNC_INLINE {
+      Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+        if (p.sum.data) {  // it may have overwritten an input
+          Engine::load(sum_at(p, part, begin), p.sum.step, columns, part.thread, rX);
+        } else {
+          rows.load(0, begin, columns, rX);
+          add_residual(p, part, begin, columns, rX);
+        }
+        f(begin, columns);
+      });
+    };
+    float largest = 0;
+    if constexpr (Quantized)
+      again([&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+        largest = largest_result(p, part, begin, columns, statistics, rX, largest);
+      });
+    auto scale = scale_of_row(p, part, largest, reduction);
+    again([&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+      store_normalized(p, part, Engine::at_column(y, p.y.step, begin), begin, columns, statistics, rX, scale);
     });
   }
 };

@@ -33,6 +33,9 @@ bool is_empty(const NormProblem& p) {
   return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
 }
 
+/// Whether y is fp8, with a scale a row.
+bool is_quantized(const NormProblem& p) { return p.y.dtype == DType::e4m3 || p.y.dtype == DType::e5m2; }
+
 /// A tensor of the problem that is there, by its name.
 struct Named {
   const char* argument;
@@ -80,8 +83,14 @@ void require_valid(const NormProblem& p) {
   host::require(p.rank >= 1, "x.rank must be 1 or more, but is ", p.rank);
   host::require_supported(p.x.dtype == DType::f32 || p.x.dtype == DType::f16 || p.x.dtype == DType::bf16,
                           "x.dtype must be f32, f16 or bf16, but is ", name(p.x.dtype));
+  host::require_supported(p.y.dtype == p.x.dtype || is_quantized(p), "y.dtype must be x's, ", name(p.x.dtype),
+                          ", or e4m3 or e5m2, but is ", name(p.y.dtype));
+  host::require(p.has_scale || !is_quantized(p), "scale must be there where y.dtype is ", name(p.y.dtype),
+                ", but is absent");
+  host::require(!p.has_scale || is_quantized(p), "scale must be absent unless y.dtype is e4m3 or e5m2, but y.dtype is ",
+                name(p.y.dtype));
   for (auto [operand, argument] :
-       {std::pair{&p.y, "y"}, {p.has_residual ? &p.residual : &p.x, "residual"}, {p.has_sum ? &p.sum : &p.x, "sum"}})
+       {std::pair{p.has_residual ? &p.residual : &p.x, "residual"}, {p.has_sum ? &p.sum : &p.x, "sum"}})
     host::require_supported(operand->dtype == p.x.dtype, argument, ".dtype must be x's, ", name(p.x.dtype), ", but is ",
                             name(operand->dtype));
   for (auto [operand, has, argument] : {std::tuple{&p.weight, p.has_weight, "weight"}, {&p.bias, p.has_bias, "bias"}}) {
@@ -115,8 +124,9 @@ void require_pointers(const NormProblem& p, const NormPointers& pointers) {
   }
   for (const Named& named : inputs(p))
     host::require_pointer(pointer(pointers, named.argument), *named.operand, named.argument);
-  for (auto [has, data, argument] :
-       {std::tuple{p.has_mean, pointers.mean, "mean"}, {p.has_rstd, pointers.rstd, "rstd"}}) {
+  for (auto [has, data, argument] : {std::tuple{p.has_mean, pointers.mean, "mean"},
+                                     {p.has_rstd, pointers.rstd, "rstd"},
+                                     {p.has_scale, pointers.scale, "scale"}}) {
     if (!has) continue;
     host::require_pointer(data, TensorOperand{DType::f32, {}, 4}, argument);
     out.emplace_back(argument, statistic_at(p, data));
@@ -136,6 +146,18 @@ void require_statistic(const Tensor& tensor, const char* argument, const Tensor&
   for (int d = 0; d < tensor.rank; ++d)
     host::require(tensor.sizes[d] == 1 || tensor.strides[d] == contiguous.strides[d], argument, ".strides[", d,
                   "] must be ", contiguous.strides[d], " (contiguous), but is ", tensor.strides[d]);
+}
+
+NormPointers pointers_of(const NormArguments& in) {
+  return {in.x.data,
+          in.y.data,
+          in.weight.data,
+          in.bias.data,
+          in.residual.data,
+          in.sum.data,
+          static_cast<float*>(in.mean.data),
+          static_cast<float*>(in.rstd.data),
+          static_cast<float*>(in.scale.data)};
 }
 
 }  // namespace
@@ -163,9 +185,9 @@ NormProblem norm_problem(const NormArguments& in) {
   }
   if ((p.has_mean = is_given(in.mean))) require_statistic(in.mean, "mean", in.x, p);
   if ((p.has_rstd = is_given(in.rstd))) require_statistic(in.rstd, "rstd", in.x, p);
+  if ((p.has_scale = is_given(in.scale))) require_statistic(in.scale, "scale", in.x, p);
   require_valid(p);
-  require_pointers(p, {in.x.data, in.y.data, in.weight.data, in.bias.data, in.residual.data, in.sum.data,
-                       static_cast<float*>(in.mean.data), static_cast<float*>(in.rstd.data)});
+  require_pointers(p, pointers_of(in));
   return p;
 }
 
@@ -173,12 +195,14 @@ std::string NormProblem::to_string() const {
   std::string text = std::string(name(kind)) + " (";
   for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
   text += std::string(") ") + name(x.dtype);
+  if (y.dtype != x.dtype) text += std::string("->") + name(y.dtype);
   for (auto [has, word] : {std::pair{has_weight, " weight"},
                            {has_bias, " bias"},
                            {has_residual, " residual"},
                            {has_sum, " sum"},
                            {has_mean, " mean"},
-                           {has_rstd, " rstd"}})
+                           {has_rstd, " rstd"},
+                           {has_scale, " scale"}})
     if (has) text += word;
   return text;
 }
@@ -186,7 +210,7 @@ std::string NormProblem::to_string() const {
 bool operator==(const NormProblem& x, const NormProblem& y) noexcept {
   auto key = [](const NormProblem& p) {
     return std::tie(p.kind, p.rank, p.sizes, p.x, p.y, p.has_weight, p.has_bias, p.has_residual, p.has_sum, p.has_mean,
-                    p.has_rstd, p.weight, p.bias, p.residual, p.sum, p.epsilon);
+                    p.has_rstd, p.has_scale, p.weight, p.bias, p.residual, p.sum, p.epsilon);
   };
   return key(x) == key(y);
 }
@@ -204,9 +228,12 @@ host::RowShape shape_of(const NormProblem& p) {
   return host::RowShape::of(p.rank, p.sizes, p.rank - 1, operands);
 }
 
+/// Whose kernels serve the problem.
+const char* operator_of(const NormProblem& p) { return is_quantized(p) ? "norm_quantized" : "norm"; }
+
 std::vector<std::string> candidates(const NormProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
-  return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("norm"));
+  return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs(operator_of(p)));
 }
 
 }  // namespace
@@ -241,9 +268,10 @@ struct NormPlan::Implementation {
     params.centered = p.kind == NormKind::layer;
     params.epsilon = p.epsilon;
     params.reciprocal_columns = 1.0 / double(shape.grid.columns);
+    params.y_dtype = p.y.dtype;
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device);
-    launch = host::prepare_rows("norm", config, params.grid, device);
+    launch = host::prepare_rows(operator_of(p), config, params.grid, device);
   }
 };
 
@@ -270,6 +298,7 @@ void NormPlan::run(const NormPointers& pointers, Stream stream) const {
   if (p.has_sum) params.sum.data = pointers.sum;
   if (p.has_mean) params.mean = pointers.mean;
   if (p.has_rstd) params.rstd = pointers.rstd;
+  if (p.has_scale) params.scale = pointers.scale;
   host::DeviceGuard guard(plan.device);
   host::launch(plan.launch, &params, stream);
 }
@@ -281,10 +310,7 @@ int NormPlan::device() const noexcept { return implementation_->device; }
 void norm(const NormArguments& in, Stream stream) {
   static host::PlanCache<NormPlan, NormProblem> cache;
   NormProblem problem = norm_problem(in);
-  cache.get(problem, host::current_device())
-      ->run({in.x.data, in.y.data, in.weight.data, in.bias.data, in.residual.data, in.sum.data,
-             static_cast<float*>(in.mean.data), static_cast<float*>(in.rstd.data)},
-            stream);
+  cache.get(problem, host::current_device())->run(pointers_of(in), stream);
 }
 
 }  // namespace ckl

@@ -15,6 +15,8 @@ struct NormParams {
   bool centered;             ///< LayerNorm: the mean is subtracted. Else RMSNorm.
   float *mean, *rstd;        ///< One value a row, in the rows' order; null where nobody wants them.
   double epsilon, reciprocal_columns;
+  float* scale;   ///< Of an fp8 y: one value a row, as above.
+  DType y_dtype;  ///< Of an fp8 y: e4m3 or e5m2.
 };
 
 }  // namespace ckl
