@@ -40,14 +40,7 @@ std::vector<char> host_normal(DType dtype, std::int64_t count, std::uint64_t see
   return values;
 }
 
-cudaKernel_t Kernels::kernel(const std::string& entry) const {
-  if (!library_)
-    check(cudaLibraryLoadData(&library_, ckl_module_bench_kernels_begin, nullptr, nullptr, 0, nullptr, nullptr, 0),
-          "cudaLibraryLoadData");
-  cudaKernel_t found = nullptr;
-  check(cudaLibraryGetKernel(&found, library_, entry.c_str()), "cudaLibraryGetKernel");
-  return found;
-}
+Kernels::Kernels(const Gpu& gpu) : gpu_(gpu), module_(ckl_module_bench_kernels_begin), findings_(sizeof(Findings)) {}
 
 template <class Params> void Kernels::launch(const std::string& entry, const Params& params, std::int64_t blocks,
                                              int threads, cudaStream_t stream) const {
@@ -58,7 +51,7 @@ template <class Params> void Kernels::launch(const std::string& entry, const Par
   config.stream = stream;
   Params copy = params;
   void* arguments[] = {&copy};
-  check(cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(kernel(entry)), arguments), entry.c_str());
+  check(cudaLaunchKernelExC(&config, reinterpret_cast<const void*>(module_.kernel(entry)), arguments), entry.c_str());
 }
 
 template <class Params> Findings Kernels::find(const std::string& entry, Params& params) const {

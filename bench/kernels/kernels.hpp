@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ckl/tensor.hpp"
+#include "kernels/module.hpp"
 #include "kernels/params.hpp"
 #include "timer/cuda.hpp"
 
@@ -18,7 +19,7 @@ std::vector<char> host_normal(DType dtype, std::int64_t count, std::uint64_t see
 /// The bench's own kernels on one GPU. They are loaded when the first is launched.
 class Kernels {
  public:
-  explicit Kernels(const Gpu& gpu) : gpu_(gpu), findings_(sizeof(Findings)) {}
+  explicit Kernels(const Gpu& gpu);
   Kernels(const Kernels&) = delete;
   Kernels& operator=(const Kernels&) = delete;
 
@@ -46,9 +47,7 @@ class Kernels {
   template <class Params> Findings find(const std::string& entry, Params& params) const;
 
   const Gpu gpu_;
-  cudaKernel_t kernel(const std::string& entry) const;
-
-  mutable cudaLibrary_t library_ = nullptr;
+  const Module module_;
   Buffer findings_;
 };
 

@@ -6,6 +6,7 @@
 #include "ops/cross_entropy.hpp"
 #include "ops/elementwise.hpp"
 #include "ops/gemm.hpp"
+#include "ops/memory_ablation.hpp"
 #include "ops/norm.hpp"
 #include "ops/norm_backward.hpp"
 #include "ops/operator.hpp"
@@ -19,9 +20,9 @@ namespace ckl::bench {
 const std::vector<const Operator*>& operators() {
   static const std::vector<const Operator*> all = [] {
     std::vector<const Operator*> list = {
-        &gemm_operator(),    &cross_entropy_operator(),   &cross_entropy_backward_operator(),
-        &norm_operator(),    &norm_backward_operator(),   &reduce_operator(),
-        &softmax_operator(), &softmax_backward_operator()};
+        &gemm_operator(),    &cross_entropy_operator(),    &cross_entropy_backward_operator(),
+        &norm_operator(),    &norm_backward_operator(),    &reduce_operator(),
+        &softmax_operator(), &softmax_backward_operator(), &memory_ablation_operator()};
     const std::vector<const Operator*> elementwise = elementwise_operators();
     list.insert(list.begin() + 1, elementwise.begin(), elementwise.end());
     return list;

@@ -263,6 +263,34 @@ class Tune(unittest.TestCase):
             for name in ["cudnn_first", "cudnn_best"]:
                 self.assertRegex(result.stdout, name + r" .*not available under the emulator")
 
+    def test_memory_ablation(self):
+        """Every kernel of it, in both orders of asynchronous work: of one SM's few blocks each goes round its ring."""
+        if not EMULATOR.exists():
+            self.skipTest("no emulator")
+        for mode in ["early", "late"]:
+            environment = {**os.environ, "CKL_EMU_MODE": mode}
+            ring = run("bench", "memory_ablation", "--device", "emulator", "--layout", "copy,read", "--problem", "294912",
+                       env={**environment, "CKL_EMU_SMS": "1"})
+            rows = run("bench", "memory_ablation", "--device", "emulator", "--layout", "rows", "--problem", "65536", env=environment)
+            for result, kernels in [(ring, 2 * 28), (rows, 4)]:
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual(result.stdout.count("verified"), kernels, result.stdout)
+
+    def test_memory_ablation_chooses_by_name(self):
+        for arguments, words in {("--problem", "100"): ["--problem", "multiple of 32768", "`100`"],
+                                 ("--layout", "column"): ["--layout", "copy, read, rows", "`column`"]}.items():
+            result = run("bench", "memory_ablation", *arguments)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            for word in words:
+                self.assertIn(word, result.stderr)
+        if not EMULATOR.exists():
+            self.skipTest("no emulator")
+        one = run("bench", "memory_ablation", "--device", "emulator", "--layout", "copy,rows", "--impl", "bulk_v16_l4,cluster_2")
+        self.assertEqual(one.stdout.count("verified"), 2, one.stdout)
+        refused = run("bench", "memory_ablation", "--device", "emulator", "--config", "plain_v16_l4")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("chosen by --impl, got `plain_v16_l4`", refused.stderr)
+
     def test_cost_of_batch_invariance(self):
         if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
             self.skipTest("no emulator")
