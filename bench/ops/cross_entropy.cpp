@@ -199,7 +199,7 @@ Verdict CrossEntropyWorkload::verify(const Implementation& implementation) {
   if (expected_.loss.empty())
     expected_ = reference::cross_entropy(problem, download(set.logits, logits_bytes(problem)).data(),
                                          download(set.targets, targets_bytes(problem)).data());
-  const auto floats = [](const std::vector<char>& bytes) { return reinterpret_cast<const float*>(bytes.data()); };
+  const auto floats = [](const HostCopy& bytes) { return reinterpret_cast<const float*>(bytes.data()); };
   const reference::Comparison loss =
       reference::compare_cross_entropy(problem, floats(download(set.loss, floats_bytes(problem))), expected_);
   const reference::Comparison lse =
@@ -240,10 +240,9 @@ Launch CrossEntropyBackwardWorkload::ceiling() { return copy_of(work().bytes, se
 Verdict CrossEntropyBackwardWorkload::verify(const Implementation& implementation) {
   const CrossEntropyBackwardPointers& set = operands.front();
   run_poisoned(implementation, {{set.dlogits, logits_bytes(problem)}});
-  const std::vector<char> logits = download(set.logits, logits_bytes(problem)),
-                          targets = download(set.targets, targets_bytes(problem)),
-                          lse = download(set.lse, floats_bytes(problem)),
-                          dloss = download(set.dloss, floats_bytes(problem));
+  const HostCopy logits = download(set.logits, logits_bytes(problem)),
+                 targets = download(set.targets, targets_bytes(problem)),
+                 lse = download(set.lse, floats_bytes(problem)), dloss = download(set.dloss, floats_bytes(problem));
   return verdict_of(reference::compare_cross_entropy_backward(
       problem,
       {logits.data(), targets.data(), reinterpret_cast<const float*>(lse.data()),

@@ -200,7 +200,7 @@ Verdict ElementwiseWorkload::verify(const Implementation& implementation) {
   Stream stream;
   implementation.launch(0, stream);
   stream.synchronize();
-  std::deque<std::vector<char>> copies;
+  std::deque<HostCopy> copies;
   std::vector<const void*> in, out;
   for (int i = 0; i < info.inputs; ++i)
     in.push_back(

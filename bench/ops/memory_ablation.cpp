@@ -98,7 +98,7 @@ class MemoryAblationOperator final : public Operator {
 
 /// Words of `actual` that differ from what `expected(i)` gives, counted on all cores.
 template <class Expected>
-std::int64_t count_wrong(const std::vector<char>& actual, std::int64_t words, const Expected& expected) {
+std::int64_t count_wrong(const HostCopy& actual, std::int64_t words, const Expected& expected) {
   std::atomic<std::int64_t> wrong = 0;
   reference::parallel_for(words, [&](std::int64_t begin, std::int64_t end) {
     std::int64_t mine = 0;
@@ -202,29 +202,28 @@ Verdict MemoryAblationWorkload::verify(const Implementation& implementation) {
   const AblationParams& set = operands_.front();
   run_poisoned(implementation, {{set.y, result_bytes()}});
   if (x_.empty()) {
-    x_.resize(std::size_t(elements_));
-    check(cudaMemcpy(x_.data(), set.x, bytes(), cudaMemcpyDeviceToHost), "cudaMemcpy");
+    x_ = download(set.x, bytes());
   }
+  const float* x = reinterpret_cast<const float*>(x_.data());
   const std::vector<AblationVariant>& all = ablation_variants(task_);
   const AblationVariant& variant = *std::find_if(
       all.begin(), all.end(), [&](const AblationVariant& one) { return one.name == implementation.name; });
-  const std::vector<char> y = download(set.y, result_bytes());
+  const HostCopy y = download(set.y, result_bytes());
   switch (task_) {
     case AblationTask::copy:
-      return verdict_on(count_wrong(y, elements_, [&](std::int64_t i) { return x_[std::size_t(i)]; }), elements_);
+      return verdict_on(count_wrong(y, elements_, [&](std::int64_t i) { return x[i]; }), elements_);
     case AblationTask::read: {  // all words of all threads, mixed, are all words, mixed
       const std::int64_t threads = std::int64_t(blocks(variant)) * kAblationThreads;
-      return verdict_on(mixed(y.data(), threads) != mixed(x_.data(), elements_), 1);
+      return verdict_on(mixed(y.data(), threads) != mixed(x, elements_), 1);
     }
     case AblationTask::rows: break;
   }
   const std::int64_t columns = variant.cluster * kAblationPartBytes / std::int64_t(sizeof(float));
   std::vector<float> largest(std::size_t(elements_ / columns));
   for (std::size_t row = 0; row < largest.size(); ++row)
-    largest[row] = *std::max_element(&x_[row * std::size_t(columns)], &x_[row * std::size_t(columns)] + columns);
-  return verdict_on(
-      count_wrong(y, elements_, [&](std::int64_t i) { return x_[std::size_t(i)] - largest[std::size_t(i / columns)]; }),
-      elements_);
+    largest[row] = *std::max_element(x + std::int64_t(row) * columns, x + std::int64_t(row + 1) * columns);
+  return verdict_on(count_wrong(y, elements_, [&](std::int64_t i) { return x[i] - largest[std::size_t(i / columns)]; }),
+                    elements_);
 }
 
 const Operator& memory_ablation_operator() {

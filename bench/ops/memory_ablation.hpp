@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/ablation.hpp"
+#include "ops/memory.hpp"
 #include "ops/operator.hpp"
 
 namespace ckl::bench {
@@ -50,7 +51,7 @@ class MemoryAblationWorkload final : public Workload {
   const Session& session_;
   Buffer memory_;
   std::vector<AblationParams> operands_;
-  std::vector<float> x_;  // of the first set, once it is needed on the host
+  HostCopy x_;  // of the first set, once it is needed on the host
 };
 
 const Operator& memory_ablation_operator();

@@ -153,7 +153,7 @@ Verdict NormWorkload::verify(const Implementation& implementation) {
     weight_ = download(set.weight, vector_bytes()), bias_ = download(set.bias, vector_bytes());
     if (set.residual) residual_ = download(set.residual, matrix_bytes());
   }
-  std::vector<char> y = download(set.y, y_bytes()), sum, scales;
+  HostCopy y = download(set.y, y_bytes()), sum, scales;
   if (set.scale) scales = download(set.scale, scale_bytes());
   if (set.sum) sum = download(set.sum, matrix_bytes());
   NormPointers host{x_.data(), y.data(), weight_.data(), bias_.data(), residual_.data(), sum.data()};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ckl/norm.hpp"
+#include "ops/memory.hpp"
 #include "ops/operator.hpp"
 
 namespace ckl::bench {
@@ -29,7 +30,7 @@ class NormWorkload final : public Workload {
   std::size_t vector_bytes() const;  // of the weight and the bias each
 
   Buffer memory_;
-  std::vector<char> x_, weight_, bias_, residual_;  // of the first set, once they are needed on the host
+  HostCopy x_, weight_, bias_, residual_;  // of the first set, once they are needed on the host
 };
 
 /// The case of a normalization or of its gradients, from the words of the command line or of a suite.

@@ -127,8 +127,7 @@ Verdict NormBackwardWorkload::verify(const Implementation& implementation) {
     x_ = download(set.x, matrix), dy_ = download(set.dy, matrix), weight_ = download(set.weight, vector);
     rstd_ = download(set.rstd, statistic), mean_ = download(set.mean, statistic);
   }
-  std::vector<char> dx = download(set.dx, matrix), dweight = download(set.dweight, vector),
-                    dbias = download(set.dbias, vector);
+  HostCopy dx = download(set.dx, matrix), dweight = download(set.dweight, vector), dbias = download(set.dbias, vector);
   const NormBackwardPointers host{x_.data(),      dy_.data(),     dx.data(),    floats(rstd_.data()),
                                   weight_.data(), dweight.data(), dbias.data(), floats(mean_.data())};
   return verdict_of(reference::compare_norm_backward(

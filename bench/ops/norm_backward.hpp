@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ckl/norm_backward.hpp"
+#include "ops/memory.hpp"
 #include "ops/operator.hpp"
 
 namespace ckl::bench {
@@ -22,7 +23,7 @@ class NormBackwardWorkload final : public Workload {
 
  private:
   Buffer memory_;
-  std::vector<char> x_, dy_, weight_, rstd_, mean_;  // of the first set, once they are needed on the host
+  HostCopy x_, dy_, weight_, rstd_, mean_;  // of the first set, once they are needed on the host
 };
 
 const Operator& norm_backward_operator();

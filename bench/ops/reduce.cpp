@@ -156,7 +156,7 @@ Verdict ReduceWorkload::verify(const Implementation& implementation) {
   Stream stream;
   implementation.launch(0, stream);
   stream.synchronize();
-  const std::vector<char> y = download(set.y, y_bytes());
+  const HostCopy y = download(set.y, y_bytes());
   if (expected_.empty()) {
     expected_.resize(std::size_t(reference::output_count(problem)));
     slack_.resize(expected_.size());

@@ -126,7 +126,7 @@ Verdict SoftmaxWorkload::verify(const Implementation& implementation) {
   const SoftmaxPointers& set = operands.front();
   run_poisoned(implementation, {{set.y, bytes()}});
   if (x_.empty()) x_ = download(set.x, bytes()), mask_ = download(set.mask, mask_bytes());
-  std::vector<char> y = download(set.y, bytes());
+  HostCopy y = download(set.y, bytes());
   return verdict_of(reference::compare_softmax(problem, {x_.data(), y.data(), mask_.data()}));
 }
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ckl/softmax.hpp"
+#include "ops/memory.hpp"
 #include "ops/operator.hpp"
 
 namespace ckl::bench {
@@ -25,7 +26,7 @@ class SoftmaxWorkload final : public Workload {
   std::size_t mask_bytes() const;  // 0 without
 
   Buffer memory_;
-  std::vector<char> x_, mask_;  // of the first set, once they are needed on the host
+  HostCopy x_, mask_;  // of the first set, once they are needed on the host
 };
 
 const Operator& softmax_operator();

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "ckl/softmax_backward.hpp"
+#include "ops/memory.hpp"
 #include "ops/operator.hpp"
 
 namespace ckl::bench {
@@ -31,7 +32,7 @@ class SoftmaxBackwardWorkload final : public Workload {
   std::size_t bytes() const;  // of y, of dy, and of dx
 
   Buffer memory_;
-  std::vector<char> y_, dy_;  // of the first set, once they are needed on the host
+  HostCopy y_, dy_;  // of the first set, once they are needed on the host
 };
 
 const Operator& softmax_backward_operator();

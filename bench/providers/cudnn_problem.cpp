@@ -130,6 +130,7 @@ CudnnSoftmax cudnn_softmax(const SoftmaxBackwardProblem& p) {
 CudnnNorm cudnn_norm(const NormProblem& p) {
   const bool layer = p.kind == NormKind::layer;
   if (p.has_residual) throw NotInCudnn("cuDNN's norms add no residual");
+  if (p.has_scale) throw NotInCudnn("cuDNN's norms find no scale of a row");
   if (!p.has_weight) throw NotInCudnn("cuDNN's norms have a weight");
   if (layer && !p.has_bias) throw NotInCudnn("cuDNN's LayerNorm has a bias");
   if (p.has_mean && !layer) throw NotInCudnn("cuDNN's RMSNorm stores no mean");

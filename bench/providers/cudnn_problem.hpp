@@ -66,7 +66,7 @@ CudnnSoftmax cudnn_softmax(const SoftmaxProblem& problem);
 /// @throws NotInCudnn for tensors that are not dense or not of one type.
 CudnnSoftmax cudnn_softmax(const SoftmaxBackwardProblem& problem);
 
-/// @throws NotInCudnn for a residual, a norm without a weight, a LayerNorm without a bias, a part of the statistics that a
+/// @throws NotInCudnn for a residual, scales of rows, a norm without a weight, a LayerNorm without a bias, a part of the statistics that a
 ///         norm has, tensors that are not dense, or a y of another type than x.
 CudnnNorm cudnn_norm(const NormProblem& problem);
 

@@ -129,6 +129,7 @@ TEST(Cudnn, SaysWhichNormItLacks) {
   };
   EXPECT_EQ(lacks(NormKind::layer, [](NormProblem&) {}), "");
   EXPECT_EQ(lacks(NormKind::rms, [](NormProblem& p) { p.has_residual = true; }), "cuDNN's norms add no residual");
+  EXPECT_EQ(lacks(NormKind::rms, [](NormProblem& p) { p.has_scale = true; }), "cuDNN's norms find no scale of a row");
   EXPECT_EQ(lacks(NormKind::rms, [](NormProblem& p) { p.has_weight = false; }), "cuDNN's norms have a weight");
   EXPECT_EQ(lacks(NormKind::layer, [](NormProblem& p) { p.has_bias = false; }), "cuDNN's LayerNorm has a bias");
   EXPECT_EQ(lacks(NormKind::rms, [](NormProblem& p) { p.has_mean = true; }), "cuDNN's RMSNorm stores no mean");
