@@ -390,10 +390,11 @@ template <class Call> std::vector<Implementation> softmax_ways(const CudnnSoftma
 // ---- What the bench gets ---------------------------------------------------------------------------------------
 
 template <class Workload> void absent(Workload& workload, const std::string& reason) {
-  for (const char* name : {"cudnn_first", "cudnn_best"}) workload.absent.push_back({name, reason});
+  workload.absent.push_back({"cudnn_first", reason});
+  if (workload.session.asks_for("cudnn_best")) workload.absent.push_back({"cudnn_best", reason});
 }
 
-/// Adds the first of `ways(most)` and the fastest, or the reason why there are none.
+/// Adds the first of `ways(most)` and, where it was asked for, the fastest; or the reason why there are none.
 template <class Workload>
 void provide(Workload& workload, const std::function<std::vector<Implementation>(std::size_t most)>& ways) {
   const Session& session = workload.session;
@@ -401,9 +402,10 @@ void provide(Workload& workload, const std::function<std::vector<Implementation>
   if (!cudnn().library) return absent(workload, not_found);
   try {
     constexpr std::size_t all = 8;
-    std::vector<Implementation> able = ways(session.wants("cudnn_best") ? all : 1);
+    const bool best = session.asks_for("cudnn_best");  // cuDNN compiles each way, a good part of a second
+    std::vector<Implementation> able = ways(best ? all : 1);
     workload.implementations.push_back(able.front());
-    if (!session.wants("cudnn_best")) return;
+    if (!best) return;
     workload.implementations.push_back(able[fastest_of(able, workload, session)]);
     workload.implementations.back().name = "cudnn_best";
   } catch (const NotInCudnn& reason) {
@@ -460,8 +462,9 @@ namespace {
 constexpr const char* without_header = "built without cudnn.h";
 
 template <class Workload> void absent(Workload& workload) {
-  for (const char* name : {"cudnn_first", "cudnn_best"})
-    workload.absent.push_back({name, workload.session.gpu.emulated ? not_emulated : without_header});
+  const char* reason = workload.session.gpu.emulated ? not_emulated : without_header;
+  workload.absent.push_back({"cudnn_first", reason});
+  if (workload.session.asks_for("cudnn_best")) workload.absent.push_back({"cudnn_best", reason});
 }
 
 }  // namespace

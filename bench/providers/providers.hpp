@@ -38,7 +38,7 @@ void provide_cublaslt(GemmWorkload& workload);
 /// CUB's device-wide reduction, or its segmented one for rows; a note for what it does not have.
 void provide_cub(ReduceWorkload& workload);
 
-/// cuDNN: the first plan of its heuristics (of softmax, its mode "instance"), and the fastest of all.
+/// cuDNN: the first plan of its heuristics (of softmax, its mode "instance"), and the fastest of all where --impl names it.
 void provide_cudnn(NormWorkload& workload);
 void provide_cudnn(NormBackwardWorkload& workload);
 void provide_cudnn(SoftmaxWorkload& workload);
