@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "kernels/module.hpp"
 #include "ops/parse.hpp"
@@ -80,7 +81,12 @@ class MemoryAblationOperator final : public Operator {
     if (!session.config.empty())
       throw UsageError(fmt::format("--config: memory_ablation has none, its kernels are chosen by --impl, got `{}`",
                                    session.config));
-    return std::make_unique<MemoryAblationWorkload>(task_of(one.layout), one.problem.at("sizes").at(0), session);
+    const AblationTask task = task_of(one.layout);
+    auto workload = std::make_unique<MemoryAblationWorkload>(task, one.problem.at("sizes").at(0), session);
+    if (workload->implementations.empty())
+      throw UsageError(fmt::format("--impl: must name a kernel of layout {}, such as {}, got `{}`", one.layout,
+                                   ablation_variants(task).front().name, fmt::join(session.only, ",")));
+    return workload;
   }
 
   std::vector<std::string> run_reference(const Case& one) const override {

@@ -293,6 +293,9 @@ class Tune(unittest.TestCase):
         refused = run("bench", "memory_ablation", "--device", "emulator", "--config", "plain_v16_l4")
         self.assertEqual(refused.returncode, 2)
         self.assertIn("chosen by --impl, got `plain_v16_l4`", refused.stderr)
+        other = run("bench", "memory_ablation", "--device", "emulator", "--layout", "rows", "--impl", "plain_v16_l4")
+        self.assertEqual(other.returncode, 2)
+        self.assertIn("a kernel of layout rows, such as cluster_1, got `plain_v16_l4`", other.stderr)
 
     def test_cost_of_batch_invariance(self):
         if not (pathlib.Path(CKL).parent / "../emulator/libcudart.so.13").exists():
