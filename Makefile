@@ -5,7 +5,7 @@ BUILD ?= build
 JOBS  ?= $(shell nproc)
 ARGS  ?=
 
-OPS := gemm add
+OPS := gemm add cross_entropy cross_entropy_backward norm norm_backward reduce softmax softmax_backward
 
 .DEFAULT_GOAL := help
 .PHONY: help setup configure build run test gpu-check bench-all docs format lint clean
