@@ -59,6 +59,7 @@ template <auto Config> struct Epilogue {
   /// instruction stores. The last
   /// piece of a row may have fewer boxes.
   template <class TD> struct Piece {
+    using Element = TD;
     static constexpr int N = Config.piece_n(sizeof(TD)), BOX_N = Config.d_box_n(sizeof(TD));
     static constexpr int per_row = (WG_N + N - 1) / N, count = WG_M / PIECE_M * per_row;
     static constexpr int pairs = N / GROUP_N * GROUP_V / 2;  // of neighbours in a row, in one thread
@@ -140,7 +141,7 @@ template <auto Config> struct Epilogue {
       for_each(make_seq<P::count>{}, [&](auto number) CUTLASS_LAMBDA_FUNC_INLINE {
         constexpr int p = decltype(number)::value;
         if (p == piece)
-          stage<TD, ReadsC, P::columns(p) / GROUP_N, p % P::per_row * P::N / GROUP_N>(
+          stage<P, ReadsC, P::columns(p) / GROUP_N, p % P::per_row * P::N / GROUP_N>(
               acc(_, Int<p / P::per_row>{}, _0{}), rC, functor, sD, mma, thread);
       });
       if (to.by_tma) {
@@ -157,10 +158,11 @@ template <auto Config> struct Epilogue {
 
  protected:
   /// functor(acc, C) -> staging buffer, for groups `First` to `First + Groups - 1` of the accumulators of 64 rows.
-  template <class TD, bool ReadsC, int Groups, int First, class Accumulators, class FragmentC, class Functor,
-            class Smem, class Mma>
+  template <class P, bool ReadsC, int Groups, int First, class Accumulators, class FragmentC, class Functor, class Smem,
+            class Mma>
   CUTE_DEVICE static void stage(Accumulators const& acc, FragmentC const& rC, Functor const& functor, Smem const& sD,
                                 Mma const& mma, int thread) {
+    using TD = typename P::Element;
     Tensor rD = make_tensor<TD>(Shape<Int<GROUP_V>, _1, Int<Groups>>{});  // (GROUP_V, 1, GROUPS)
     constexpr cutlass::NumericArrayConverter<TD, float, 2> converter;
     CUTLASS_PRAGMA_UNROLL
@@ -178,7 +180,7 @@ template <auto Config> struct Epilogue {
       rD(i) = converted[0];
       rD(i + 1) = converted[1];
     }
-    auto to_smem = make_tiled_copy_C(typename Piece<TD>::StoreAtom{}, mma);
+    auto to_smem = make_tiled_copy_C(typename P::StoreAtom{}, mma);
     auto slice = to_smem.get_slice(thread);
     Tensor tDsD = slice.partition_D(sD);  // (CPY, 1, GROUPS of the whole piece)
     Tensor tDrD = slice.retile_S(rD);     // (CPY, 1, GROUPS)
@@ -197,23 +199,24 @@ template <auto Config> struct Epilogue {
     tma_store_arrive();
   }
 
-  /// Calls f(staged elements, matrix elements, which of them lie inside of the matrix) for a warp's rows of a piece, of which `width`
+ protected:
+  /// Calls f(staged elements, matrix elements, which of them lie inside of the matrix) for a warp's rows sW of a piece, of which `width`
   /// columns count: row by row, each thread with its columns of it. Neighbouring threads have neighbouring columns, whatever the
   /// strides and the alignment of the matrix.
   template <class TD, class T, class Smem, class F>
   CUTE_DEVICE static void for_rows(EpilogueTarget<TD> const& to, StridedMatrix<T> const& matrix, int64_t row,
                                    int64_t column, int width, Smem const& sW, int lane, F const& f) {
-    constexpr int N = Piece<TD>::N;
+    constexpr int ROWS = decltype(size<0>(sW))::value, N = decltype(size<1>(sW))::value;
     // 32 columns of one row, or 16 of two where the piece is no multiple of 32.
     using Lanes = conditional_t<N % warp_threads == 0, Layout<Shape<_1, Int<warp_threads>>>,
                                 Layout<Shape<_2, Int<warp_threads / 2>>, Stride<Int<warp_threads / 2>, _1>>>;
     T* origin = matrix.data + row * matrix.row_stride + column * matrix.column_stride;
-    Tensor gD = make_tensor(make_gmem_ptr(origin), Shape<Int<WARP_M>, Int<N>>{},
-                            make_stride(matrix.row_stride, matrix.column_stride));  // (WARP_M, PIECE_N)
-    Tensor tDsW = local_partition(sW, Lanes{}, lane);                               // (ROWS, COLUMNS)
-    Tensor tDgD = local_partition(gD, Lanes{}, lane);                               // (ROWS, COLUMNS)
-    Tensor tDcD = local_partition(make_identity_tensor(shape(gD)), Lanes{}, lane);  // (ROWS, COLUMNS)
-    int rows = int(cute::min(to.m - row, int64_t(WARP_M))), columns = int(cute::min(to.n - column, int64_t(width)));
+    Tensor gD = make_tensor(make_gmem_ptr(origin), Shape<Int<ROWS>, Int<N>>{},
+                            make_stride(matrix.row_stride, matrix.column_stride));  // (ROWS, N)
+    Tensor tDsW = local_partition(sW, Lanes{}, lane);                               // (REST_ROWS, COLUMNS)
+    Tensor tDgD = local_partition(gD, Lanes{}, lane);                               // (REST_ROWS, COLUMNS)
+    Tensor tDcD = local_partition(make_identity_tensor(shape(gD)), Lanes{}, lane);  // (REST_ROWS, COLUMNS)
+    int rows = int(cute::min(to.m - row, int64_t(ROWS))), columns = int(cute::min(to.n - column, int64_t(width)));
     // The pointer moves from row to row: of an index the compiler would multiply out the strides for each element.
     Tensor tDgR = tDgD(_0{}, _);  // (COLUMNS)
     CUTLASS_PRAGMA_NO_UNROLL

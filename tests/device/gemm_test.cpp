@@ -106,6 +106,31 @@ TEST_F(DeviceTest, EveryConfigMatchesTheReference) {
   EXPECT_GT(seen.size(), 1u);
 }
 
+// What swapped kernels do otherwise than the others: they store tiles transposed, every type of D, by TMA and by elements, with C and
+// without it. Odd sizes, so that tiles and boxes end within the matrix.
+TEST_F(DeviceTest, SwappedConfigsStoreEveryKindOfD) {
+  int runs = 0;
+  for (GemmCase gemm : config_problems()) {
+    if (short_list() && gemm.in != DType::bf16) continue;
+    for (const float beta : {0.0f, -0.5f}) {
+      gemm.m = 152, gemm.n = 200, gemm.k = 72, gemm.beta = beta;
+      std::vector<std::string> configs = gemm_candidates(problem_of(gemm), device_info(0));
+      std::erase_if(configs, [](const std::string& config) { return !config.ends_with("_swap"); });
+      if (configs.empty()) continue;
+      GemmData data(gemm);
+      data.expect();
+      for (const std::string& config : configs) {
+        SCOPED_TRACE(config + " on " + data.problem().to_string());
+        ++runs;
+        data.reset();
+        data.run(GemmPlan(data.problem(), 0, config));
+        data.check();
+      }
+    }
+  }
+  EXPECT_GT(runs, 0);
+}
+
 // An operand that TMA cannot load is copied or gathered; the chooser takes one of the two, here each does its part, with every way
 // to divide the work.
 TEST_F(DeviceTest, UnalignedOperandsArePaddedOrGathered) {

@@ -137,21 +137,22 @@ TEST(GemmConfigs, DefectsAreFound) {
   const GemmConfig good = parse_gemm_config("bf16_tn_128x256x64_2x1_s4_coopm");
   ASSERT_EQ(defect(good), nullptr);
   const char* const bad[] = {
-      "bf16_tn_128x256x32_2x1_s4_coopm",         // K tile of less than a swizzle row
-      "bf16_tn_64x256x64_2x1_s4_coopm",          // half of the rows is less than wgmma's 64
-      "bf16_tn_160x128x64_2x1_s4_coopm",         // half of the rows is no multiple of 64
-      "bf16_tn_128x8x64_1x1_s4_ping",            // too few columns
-      "bf16_tn_64x264x64_1x1_s2_ping",           // more columns than one wgmma has
-      "bf16_tn_256x256x64_1x1_s2_coopm",         // accumulators of 256 registers a thread
-      "bf16_tn_128x256x64_4x4_s4_coopm",         // 16 CTAs
-      "bf16_tn_128x256x64_0x1_s4_coopm",         // no CTA
-      "bf16_tn_128x192x64_5x1_s4_coopm",         // columns that 5 CTAs cannot share
-      "bf16_tt_128x96x64_1x1_s4_coopm",          // an N-major B of half a swizzle atom more
-      "bf16_tt_128x128x64_5x1_s4_coopm",         // K rows of an N-major B that 5 CTAs cannot share
-      "bf16_nn_128x128x64_1x3_s4_coopm",         // the same of an M-major A
-      "bf16_tn_128x128x64_2x1_s4_coopm_gather",  // multicast without TMA
-      "bf16_tn_128x256x64_2x1_s1_coopm",         // no pipeline
-      "bf16_tn_128x256x64_2x1_s5_coopm",         // more shared memory than there is
+      "bf16_tn_128x256x32_2x1_s4_coopm",              // K tile of less than a swizzle row
+      "bf16_tn_64x256x64_2x1_s4_coopm",               // half of the rows is less than wgmma's 64
+      "bf16_tn_160x128x64_2x1_s4_coopm",              // half of the rows is no multiple of 64
+      "bf16_tn_128x8x64_1x1_s4_ping",                 // too few columns
+      "bf16_tn_64x264x64_1x1_s2_ping",                // more columns than one wgmma has
+      "bf16_tn_256x256x64_1x1_s2_coopm",              // accumulators of 256 registers a thread
+      "bf16_tn_128x256x64_4x4_s4_coopm",              // 16 CTAs
+      "bf16_tn_128x256x64_0x1_s4_coopm",              // no CTA
+      "bf16_tn_128x192x64_5x1_s4_coopm",              // columns that 5 CTAs cannot share
+      "bf16_tt_128x96x64_1x1_s4_coopm",               // an N-major B of half a swizzle atom more
+      "bf16_tt_128x128x64_5x1_s4_coopm",              // K rows of an N-major B that 5 CTAs cannot share
+      "bf16_nn_128x128x64_1x3_s4_coopm",              // the same of an M-major A
+      "bf16_tn_128x128x64_2x1_s4_coopm_gather",       // multicast without TMA
+      "bf16_tn_128x128x64_1x1_s4_coopm_gather_swap",  // any layout as it is
+      "bf16_tn_128x256x64_2x1_s1_coopm",              // no pipeline
+      "bf16_tn_128x256x64_2x1_s5_coopm",              // more shared memory than there is
   };
   for (const char* name : bad) {
     ASSERT_EQ(to_string(parse_gemm_config(name)), name);
@@ -216,8 +217,9 @@ TEST(GemmChoice, MatchesTypeAndLayout) {
         for (const std::string& name : names) {
           const GemmConfig config = config_of(name);
           EXPECT_EQ(config.dtype, in) << name;
-          EXPECT_EQ(config.a_major, a_by_rows ? Major::k : Major::mn) << name;
-          EXPECT_EQ(config.b_major, b_by_rows ? Major::mn : Major::k) << name;
+          // A swapped kernel's A is B transposed.
+          EXPECT_EQ(config.swapped ? config.b_major : config.a_major, a_by_rows ? Major::k : Major::mn) << name;
+          EXPECT_EQ(config.swapped ? config.a_major : config.b_major, b_by_rows ? Major::mn : Major::k) << name;
         }
         EXPECT_EQ(config_of(names.front()).load, Load::tma) << "aligned operands are TMA's";
       }
@@ -232,10 +234,53 @@ TEST(GemmChoice, TransposesTheProblemForAColumnMajorD) {
       gemm.d = gemm.c = column_major(gemm.m);
       for (const std::string& name : gemm_candidates(problem_of(gemm), h100())) {
         const GemmConfig config = config_of(name);
-        EXPECT_EQ(config.a_major, b_by_rows ? Major::mn : Major::k) << name;
-        EXPECT_EQ(config.b_major, a_by_rows ? Major::k : Major::mn) << name;
+        EXPECT_EQ(config.swapped ? config.b_major : config.a_major, b_by_rows ? Major::mn : Major::k) << name;
+        EXPECT_EQ(config.swapped ? config.a_major : config.b_major, a_by_rows ? Major::k : Major::mn) << name;
       }
     }
+}
+
+// A swapped kernel does for a problem what the plain one does for its mirror image: it is a candidate for the same problems, padding
+// included, and the model gives both the same time.
+TEST(GemmChoice, SwappedKernelsSeeTheMirrorImage) {
+  const GemmConfig plain = parse_gemm_config("bf16_nn_128x144x64_2x1_s5_coopm");
+  GemmConfig swapped = plain;
+  swapped.swapped = true;
+  EXPECT_EQ(to_string(swapped), "bf16_nn_128x144x64_2x1_s5_coopm_swap");
+  const auto options = [](const GemmCase& gemm, const GemmConfig& config) {
+    const GemmProblem problem = canonical(problem_of(gemm)).problem;
+    std::vector<std::pair<std::string, double>> all;
+    for (GemmChoice choice : rank_choices(problem, h100(), {config})) {
+      const double clocks = estimated_clocks(problem, choice, h100());
+      choice.config.swapped = false;
+      all.emplace_back(to_string(choice), clocks);
+    }
+    return all;
+  };
+  for (const std::int64_t k : {1000, 1001}) {
+    const GemmCase gemm = gemm_of(DType::bf16, true, true, 2000, 300, k);        // tt
+    const GemmCase mirrored = gemm_of(DType::bf16, false, false, 300, 2000, k);  // nn
+    EXPECT_EQ(options(gemm, swapped), options(mirrored, plain));
+    EXPECT_EQ(options(gemm, swapped).size(), 2u) << "whole tiles and stream-K";
+    EXPECT_TRUE(options(gemm, plain).empty());
+    EXPECT_TRUE(options(mirrored, swapped).empty());
+  }
+}
+
+// The mirror image of the mirror image is the problem, and D lies where it did.
+TEST(GemmProblems, MirrorImage) {
+  GemmCase gemm = gemm_of(DType::bf16, true, true, 200, 300, 100);
+  gemm.a.offset = 4, gemm.c = column_major(200, 3), gemm.beta = 2;
+  const GemmProblem problem = problem_of(gemm), mirrored = mirror_image(problem);
+  EXPECT_EQ(mirrored.m, 300);
+  EXPECT_EQ(mirrored.n, 200);
+  EXPECT_EQ(mirrored.k, 100);
+  EXPECT_EQ(mirrored.a.column_stride, problem.b.row_stride);
+  EXPECT_EQ(mirrored.b.alignment, problem.a.alignment);
+  EXPECT_EQ(mirrored.c.row_stride, problem.c.column_stride);
+  EXPECT_EQ(mirrored.d.row_stride, 1);
+  EXPECT_FALSE(mirrored == problem);
+  EXPECT_TRUE(mirror_image(mirrored) == problem);
 }
 
 /// Whether every choice for `gemm` either gathers or pads just what `padding` says, and there are some of both kinds.
@@ -245,7 +290,8 @@ bool gathers_or_pads(const GemmCase& gemm, Padding padding) {
     const GemmChoice choice = parse_gemm_choice(name);
     const bool gathers = choice.config.load == Load::gather;
     ++(gathers ? gather : tma);
-    if (choice.padding != (gathers ? Padding{} : padding)) return false;
+    const Padding padded = choice.config.swapped ? Padding{padding.b, padding.a} : padding;  // in the kernel's order
+    if (choice.padding != (gathers ? Padding{} : padded)) return false;
   }
   return gather > 0 && tma > 0;
 }

@@ -73,7 +73,7 @@ HOST = [
          "config", "TMA needs strides that are multiples of 16 bytes"),
     mistake("tma-stores-any-row", "src/host/tensor_map.cpp", "return contiguous * std::int64_t(size_of(dtype)) % 16 == 0 &&\n         ",
             "return ", "config", "a TMA store must not run past the end of a row"),
-    mistake("transposition-keeps-operands", "src/ops/gemm/problem.cpp", "    std::swap(p.a, p.b);\n", "", "config",
+    mistake("transposition-keeps-operands", "src/ops/gemm/problem.cpp", "  std::swap(p.a, p.b);\n", "", "config",
          "D' = B' A' has the factors exchanged"),
     mistake("extent-one-decides", "src/ops/gemm/problem.cpp",
          "if (rows == 1 && x.column_stride == 1) x.row_stride = round_up_to_16_bytes(columns, x.dtype);", "", "config",
@@ -112,6 +112,7 @@ def gemm(*cases):
 
 LOOP = gemm("exact_tile", "k_many_stages", "tile_and_one", "many_tiles")
 GATHER = "gemm:*UnalignedOperandsArePaddedOrGathered"
+SWAP = "gemm:*SwappedConfigs*"
 PAD = gemm("k_odd", "k_odd_deep", "mn_odd", "k_odd_transposed")
 
 # Those of a kernel's mistakes that only a race would show are sure to be caught under the emulator, where an access out of order
@@ -241,6 +242,14 @@ DEVICE = [
             gemm("d_odd_leading", "in_place_odd"), "nothing below D is written"),
     mistake("column-bound-off-by-one", "src/device/epilogue.cuh", "elem_less(tDcD(r, c), make_coord(rows, columns))", "elem_less(tDcD(r, c), make_coord(rows, columns - 1))",
             gemm("d_odd_leading", "in_place_odd"), "D's last column is written"),
+    mistake("swap-without-barrier", "src/device/transposed_epilogue.cuh", "      meet(barrier);\n      if (!has_box) continue;\n",
+            "      if (!has_box) continue;\n", SWAP, "a box is stored when all warps have staged their part of it"),
+    mistake("swap-reuses-early", "src/device/transposed_epilogue.cuh", "      if constexpr (BUFFERS == 2) Base::drain();",
+            "      if constexpr (BUFFERS == 1) Base::drain();", SWAP, "a staging buffer is reused when it has been read"),
+    mistake("swap-overwrites-c", "src/device/transposed_epilogue.cuh", "tCrC(_, _, g));\n        meet(barrier);\n", "tCrC(_, _, g));\n", SWAP,
+            "D takes the place of C when all warps have read that"),
+    mistake("swap-keeps-pointers", "src/ops/gemm/product.cpp", "  if (swapped_) std::swap(a, b);\n", "", SWAP,
+            "D' = B' A' has the factors exchanged"),
     mistake("c-with-d-strides", "src/ops/gemm/kernel.cuh", "p.epilogue.c.row, p.epilogue.c.column}", "p.d.row, p.d.column}",
             gemm("c_other_order", "c_bias", "c_odd_leading"), "C has strides of its own"),
     mistake("bias-off-by-one", "src/ops/gemm/fused/epilogue.cuh", "e_.column_bias).template load<V>(at.column,",
@@ -257,6 +266,6 @@ DEVICE = [
             "gemm_epilogue:*EachPiece*", "C and the residual are read to their last column"),
     mistake("aux-below-its-end", "src/ops/gemm/fused/epilogue.cuh", "if (at.row_inside(i) && at.column_inside(i))", "if (at.column_inside(i))",
             "gemm_epilogue:*EachPiece*", "nothing below the auxiliary output is written"),
-    mistake("transposed-keeps-bias", "src/ops/gemm/problem.cpp", "    std::swap(e.row_bias, e.column_bias);\n", "",
+    mistake("transposed-keeps-bias", "src/ops/gemm/problem.cpp", "  std::swap(e.row_bias, e.column_bias);\n", "",
             "gemm_epilogue:*EachPiece*", "the rows of a column-major D are the kernel's columns"),
 ]

@@ -72,7 +72,7 @@ double fused_clocks(const GemmProblem& problem, const GemmConfig& c) {
 }  // namespace
 
 double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, const DeviceInfo& device) {
-  const GemmProblem problem = padded(original, choice.padding);
+  const GemmProblem problem = padded(kernel_view(original, choice.config), choice.padding);
   // Fitted to runs of the whole menu over 125 problems, 114 of them random, on an H200 (docs/performance-guide.md).
   constexpr double products = 2048;      // 16-bit multiply-adds of one SM, per clock
   constexpr double shared_bytes = 154;   // of shared memory, per clock: TMA's writes, wgmma's reads
@@ -149,23 +149,39 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
          std::max({clocks, energy / device.sm_count, fill + bytes * double(problem.batch) / dram_bytes});
 }
 
+namespace {
+
+/// How TMA can load the operands of a problem as a kernel sees it: as they lie, or padded copies of them. Gathering loads anything.
+struct Loading {
+  GemmTraits traits;
+  Padding padding;
+  bool by_tma;
+
+  explicit Loading(const GemmProblem& problem)
+      : traits(traits_of(problem)),
+        padding{!traits.a_by_tma, !traits.b_by_tma},
+        by_tma(problem.k > 0 && traits_of(padded(problem, padding)).loads_by_tma) {
+  }  // no map describes an empty operand
+};
+
+}  // namespace
+
 std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInfo& device,
                                      const std::vector<GemmConfig>& shipped) {
-  const GemmTraits traits = traits_of(problem);
-  // Where TMA cannot load an operand as it lies, its padded copy may serve; gathering serves anything.
-  const Padding padding = {!traits.a_by_tma, !traits.b_by_tma};
-  const bool tma =
-      problem.k > 0 && traits_of(padded(problem, padding)).loads_by_tma;  // no map describes an empty operand
+  const GemmProblem mirrored = mirror_image(problem);
+  const Loading plain(problem), swapped(mirrored);
   std::vector<std::pair<double, GemmChoice>> ranked;
   auto add = [&](const GemmChoice& choice) { ranked.emplace_back(estimated_clocks(problem, choice, device), choice); };
   for (const GemmConfig& c : shipped) {
-    bool fits = c.dtype == problem.a.dtype && c.a_major == traits.a_major && c.b_major == traits.b_major &&
-                (c.load == Load::gather || tma) && std::size_t(c.shared_bytes()) <= device.shared_bytes;
+    const Loading& loading = c.swapped ? swapped : plain;
+    bool fits = c.dtype == problem.a.dtype && c.a_major == loading.traits.a_major &&
+                c.b_major == loading.traits.b_major && (c.load == Load::gather || loading.by_tma) &&
+                std::size_t(c.shared_bytes()) <= device.shared_bytes;
     if (!fits || (problem.batch_invariant && !is_batch_invariant(c))) continue;
-    const Padding pad = c.load == Load::tma ? padding : Padding{};
+    const Padding pad = c.load == Load::tma ? loading.padding : Padding{};
     add({c, Division::whole_tiles, pad});
     if (problem.batch_invariant) continue;  // how tiles are cut depends on their number, and so on m
-    std::int64_t tiles = cluster_tiles(problem, c);
+    std::int64_t tiles = cluster_tiles(c.swapped ? mirrored : problem, c);
     int clusters = clusters_at_a_time(c, device), k_tiles = int(ceil_div(problem.k, c.tile_k));
     if (tiles_to_cut(tiles, clusters) > 0 && k_tiles > 2) add({c, Division::stream_k, pad});
     if (c.can_split_k() && !fuses(problem) && splits_of(tiles, clusters, k_tiles) > 1) add({c, Division::split_k, pad});

@@ -10,7 +10,9 @@
 //   |    layout of A and B in cuBLAS's letters: A is t (K-major) or n (M-major), B is n (K-major) or t (N-major)
 //   element type of A and B
 //
-// An optional last word `gather` says that the producer copies single elements, for operands that TMA cannot take.
+// An optional last word `gather` says that the producer copies single elements, for operands that TMA cannot take; `swap` that
+// the operands are exchanged: A, B, M and N are those of the mirror image D' = B' A', whose tiles leave transposed. So a tn tile
+// of 128 x 144 covers 144 rows and 128 columns of D, and nn kernels serve tt problems.
 
 #include <algorithm>
 #include <cstdint>
@@ -47,6 +49,7 @@ struct GemmConfig {
   int stages = 0;
   Schedule schedule = Schedule::cooperative_m;
   Load load = Load::tma;
+  bool swapped = false;  ///< The kernel computes D transposed, and stores D by rows all the same.
 
   friend constexpr bool operator==(const GemmConfig&, const GemmConfig&) = default;
 
@@ -77,6 +80,10 @@ struct GemmConfig {
   constexpr int piece_n(int element_bytes) const { return std::min(warpgroup_n(), 128 / element_bytes); }
   /// Columns of a TMA box of D: a piece is made of whole boxes, also the last piece of a row.
   constexpr int d_box_n(int element_bytes) const { return std::gcd(warpgroup_n(), 128 / element_bytes); }
+  /// Columns of a TMA box of D as it lies in memory: where that is the transposed piece, 64 rows of the piece are whole 128-byte rows.
+  constexpr int d_box_columns(int element_bytes) const {
+    return swapped ? 128 / element_bytes : d_box_n(element_bytes);
+  }
   constexpr int staging_bytes() const { return piece_m * 128; }
 
   // Shared memory
@@ -120,6 +127,7 @@ constexpr const char* defect(const GemmConfig& config) {
   if (b_extent % (8 * c.cluster_m) || c.b_box_other() > 256)
     return "a CTA's share of B must be a multiple of 8 up to 256";
   if (c.load == Load::gather && c.cluster_size() != 1) return "a gathering producer cannot multicast";
+  if (c.load == Load::gather && c.swapped) return "a gathering kernel serves any layout, and needs no swapped form";
   if (c.stages < 2) return "the pipeline needs 2 stages";
   if (c.shared_bytes() > GemmConfig::max_shared_bytes) return "shared memory exceeds 227 KiB";
   return nullptr;
@@ -180,6 +188,7 @@ constexpr GemmConfig parse_gemm_config(std::string_view name) {
   else
     in.expect("_ping"), c.schedule = Schedule::pingpong;
   if (in.accept("_gather")) c.load = Load::gather;
+  if (in.accept("_swap")) c.swapped = true;
   return in.ok && in.rest.empty() ? c : GemmConfig{};
 }
 

@@ -12,6 +12,7 @@
 #include "device/epilogue.cuh"
 #include "device/fixup.cuh"
 #include "device/mainloop.cuh"
+#include "device/transposed_epilogue.cuh"
 #include "ops/gemm/config.hpp"
 #include "ops/gemm/linear_combination.cuh"
 #include "ops/gemm/params.hpp"
@@ -32,14 +33,14 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   /// Split-K stores element by element, which is the linear output's alone.
   static constexpr bool can_split_k = linear && Config.can_split_k();
   using MainloopT = Mainloop<Config>;
-  using EpilogueT = Epilogue<Config>;
+  using EpilogueT = conditional_t<Config.swapped, TransposedEpilogue<Config>, Epilogue<Config>>;
   using FixupT = Fixup<Config>;
   using Pipeline = typename MainloopT::Pipeline;
   static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
   /// Ping-pong turns: who may issue products.
   using Turns = cutlass::OrderedSequenceBarrier<1, GemmConfig::consumers>;
-  /// Named barriers: 0 is the whole block's, then one of each consumer for fixups, then one of all consumers.
-  static constexpr int first_fixup_barrier = 1, consumers_barrier = first_fixup_barrier + GemmConfig::consumers;
+  /// Named barriers: 0 is the whole block's, then one of each consumer, then one of all consumers.
+  static constexpr int first_consumer_barrier = 1, consumers_barrier = first_consumer_barrier + GemmConfig::consumers;
 
   struct Shared {
     typename MainloopT::Storage mainloop;
@@ -49,6 +50,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   };
   static_assert(sizeof(Shared) == Config.shared_bytes(), "config.hpp counts the bytes of Shared");
   static_assert(defect(Config) == nullptr, "the config cannot be compiled");
+  static_assert(linear || !Config.swapped,
+                "an epilogue of one's own is told rows and columns of D, not of its transpose");
 
   /// What a CTA is to do: the segments of its cluster, and its place in the cluster.
   struct Work {
@@ -142,7 +145,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     int part_m = Config.schedule == Schedule::cooperative_m ? consumer : 0;
     int part_n = Config.schedule == Schedule::cooperative_n ? consumer : 0;
     int part = pingpong ? 0 : consumer;
-    int barrier = first_fixup_barrier + consumer;
+    int barrier = first_consumer_barrier + consumer;
     FixupWorkspace workspace{p.fixup_flags, p.fixup_slots};
     SegmentWalk segments = work.segments();
     Segment segment;
@@ -200,7 +203,10 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
               return;
             }
           }
-          EpilogueT::store(acc, functor, target, thread, shared.epilogue[consumer], next_buffer);
+          if constexpr (Config.swapped)
+            EpilogueT::store(acc, functor, target, thread, barrier, shared.epilogue[consumer], next_buffer);
+          else
+            EpilogueT::store(acc, functor, target, thread, shared.epilogue[consumer], next_buffer);
         });
       }
     }

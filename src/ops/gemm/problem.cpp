@@ -38,19 +38,25 @@ bool operand_loads_by_tma(const GemmOperand& x, Major major, std::int64_t mn, st
 
 }  // namespace
 
+GemmProblem mirror_image(const GemmProblem& problem) {
+  GemmProblem p = problem;
+  GemmEpilogue& e = p.epilogue;
+  std::swap(p.m, p.n);
+  std::swap(p.a, p.b);
+  std::swap(e.a_scale, e.b_scale);
+  std::swap(e.row_bias, e.column_bias);
+  for (GemmOperand* x : {&p.a, &p.b, &p.c, &p.d, &e.residual, &e.aux}) transpose(*x);
+  return p;
+}
+
 CanonicalGemm canonical(const GemmProblem& problem, bool may_transpose) {
   CanonicalGemm c{problem, false};
   GemmProblem& p = c.problem;
-  GemmEpilogue& e = p.epilogue;
   settle_strides(p.d, p.m, p.d_columns());
   // The columns of a gated epilogue come in pairs, so they must be the kernel's columns.
-  if (may_transpose && !e.gated && std::llabs(p.d.row_stride) < std::llabs(p.d.column_stride)) {
+  if (may_transpose && !p.epilogue.gated && std::llabs(p.d.row_stride) < std::llabs(p.d.column_stride)) {
     c.transposed = true;
-    std::swap(p.m, p.n);
-    std::swap(p.a, p.b);
-    std::swap(e.a_scale, e.b_scale);
-    std::swap(e.row_bias, e.column_bias);
-    for (GemmOperand* x : {&p.a, &p.b, &p.c, &p.d, &e.residual, &e.aux}) transpose(*x);
+    p = mirror_image(p);
   }
   settle_strides(p.a, p.m, p.k);
   settle_strides(p.b, p.k, p.n);
@@ -84,8 +90,8 @@ bool moves_by_vectors(const GemmOperand& x) {
   return x.column_stride == 1 && x.alignment >= 16 && x.row_stride * std::int64_t(size_of(x.dtype)) % 16 == 0;
 }
 
-GemmProblem padded(const GemmProblem& canonical, Padding padding) {
-  GemmProblem p = canonical;
+GemmProblem padded(const GemmProblem& problem, Padding padding) {
+  GemmProblem p = problem;
   GemmTraits traits = traits_of(p);
   if (padding.a) {
     pad_strides(traits.a_major, p.m, p.k, int(size_of(p.a.dtype)), p.a.row_stride, p.a.column_stride);

@@ -69,11 +69,12 @@ PadSource pad_source(Major major, std::int64_t mn, std::int64_t k, std::int64_t 
 
 ProductLauncher::ProductLauncher(const GemmProblem& problem, const GemmChoice& choice, cudaKernel_t kernel,
                                  const DeviceInfo& device)
-    : epilogue_(problem.epilogue), fused_(fuses(problem)), padding_(choice.padding) {
+    : swapped_(choice.config.swapped), epilogue_(problem.epilogue), fused_(fuses(problem)), padding_(choice.padding) {
+  const GemmProblem seen = kernel_view(problem, choice.config);
   launch_.kernel = kernel;
-  fill_params(padded(problem, padding_), choice.config);
+  fill_params(padded(seen, padding_), choice.config);
   prepare_launch(choice, device);
-  prepare_padding(problem);
+  prepare_padding(seen);
 }
 
 void ProductLauncher::run(const GemmPointers& pointers, void* workspace, Stream stream) const {
@@ -99,6 +100,7 @@ void ProductLauncher::run_with(const GemmPointers& pointers, const void* epilogu
 
 GemmParams ProductLauncher::prepare_run(const GemmPointers& pointers, void* workspace, Stream stream) const {
   const void *a = pointers.a, *b = pointers.b;
+  if (swapped_) std::swap(a, b);
   char* at = static_cast<char*>(workspace);
   if (pad_) {
     const void* from[max_padded_matrices];
@@ -132,7 +134,7 @@ GemmParams ProductLauncher::prepare_run(const GemmPointers& pointers, void* work
 }
 
 void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config) {
-  GemmTraits traits = traits_of(p);
+  const GemmProblem by_rows = kernel_view(p, config);  // D as it lies in memory
   loads_by_tma_ = config.load == Load::tma;
   params_.m = p.m;
   params_.n = p.n;
@@ -142,7 +144,7 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   params_.d = {nullptr, p.d.row_stride, p.d.column_stride, p.d.batch_stride};
   params_.d_dtype = p.d.dtype;
   params_.epilogue = {{nullptr, p.c.row_stride, p.c.column_stride, p.c.batch_stride}, p.alpha, p.beta};
-  params_.d_by_tma = traits.stores_by_tma;
+  params_.d_by_tma = traits_of(by_rows).stores_by_tma;
   params_.c_by_vectors = moves_by_vectors(p.c);
   params_.d_by_vectors = moves_by_vectors(p.d);
   params_.tiles = tile_grid(p, config);
@@ -161,8 +163,9 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
     }
   }
   if (params_.d_by_tma) {
-    int box_n = config.d_box_n(int(size_of(p.d.dtype)));
-    params_.d_map = matrix_map(p.d.dtype, p.d_columns(), p.m, p.d.row_stride, box_n, GemmConfig::d_box_m);
+    int box_columns = config.d_box_columns(int(size_of(p.d.dtype)));
+    params_.d_map =
+        matrix_map(p.d.dtype, by_rows.d_columns(), by_rows.m, by_rows.d.row_stride, box_columns, GemmConfig::d_box_m);
   }
 }
 

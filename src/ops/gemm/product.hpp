@@ -36,6 +36,7 @@ class ProductLauncher {
                 Stream stream) const;
 
  private:
+  // Problems are as the kernel sees them.
   void prepare_padding(const GemmProblem& problem);
   void fill_params(const GemmProblem& padded, const GemmConfig& config);
   /// The params of one run; launches what has to go before the kernel.
@@ -43,6 +44,7 @@ class ProductLauncher {
   NamedEpilogueParams epilogue_params(const GemmPointers& pointers) const;
   void prepare_launch(const GemmChoice& choice, const DeviceInfo& device);
 
+  bool swapped_;  // whether the kernel sees the mirror image
   bool loads_by_tma_ = false, cuts_tiles_ = false;
   std::size_t workspace_bytes_ = 0;
   GemmParams params_{};
