@@ -15,8 +15,8 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
 
   /// A piece of the accumulators in a staging buffer: N rows of PIECE_M elements of D, as boxes that one TMA instruction stores, one a warp.
   template <class TD> struct Piece : Base::template Piece<TD> {
-    using SmemLayout = decltype(tile_to_shape(GMMA::Layout_MN_SW128_Atom<TD>{}, Shape<Int<PIECE_M>, Int<Piece::N>>{},
-                                              Step<_2, _1>{}));
+    using SmemLayout =
+        decltype(tile_to_shape(GMMA::Layout_MN_SW128_Atom<TD>{}, Shape<Int<PIECE_M>, Int<Piece::N>>{}, Step<_2, _1>{}));
     // The same bytes as D has them.
     using SmemRows = decltype(tile_to_shape(GMMA::Layout_K_SW128_Atom<TD>{}, Shape<Int<Piece::N>, Int<PIECE_M>>{}));
     using StoreAtom =
@@ -40,9 +40,7 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
   }
 
  private:
-  CUTE_DEVICE static void meet(int barrier) {
-    cutlass::arch::NamedBarrier::sync(Config.warpgroup_threads, barrier);
-  }
+  CUTE_DEVICE static void meet(int barrier) { cutlass::arch::NamedBarrier::sync(Config.warpgroup_threads, barrier); }
 
   /// The target as D and C lie in memory.
   template <class TD> CUTE_DEVICE static EpilogueTarget<TD> transposed(EpilogueTarget<TD> const& to) {
@@ -75,11 +73,11 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
       TD* buffer = reinterpret_cast<TD*>(storage.staging[next]);
       next = next + 1 == BUFFERS ? 0 : next + 1;
       Tensor sD = as_position_independent_swizzle_tensor(
-          make_tensor(make_smem_ptr(buffer), typename P::SmemLayout{}));              // (PIECE_M, PIECE_N)
+          make_tensor(make_smem_ptr(buffer), typename P::SmemLayout{}));  // (PIECE_M, PIECE_N)
       Tensor sRows = as_position_independent_swizzle_tensor(
-          make_tensor(make_smem_ptr(buffer), typename P::SmemRows{}));                // (PIECE_N, PIECE_M)
+          make_tensor(make_smem_ptr(buffer), typename P::SmemRows{}));  // (PIECE_N, PIECE_M)
       Tensor sBox = local_tile(sRows, Shape<Int<P::ROWS>, Int<P::COLUMNS>>{},
-                               make_coord(box_row, box_column));                      // (ROWS, COLUMNS)
+                               make_coord(box_row, box_column));                                // (ROWS, COLUMNS)
       Tensor rC = make_tensor<TD>(Shape<Int<Base::GROUP_V>, _1, Int<P::N / Base::GROUP_N>>{});  // (GROUP_V, 1, GROUPS)
 
       // The buffer is free when all warps' bulk stores that read it have done so. With two buffers that has been waited for with the
@@ -105,10 +103,12 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
         constexpr int p = decltype(number)::value;
         if (p == piece)
           Base::template stage<P, ReadsC, P::columns(p) / Base::GROUP_N, p % P::per_row * P::N / Base::GROUP_N>(
-              acc(_, Int<p / P::per_row>{}, _0{}), recast<typename Base::template Pair<TD>>(rC), functor, sD, mma, thread);
+              acc(_, Int<p / P::per_row>{}, _0{}), recast<typename Base::template Pair<TD>>(rC), functor, sD, mma,
+              thread);
       });
       if (to.by_tma) cutlass::arch::fence_view_async_shared();
-      if constexpr (BUFFERS == 2) Base::drain();  // the piece before, by this warp; with the others', its buffer is free
+      if constexpr (BUFFERS == 2)
+        Base::drain();  // the piece before, by this warp; with the others', its buffer is free
       meet(barrier);
       if (!has_box) continue;
       if (!to.by_tma)
@@ -119,8 +119,8 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
   }
 
   /// Called by one thread.
-  template <class TD> CUTE_DEVICE static void store_box_by_tma(EpilogueTarget<TD> const& by_rows, int row, int column,
-                                                               TD const* box) {
+  template <class TD>
+  CUTE_DEVICE static void store_box_by_tma(EpilogueTarget<TD> const& by_rows, int row, int column, TD const* box) {
     SM90_TMA_STORE_3D::copy(&by_rows.d_map, box, column, row, by_rows.batch);
     tma_store_arrive();
   }
