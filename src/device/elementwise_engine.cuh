@@ -193,16 +193,18 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   /// Has the L2 fetch what this thread will load. That may be done before the preceding grids have ended, since what they still write
   /// goes through the L2 as well.
   CUTE_DEVICE static void prefetch_inputs(ElementwiseParams const& p, Place const (&place)[UNROLL]) {
-    if (Config.access == Access::strided || int(blockIdx.x) >= p.waiting_blocks) return;
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < INPUTS; ++i)
-      if (i < p.inputs) {
-        auto from = static_cast<uint8_t const*>(p.in[i].data);
-        int64_t bytes = int64_t(size_of(p.in[i].dtype));
-        CUTLASS_PRAGMA_UNROLL
-        for (int u = 0; u < UNROLL; ++u)
-          if (place[u].count > 0) prefetch(from + place[u].in[i] * bytes);
-      }
+    if constexpr (Config.access != Access::strided) {
+      if (int(blockIdx.x) >= p.waiting_blocks) return;
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < INPUTS; ++i)
+        if (i < p.inputs) {
+          auto from = static_cast<uint8_t const*>(p.in[i].data);
+          int64_t bytes = int64_t(size_of(p.in[i].dtype));
+          CUTLASS_PRAGMA_UNROLL
+          for (int u = 0; u < UNROLL; ++u)
+            if (place[u].count > 0) prefetch(from + place[u].in[i] * bytes);
+        }
+    }
   }
 
   CUTE_DEVICE static void load_inputs(ElementwiseParams const& p, Place const (&place)[UNROLL],

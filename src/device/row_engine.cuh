@@ -91,13 +91,12 @@ template <RowConfig Config> struct RowEngine {
     return data + (Config.vector ? begin : begin * step);
   }
 
-  /// Vector `i` of a thread, of a row (or of a part of it) that lies at `data`: in global memory, or where a CuTe pointer says.
+  /// Vector `i` of a thread, of a row (or of a part of it) that lies at `data`: in global memory, or where a CuTe pointer says. In a
+  /// pipeline the vectors lie at constant distances, which the compiler then finds in the addresses.
   template <class Pointer> CUTE_DEVICE static auto vector_at(Pointer data, int64_t step, int thread, int i) {
     if constexpr (cute::is_pointer_v<Pointer>) {
       return vector_at(make_gmem_ptr(data), step, thread, i);
-    } else if constexpr (Config.kind ==
-                         RowKind::
-                             pipeline) {  // at constant distances, for whose addresses the compiler finds no other way
+    } else if constexpr (Config.kind == RowKind::pipeline) {
       return make_tensor(data + thread * VEC, Shape<Int<VEC>, Int<VECTORS>>{}, Stride<_1, Int<GROUP * VEC>>{})(_, i);
     } else if constexpr (Config.vector) {
       return make_tensor(data, make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, Int<VEC>{}))(_, i * GROUP + thread);
