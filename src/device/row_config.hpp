@@ -10,11 +10,13 @@
 
 namespace ckl {
 
-/// Where a row lives between its loads and its stores: in the registers of a group of threads, or nowhere.
+/// Where a row lives between its loads and its stores: in the registers of a group of threads, in shared memory, or nowhere.
 enum class RowKind : std::uint8_t {
   registers,  ///< A group loads one row from global memory.
   pipeline,  ///< The groups of a block that has an SM to itself take row after row from a ring of stages in shared memory, which bulk
              ///< copies fill meanwhile. Large groups share long rows with those of other blocks, as a cluster.
+  shared,  ///< A block, or all blocks of a cluster, hold it in shared memory, each a part that is larger than registers would hold: more is
+           ///< under way at a time, and each pass over the row unpacks it again.
   stream,  ///< Nowhere: a cluster reads it once for its statistics and once more, as far as it can from L2, for the result.
 };
 
@@ -45,42 +47,49 @@ struct RowConfig {
     int elements = (vector ? thread_bytes : thread_bytes / 2) / needs.inputs / int(size_of(dtype));
     return kind == RowKind::stream && elements > 16 ? 16 : elements;
   }
-  /// Elements of a row that the group works on at a time: what it holds.
+  /// Elements of a row that the group works on at a time.
   constexpr int piece() const { return group * thread_elements(); }
+  /// Elements of a row that the group holds.
+  constexpr int capacity() const {
+    return kind == RowKind::shared ? shared_part / needs.inputs / int(size_of(dtype)) : piece();
+  }
   constexpr int threads() const {
     int least = kind != RowKind::pipeline ? min_threads : needs.persistent ? needs.sm_threads : pipeline_threads;
     return group < least ? least : group;
   }
   constexpr int rows_per_block() const { return threads() / group; }
   /// Blocks that an SM shall hold at a time, to which the registers of a thread are limited, so that some blocks load while others
-  /// compute, wait for each other or store: 1024 threads with 64 bytes under way each; 768 where rows are read twice; 512 where single
-  /// elements are loaded.
+  /// compute, wait for each other or store: 1024 threads with 64 bytes under way each; 768 where rows are read in pieces, as many as have
+  /// room for their parts in shared memory; 512 where single elements are loaded.
   constexpr int blocks_per_sm() const {
-    int wanted = !vector ? 512 : kind == RowKind::stream ? 768 : 1024;
+    int wanted = !vector ? 512 : in_pieces() ? 768 : 1024;
     return (needs.sm_threads < wanted ? needs.sm_threads : wanted) / threads();
   }
+  /// Whether every pass over a row loads it again, piece by piece.
+  constexpr bool in_pieces() const { return kind == RowKind::shared || kind == RowKind::stream; }
   /// Whether the blocks of a cluster may share a row.
-  constexpr bool is_cluster() const {
-    return kind == RowKind::stream || (kind == RowKind::pipeline && group >= cluster_group);
-  }
-  constexpr int max_cluster() const { return kind == RowKind::stream ? 8 : is_cluster() ? largest_cluster : 1; }
+  constexpr bool is_cluster() const { return in_pieces() || (kind == RowKind::pipeline && group >= cluster_group); }
+  constexpr int max_cluster() const { return in_pieces() ? 8 : is_cluster() ? largest_cluster : 1; }
   /// Stages of each group's ring. A row in registers has left its stage: so two are enough for a row to be under way at any time.
   constexpr int stages() const { return needs.sm_threads > 512 ? 2 : 4; }
   /// Of dynamic shared memory: a pipeline's stages, 128 KB an SM at most. The rest of its 256 KB caches weight and bias.
-  constexpr int shared_bytes() const { return kind == RowKind::pipeline ? stages() * threads() * thread_bytes : 0; }
+  constexpr int shared_bytes() const {
+    return kind == RowKind::pipeline ? stages() * threads() * thread_bytes : kind == RowKind::shared ? shared_part : 0;
+  }
 
   static constexpr int min_threads = 128;
   static constexpr int pipeline_threads = 256;
   static constexpr int stream_group = 256;  ///< Threads of a block that reads a row in pieces.
   static constexpr int cluster_group =
       512;  ///< Threads of a group that shares its row with other blocks where it is too long.
-  static constexpr int largest_cluster = 16;  ///< Blocks; more than 8 are not portable.
-  static constexpr int thread_bytes = 64;     ///< That a thread holds.
+  static constexpr int largest_cluster = 16;     ///< Blocks; more than 8 are not portable.
+  static constexpr int thread_bytes = 64;        ///< That a thread holds.
+  static constexpr int shared_part = 64 * 1024;  ///< Bytes that a block holds in shared memory: three of them an SM.
 };
 
 namespace detail {
 
-/// What comes after the dtype: "t16_vec", "p512_vec", "stream_any".
+/// What comes after the dtype: "t16_vec", "p512_vec", "s256_vec", "stream_any".
 constexpr RowConfig parse_row_shape(std::string_view text) {
   RowConfig config;
   const std::string_view whole = text;
@@ -92,16 +101,18 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   if (accept("stream")) {
     config.kind = RowKind::stream;
     config.group = RowConfig::stream_group;
-  } else if (accept("t") || accept("p")) {
+  } else if (accept("t") || accept("p") || accept("s")) {
     if (whole[0] == 'p') config.kind = RowKind::pipeline;
+    if (whole[0] == 's') config.kind = RowKind::shared;
     for (; !text.empty() && text[0] >= '0' && text[0] <= '9' && config.group < 1024; text.remove_prefix(1))
       config.group = config.group * 10 + (text[0] - '0');
   }
-  const int least = config.kind == RowKind::pipeline ? 64 : 4;  // a stage of one warp would be small
+  const bool copied = config.kind == RowKind::pipeline || config.kind == RowKind::shared;
+  const int least = copied ? 64 : 4;  // a stage of one warp would be small
   const bool is_group = config.group >= least && config.group <= 1024 && (config.group & (config.group - 1)) == 0;
   if (accept("_vec"))
     config.vector = true;
-  else if (config.kind == RowKind::pipeline || !accept("_any"))  // bulk copies move 16-byte units
+  else if (copied || !accept("_any"))  // bulk copies move 16-byte units
     return {};
   return is_group && text.empty() ? config : RowConfig{};
 }

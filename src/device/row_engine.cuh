@@ -33,8 +33,10 @@ template <RowConfig Config> struct RowEngine {
   using Vectorized = AutoVectorizingCopyWithAssumedAlignment<128>;             // 16 bytes at a time, or an element
   static_assert(Config.group != 0 && VALUES % VEC == 0);
 
-  /// Columns: in a pipeline, 32 bits are enough.
-  using Column = cute::conditional_t<Config.kind == RowKind::pipeline, int, int64_t>;
+  /// Whether rows come from shared memory, which bulk copies have brought them to.
+  static constexpr bool is_copied = Config.kind == RowKind::pipeline || Config.kind == RowKind::shared;
+  /// Columns: of what is copied, 32 bits are enough.
+  using Column = cute::conditional_t<is_copied, int, int64_t>;
 
   /// The part of a row that this block's group of threads works on.
   struct Part {
@@ -91,12 +93,12 @@ template <RowConfig Config> struct RowEngine {
     return data + (Config.vector ? begin : begin * step);
   }
 
-  /// Vector `i` of a thread, of a row (or of a part of it) that lies at `data`: in global memory, or where a CuTe pointer says. In a
-  /// pipeline the vectors lie at constant distances, which the compiler then finds in the addresses.
+  /// Vector `i` of a thread, of a row (or of a part of it) that lies at `data`: in global memory, or where a CuTe pointer says. Of
+  /// what is copied the vectors lie at constant distances, which the compiler then finds in the addresses.
   template <class Pointer> CUTE_DEVICE static auto vector_at(Pointer data, int64_t step, int thread, int i) {
     if constexpr (cute::is_pointer_v<Pointer>) {
       return vector_at(make_gmem_ptr(data), step, thread, i);
-    } else if constexpr (Config.kind == RowKind::pipeline) {
+    } else if constexpr (is_copied) {
       return make_tensor(data + thread * VEC, Shape<Int<VEC>, Int<VECTORS>>{}, Stride<_1, Int<GROUP * VEC>>{})(_, i);
     } else if constexpr (Config.vector) {
       return make_tensor(data, make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, Int<VEC>{}))(_, i * GROUP + thread);

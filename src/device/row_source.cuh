@@ -50,6 +50,69 @@ template <RowConfig Config, int OPERANDS, class Spans> class GlobalRows {
   RowSpans<typename Engine::T, OPERANDS> spans_;
 };
 
+/// One row, of which each block of a cluster holds a part in shared memory: one thread starts the bulk copies of all its pieces, and a
+/// barrier for each says when it is there. `Spans` is called with a Part.
+template <RowConfig Config, int OPERANDS, class Spans> class SharedRows {
+ public:
+  using Engine = RowEngine<Config>;
+  using T = typename Engine::T;
+  static constexpr int PIECES = Config.capacity() / Config.piece();
+  static_assert(Config.needs.inputs == OPERANDS && Config.capacity() % Config.piece() == 0 && Engine::GROUPS == 1);
+  struct Storage {
+    uint64_t arrived[PIECES];
+  };
+
+  CUTE_DEVICE SharedRows(Storage& storage, RowGrid const& grid, Spans const& spans)
+      : storage_(storage), part_(Engine::part(grid)) {
+    if (part_.thread == 0) {
+      for (uint64_t& arrived : storage.arrived) cute::initialize_barrier(arrived, 1);
+      cutlass::arch::fence_barrier_init();
+      RowSpans<T, OPERANDS> row = spans(part_);
+      Engine::for_each_piece(int(row.columns), [&](int begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+        int bytes = columns * int(sizeof(T));
+        cute::set_barrier_transaction_bytes(arrived(begin), OPERANDS * bytes);
+        CUTLASS_PRAGMA_UNROLL
+        for (int operand = 0; operand < OPERANDS; ++operand)
+          cute::SM90_BULK_COPY_G2S::copy(row.data[operand] + begin, &arrived(begin), memory(operand) + begin, bytes);
+      });
+    }
+    block_sync();  // nobody waits at a barrier that is not one yet
+  }
+
+  /// Calls f(part) for the row.
+  template <class F> CUTE_DEVICE void for_each(F const& f) { f(part_); }
+
+  /// Loads the thread's elements of a piece of operand `operand`, from column `begin` on.
+  CUTE_DEVICE void load(int operand, int begin, int columns, typename Engine::Fragment& rX, T filling = T(0)) const {
+    wait(begin);
+    Engine::load(make_smem_ptr(memory(operand) + begin), 1, columns, part_.thread, rX, filling);
+  }
+
+  /// The first element of the part of operand `operand`, which has some.
+  CUTE_DEVICE float first(int operand) const {
+    wait(0);
+    return float(*memory(operand));
+  }
+
+  CUTE_DEVICE void advance() const {}
+
+ private:
+  CUTE_DEVICE uint64_t& arrived(int begin) const { return storage_.arrived[begin / Config.piece()]; }
+
+  CUTE_DEVICE void wait(int begin) const {
+    cute::wait_barrier(arrived(begin), 0);
+    warp_sync();  // the compiler would load before the wait
+  }
+
+  CUTE_DEVICE static T* memory(int operand) {
+    extern __shared__ __align__(128) char row_memory[];  // (capacity, operand)
+    return reinterpret_cast<T*>(row_memory) + operand * Config.capacity();
+  }
+
+  Storage& storage_;
+  typename Engine::Part part_;
+};
+
 /// One row after another, in blocks of one row a group each: registers hold the next one, which is under way meanwhile.
 template <RowConfig Config, int OPERANDS, class Spans> class PrefetchedRows {
  public:
@@ -198,6 +261,7 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
 
 template <RowConfig Config, int OPERANDS, class Spans> using Rows =
     cute::conditional_t<Config.kind == RowKind::pipeline, PipelinedRows<Config, OPERANDS, Spans>,
-                        GlobalRows<Config, OPERANDS, Spans>>;
+                        cute::conditional_t<Config.kind == RowKind::shared, SharedRows<Config, OPERANDS, Spans>,
+                                            GlobalRows<Config, OPERANDS, Spans>>>;
 
 }  // namespace ckl::device

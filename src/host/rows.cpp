@@ -61,7 +61,7 @@ RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes,
 
 int row_cluster(const RowConfig& config, std::int64_t columns) {
   if (!config.is_cluster()) return 1;
-  auto blocks = std::int64_t(std::bit_ceil(std::uint64_t(ceil_div(columns, config.piece()))));
+  auto blocks = std::int64_t(std::bit_ceil(std::uint64_t(ceil_div(columns, config.capacity()))));
   return int(std::min<std::int64_t>(blocks, config.max_cluster()));
 }
 
@@ -94,17 +94,27 @@ template <class Order> std::vector<std::string> names_by(std::vector<Candidate> 
 
 }  // namespace
 
+namespace {
+
+/// The most columns of which a cluster's registers are the faster place (measured on an H200, docs/performance-guide.md): beyond, more must
+/// be under way than they hold. f32 elements take less computing for their bytes, so that this counts earlier.
+std::int64_t longest_in_registers(DType dtype) { return dtype == DType::f32 ? 1 << 14 : 1 << 17; }
+
+}  // namespace
+
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
                                           const std::vector<std::string>& shipped, RowNeeds needs) {
   std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
   std::erase_if(able, [columns](const Candidate& candidate) {
     const RowConfig& config = candidate.config;
-    return config.kind != RowKind::stream && columns > std::int64_t(config.piece()) * config.max_cluster();
+    return config.kind != RowKind::stream && columns > std::int64_t(config.capacity()) * config.max_cluster();
   });
-  // Vectors before elements; what reads a row once before what reads it twice; few threads a row, so that many rows are in flight;
-  // registers alone before a pipeline, which is for rows that have to be shared.
-  return names_by(std::move(able), [](const RowConfig& c) {
-    return std::array<int, 4>{!c.vector, c.kind == RowKind::stream, c.group, int(c.kind)};
+  // Vectors before elements; what reads a row once before what reads it twice; registers before shared memory, but for the longest rows;
+  // few threads a row, so that many rows are in flight; registers alone before a pipeline, which is for rows that have to be shared.
+  const bool in_shared = columns > longest_in_registers(dtype);
+  return names_by(std::move(able), [in_shared](const RowConfig& c) {
+    return std::array<int, 5>{!c.vector, c.kind == RowKind::stream, (c.kind == RowKind::shared) != in_shared, c.group,
+                              int(c.kind)};
   });
 }
 

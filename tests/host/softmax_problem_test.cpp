@@ -108,7 +108,10 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 8192, DType::bf16), "bf16_t256_vec");
   EXPECT_EQ(best(1000, 16384, DType::f16), "f16_p512_vec");
   EXPECT_EQ(best(1000, 16392, DType::f16), "f16_p512_vec");
-  EXPECT_EQ(best(1000, 262144, DType::bf16), "bf16_p512_vec");
+  EXPECT_EQ(best(1000, 131072, DType::bf16), "bf16_p512_vec");
+  EXPECT_EQ(best(1000, 262144, DType::bf16), "bf16_s256_vec");
+  EXPECT_EQ(best(1000, 16384, DType::f32), "f32_p512_vec");
+  EXPECT_EQ(best(1000, 131072, DType::f32), "f32_s256_vec");
   EXPECT_EQ(best(1000, 262152, DType::bf16), "bf16_stream_vec");
   EXPECT_EQ(best(1000, 511, DType::bf16), "bf16_t32_any");
   EXPECT_EQ(best(1000, 1001, DType::bf16), "bf16_t256_any");
@@ -131,9 +134,12 @@ TEST(RowConfig, IsReadFromItsName) {
   static_assert(parse_row_config("bf16_p128_vec", {2}).piece() == 2048);  // two operands share a thread's registers
   static_assert(parse_row_config("f32_t16_vec").kind == RowKind::registers);
   static_assert(parse_row_config("f16_stream_any").kind == RowKind::stream);
-  for (const char* name :
-       {"", "bf16", "bf16_", "bf16_t", "bf16_t128", "bf16_t100_vec", "bf16_t2_vec", "bf16_t2048_vec", "i8_t128_vec",
-        "bf16_t128_vec_", "bf16_block_vec", "bf16_t128_both", "bf16_p32_vec", "bf16_p128_any"})
+  constexpr RowConfig shared = parse_row_config("f32_s256_vec");
+  static_assert(shared.kind == RowKind::shared && shared.piece() == 4096 && shared.capacity() == 16384 &&
+                shared.shared_bytes() == 64 * 1024 && shared.blocks_per_sm() == 3 && shared.max_cluster() == 8);
+  for (const char* name : {"", "bf16", "bf16_", "bf16_t", "bf16_t128", "bf16_t100_vec", "bf16_t2_vec", "bf16_t2048_vec",
+                           "i8_t128_vec", "bf16_t128_vec_", "bf16_block_vec", "bf16_t128_both", "bf16_p32_vec",
+                           "bf16_p128_any", "bf16_s32_vec", "bf16_s256_any"})
     EXPECT_EQ(parse_row_config(name).group, 0) << name;
 }
 

@@ -8,12 +8,12 @@ SHIPPED = {
     "gemm": 86,
     "gemm_fused": 36,
     "pad": 2,
-    "norm": 37,
+    "norm": 40,
     "norm_backward": 30,
-    "norm_quantized": 37,
+    "norm_quantized": 40,
     "norm_sums": 1,
     "reduce": 192,
-    "softmax": 36,
+    "softmax": 39,
     "softmax_backward": 36,
 }
 
@@ -76,12 +76,13 @@ RULES = [
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_norm_(?!backward|quantized).*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_norm_quantized_.*_vec$", ["16-byte loads", "conversion to e4m3", "conversion to e5m2"], ["wgmma"], 80, 0),
+    (r"^ckl_(norm|norm_quantized|softmax)_.*_s256_vec$", [], [], 80, 0),  # 768 threads an SM
     (r"^ckl_norm_quantized_.*_[pt]\d+_vec$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_norm_sums_", ["programmatic launch"], ["wgmma"], 64, 0),
-    (r"^ckl_(norm|softmax)_.*_(p512|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
-    (r"^ckl_(norm|softmax|cross_entropy)_.*_p\d+_vec$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
+    (r"^ckl_(norm|softmax)_.*_(p512|s256|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
+    (r"^ckl_(norm|softmax|cross_entropy)_.*_[ps]\d+_vec$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|softmax)_(?!backward|quantized).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_t\d+_vec$", ["16-byte loads"], ["wgmma", "16-byte stores"], 80, 0),
     (r"^ckl_cross_entropy_(?!backward).*_p\d+_vec$", [], ["wgmma", "16-byte stores"], 80, 0),

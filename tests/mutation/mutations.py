@@ -134,6 +134,8 @@ DEVICE = [
             "norm:*sum_is_x*", "a sum that replaces x is not added to the residual again"),
     mistake("cluster-forgets-the-last-block", "src/device/row_reduction.cuh", "for (int block = 1; block < blocks(); ++block)",
             "for (int block = 2; block < blocks(); ++block)", "softmax_backward:*cluster*", "every block of a cluster counts"),
+    mistake("pieces-are-not-waited-for", "src/device/row_source.cuh", "    cute::wait_barrier(arrived(begin), 0);\n", "", "norm:*cluster2",
+            "a piece in shared memory is read when it is there"),
     mistake("parts-are-about-one-mean", "src/ops/norm/kernel.cuh", "Real distance = p.centered ? parts[0][block] - mean : Real(0);",
             "Real distance = Real(0);", "norm:*cluster2", "the parts of a row have means of their own"),
     mistake("parts-weigh-alike", "src/ops/softmax/kernel.cuh", "return {all, total, exponential(max - reference_of(all))};", "return {all, total, 1.0f};",

@@ -33,8 +33,8 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
     rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
-      if constexpr (Config.kind == RowKind::stream)
-        stream(p, part, rows, reduction);
+      if constexpr (Config.in_pieces())
+        pass_twice(p, part, rows, reduction);
       else
         hold(p, part, rows, reduction);
     });
@@ -177,7 +177,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
 
   /// Whether results can take the place of their elements in registers. Others are computed again when their scale is known: as floats
   /// they would take more registers than there are.
-  static constexpr bool keeps_results = cute::is_same_v<T, float> && Config.kind != RowKind::stream;
+  static constexpr bool keeps_results = cute::is_same_v<T, float> && !Config.in_pieces();
 
   /// The largest magnitude of `largest` and of what becomes of the thread's elements, which replaces them if it can. NaNs do not count.
   CUTE_DEVICE static float largest_result(NormParams const& p, Part const& part, int64_t begin, int columns,
@@ -274,18 +274,28 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     }
   }
 
-  /// The row is read twice from global memory; quantized, a third time, since its scale depends on what the statistics make of it.
+  /// The row is read twice from where it lives; quantized, a third time, since its scale depends on what the statistics make of it; and once
+  /// before where the mean is wanted in f32, from shared memory.
   template <class Rows>
-  CUTE_DEVICE static void stream(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
-    static_assert(is_f64);
+  CUTE_DEVICE static void pass_twice(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
     Y* y = Engine::template at<Y>(p.grid, p.y, part);
     Fragment rX;  // (VEC, VECTORS)
     Real first = Real(part.columns > 0 ? rows.first(0) : 0.0f), mean = 0;
+    if constexpr (!is_f64)
+      if (p.centered) {
+        Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+          rows.load(0, begin, columns, rX);
+          add_residual(p, part, begin, columns, rX);
+          mean += total(rX);
+        });
+        mean = reduction.in_group(mean, Sum()) / Real(part.columns > 0 ? part.columns : 1);
+      }
     Pair sums{{0, 0}};
     Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
       rows.load(0, begin, columns, rX);
       add_residual(p, part, begin, columns, rX);
-      if (begin == 0) mean = pivot(p, part, first, reduction, rX);
+      if constexpr (is_f64)
+        if (begin == 0) mean = pivot(p, part, first, reduction, rX);
       store_sum(p, part, begin, columns, rX);
       Pair piece = moments(rX, mean, columns, part.thread);
       sums = {{sums[0] + piece[0], sums[1] + piece[1]}};

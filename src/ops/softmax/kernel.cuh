@@ -58,7 +58,7 @@ template <RowConfig Config> struct SoftmaxKernel {
 
   template <bool IsLog, class Rows>
   CUTE_DEVICE static void run(SoftmaxParams const& p, Row const& row, Rows& rows, Reduction& reduction) {
-    if constexpr (Config.kind == RowKind::stream)
+    if constexpr (Config.in_pieces())
       pass_twice<IsLog>(p, row, rows, reduction);
     else
       hold<IsLog>(p, row, rows, reduction);
