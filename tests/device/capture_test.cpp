@@ -2,9 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "cases/gemm_cases.hpp"
+#include "ckl/norm.hpp"
+#include "ckl/softmax.hpp"
 #include "device_test.hpp"
 #include "gemm_data.hpp"
 
@@ -98,6 +104,39 @@ TEST_F(Capture, PlansAreReplayedOnNewInputs) {
       graph.launch();
       chain.check();
     }
+  }
+}
+
+// Rows in registers, launched ahead, by themselves and from a graph: each kernel reads what the one before it has written, some of them in
+// place, and more blocks than have room at a time. The bits are those of kernels that are launched when the others have ended.
+TEST_F(Capture, RowsLaunchedAheadWaitForEachOther) {
+  for (const std::int64_t columns : {128, 100}) {
+    SCOPED_TRACE(columns);
+    OperandBuffer x(DType::bf16, {3001, columns}, {columns, 1}), y(DType::bf16, {3001, columns}, {columns, 1});
+    const NormProblem norm = norm_problem({NormKind::rms, x.tensor(), y.tensor()});
+    const SoftmaxProblem softmax = softmax_problem({y.tensor(), y.tensor()});
+    const auto run = [&](const std::string& suffix, cudaStream_t stream) {
+      const auto config = [&](const std::vector<std::string>& names) { return names.front() + suffix; };
+      const NormPlan norm_plan(norm, 0, config(norm_candidates(norm, device_info(0))));
+      const SoftmaxPlan softmax_plan(softmax, 0, config(softmax_candidates(softmax, device_info(0))));
+      for (int i = 0; i < 3; ++i) {
+        norm_plan.run({x.device(), y.device()}, stream);
+        softmax_plan.run(y.device(), y.device(), stream);
+        norm_plan.run({y.device(), x.device()}, stream);
+      }
+    };
+    const auto bits_of = [&](const std::function<void()>& work) {
+      x.fill(5);
+      y.fill_with(std::nan(""));
+      work();
+      CKL_CHECK_CUDA(cudaDeviceSynchronize());
+      return std::pair(x.download(), y.download());
+    };
+    const ScopedStream stream;
+    const auto expected = bits_of([&] { run("", stream); });
+    EXPECT_TRUE(bits_of([&] { run("_ahead", stream); }) == expected);
+    Graph graph([&](cudaStream_t captured) { run("_ahead", captured); });
+    EXPECT_TRUE(bits_of([&] { graph.launch(); }) == expected);
   }
 }
 

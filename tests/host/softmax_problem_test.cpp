@@ -120,6 +120,17 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(0, 64, DType::bf16), "");
 }
 
+// Launched ahead, the chosen kernel is the last to be taken: what waits in registers and has not been measured yet.
+TEST(SoftmaxChoice, ShortRowsCanBeLaunchedAhead) {
+  const auto last = [](std::int64_t columns) {
+    const Tensor x = Tensor::contiguous(at(0x100000000), DType::bf16, {9, columns});
+    return softmax_candidates(softmax_problem({x, x}), DeviceInfo{}).back();
+  };
+  EXPECT_EQ(last(256), "bf16_t8_vec_ahead");
+  EXPECT_EQ(last(255), "bf16_t32_any_ahead");
+  EXPECT_EQ(last(2048).find("ahead"), std::string::npos);  // a ring's
+}
+
 TEST(SoftmaxChoice, DoesNotDependOnTheNumberOfRows) {
   for (const std::int64_t columns : {64, 1000, 4096, 40000, 200000})
     for (const std::int64_t rows : {2, 3, 1000, 100000})
@@ -134,6 +145,10 @@ TEST(RowConfig, IsReadFromItsName) {
   static_assert(parse_row_config("bf16_p128_vec", {2}).piece() == 2048);  // two operands share a thread's registers
   static_assert(parse_row_config("f32_t16_vec").kind == RowKind::registers);
   static_assert(parse_row_config("f16_stream_any").kind == RowKind::stream);
+  constexpr RowNeeds waiting{.waits = true};
+  static_assert(parse_row_config("f16_t8_vec_ahead", waiting).ahead && !parse_row_config("f16_t8_vec", waiting).ahead);
+  static_assert(parse_row_config("f16_t8_vec_ahead").group == 0);  // its kernels do not wait
+  static_assert(parse_row_config("f16_p64_vec_ahead", waiting).group == 0);
   constexpr RowConfig shared = parse_row_config("f32_s256_vec");
   static_assert(shared.kind == RowKind::shared && shared.piece() == 4096 && shared.capacity() == 16384 &&
                 shared.shared_bytes() == 64 * 1024 && shared.blocks_per_sm() == 3 && shared.max_cluster() == 8);

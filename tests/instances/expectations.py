@@ -76,6 +76,7 @@ RULES = [
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_norm_(?!backward|quantized).*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_norm_quantized_.*_vec$", ["16-byte loads", "conversion to e4m3", "conversion to e5m2"], ["wgmma"], 80, 0),
+    (r"^ckl_(norm|norm_quantized|softmax|softmax_backward)_(f32|f16|bf16)_t\d+_", ["programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|norm_quantized|softmax)_.*_s256_vec$", [], [], 80, 0),  # 768 threads an SM
     (r"^ckl_norm_quantized_.*_[pt]\d+_vec$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),

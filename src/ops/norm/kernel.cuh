@@ -24,12 +24,14 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
   static constexpr int VALUES = Engine::VALUES, VEC = Engine::VEC;
 
   CUTE_DEVICE static void run(NormParams const& p) {
+    if constexpr (Config.can_be_ahead()) allow_next_grid();
     auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
       return RowSpans<T, 1>{{{Engine::at(p.grid, p.x, part)}}, {{p.x.step}}, part.columns};
     };
     using Rows = Rows<Config, 1, decltype(spans)>;
     __shared__ typename Rows::Storage row_storage;
     Rows rows(row_storage, p.grid, spans);
+    if constexpr (Config.can_be_ahead()) wait_for_preceding_grids();
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
     rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
@@ -328,9 +330,9 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_NORM_ENTRY(NAME)                                                                 \
-  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME).threads(),       \
-                                               ckl::parse_row_config(#NAME).blocks_per_sm()) \
-      ckl_norm_##NAME(__grid_constant__ ckl::NormParams const params) {                      \
-    ckl::device::NormKernel<ckl::parse_row_config(#NAME)>::run(params);                      \
+#define CKL_NORM_ENTRY(NAME)                                                                                  \
+  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::norm_needs).threads(),       \
+                                               ckl::parse_row_config(#NAME, ckl::norm_needs).blocks_per_sm()) \
+      ckl_norm_##NAME(__grid_constant__ ckl::NormParams const params) {                                       \
+    ckl::device::NormKernel<ckl::parse_row_config(#NAME, ckl::norm_needs)>::run(params);                      \
   }

@@ -233,7 +233,8 @@ const char* operator_of(const NormProblem& p) { return is_quantized(p) ? "norm_q
 
 std::vector<std::string> candidates(const NormProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
-  return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs(operator_of(p)));
+  return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs(operator_of(p)),
+                                norm_needs);
 }
 
 }  // namespace
@@ -271,7 +272,7 @@ struct NormPlan::Implementation {
     params.y_dtype = p.y.dtype;
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device);
-    launch = host::prepare_rows(operator_of(p), config, params.grid, device);
+    launch = host::prepare_rows(operator_of(p), config, params.grid, device, norm_needs);
   }
 };
 

@@ -2,9 +2,12 @@
 
 // What the host hands to a normalization kernel.
 
+#include "device/row_config.hpp"
 #include "device/row_params.hpp"
 
 namespace ckl {
+
+constexpr RowNeeds norm_needs{.waits = true};
 
 struct NormParams {
   RowGrid grid;

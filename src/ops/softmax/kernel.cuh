@@ -19,12 +19,14 @@ template <RowConfig Config> struct SoftmaxKernel {
   static constexpr float ln_2 = 0.6931471805599453f;
 
   CUTE_DEVICE static void run(SoftmaxParams const& p) {
+    if constexpr (Config.can_be_ahead()) allow_next_grid();
     auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
       return RowSpans<T, 1>{{{Engine::at(p.grid, p.x, part)}}, {{p.x.step}}, Row(p, part).wanted()};
     };
     using Rows = Rows<Config, 1, decltype(spans)>;
     __shared__ typename Rows::Storage row_storage;
     Rows rows(row_storage, p.grid, spans);
+    if constexpr (Config.can_be_ahead()) wait_for_preceding_grids();
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
     if (p.log)
@@ -188,9 +190,9 @@ template <RowConfig Config> struct SoftmaxKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_SOFTMAX_ENTRY(NAME)                                                              \
-  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME).threads(),       \
-                                               ckl::parse_row_config(#NAME).blocks_per_sm()) \
-      ckl_softmax_##NAME(__grid_constant__ ckl::SoftmaxParams const params) {                \
-    ckl::device::SoftmaxKernel<ckl::parse_row_config(#NAME)>::run(params);                   \
+#define CKL_SOFTMAX_ENTRY(NAME)                                                                                  \
+  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::softmax_needs).threads(),       \
+                                               ckl::parse_row_config(#NAME, ckl::softmax_needs).blocks_per_sm()) \
+      ckl_softmax_##NAME(__grid_constant__ ckl::SoftmaxParams const params) {                                    \
+    ckl::device::SoftmaxKernel<ckl::parse_row_config(#NAME, ckl::softmax_needs)>::run(params);                   \
   }

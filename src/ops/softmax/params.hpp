@@ -2,9 +2,12 @@
 
 // What the host hands to a softmax kernel.
 
+#include "device/row_config.hpp"
 #include "device/row_params.hpp"
 
 namespace ckl {
+
+constexpr RowNeeds softmax_needs{.waits = true};
 
 struct SoftmaxParams {
   RowGrid grid;

@@ -124,7 +124,8 @@ host::RowShape shape_of(const SoftmaxProblem& p) {
 
 std::vector<std::string> candidates(const SoftmaxProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
-  return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("softmax"));
+  return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("softmax"),
+                                softmax_needs);
 }
 
 }  // namespace
@@ -161,7 +162,7 @@ struct SoftmaxPlan::Implementation {
     params.log = p.log;
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device);
-    launch = host::prepare_rows("softmax", config, params.grid, device);
+    launch = host::prepare_rows("softmax", config, params.grid, device, softmax_needs);
   }
 };
 

@@ -8,7 +8,7 @@
 namespace ckl {
 
 /// A kernel holds the rows of y and dy.
-constexpr RowNeeds softmax_backward_needs{2};
+constexpr RowNeeds softmax_backward_needs{.inputs = 2, .waits = true};
 
 struct SoftmaxBackwardParams {
   RowGrid grid;

@@ -5,9 +5,9 @@
 #include "ops/norm/kernel.cuh"
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_NORM_QUANTIZED_ENTRY(NAME)                                                       \
-  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME).threads(),       \
-                                               ckl::parse_row_config(#NAME).blocks_per_sm()) \
-      ckl_norm_quantized_##NAME(__grid_constant__ ckl::NormParams const params) {            \
-    ckl::device::NormKernel<ckl::parse_row_config(#NAME), true>::run(params);                \
+#define CKL_NORM_QUANTIZED_ENTRY(NAME)                                                                        \
+  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::norm_needs).threads(),       \
+                                               ckl::parse_row_config(#NAME, ckl::norm_needs).blocks_per_sm()) \
+      ckl_norm_quantized_##NAME(__grid_constant__ ckl::NormParams const params) {                             \
+    ckl::device::NormKernel<ckl::parse_row_config(#NAME, ckl::norm_needs), true>::run(params);                \
   }
