@@ -48,6 +48,9 @@ FEATURES = {
     "16-byte stores": r"STG\.E\.\S*128",
 }
 
+# Of global memory, which nothing touches before the grids that wrote it have ended (a prefetch into L2 may).
+GLOBAL_ACCESS = r"\b(LDG|STG|LD\.E|ST\.E|ATOMG|REDG|LDGSTS|UBLKCP|UTMALDG|UTMASTG)\b"
+
 TRAP = r"BPT\.TRAP"  # no entry may have one: the compiler has found undefined behaviour, or an assertion is left
 
 # Every entry is held to all rules whose pattern its symbol matches, and must match at least one; every rule must match an entry.

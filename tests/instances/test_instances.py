@@ -9,7 +9,7 @@ import subprocess
 import sys
 import unittest
 
-from expectations import (ALL_CPU_SECONDS, BUSY, FEATURES, LIBRARY_MIB, MODULE_CPU_SECONDS, RULES, SHIPPED, TRAP,
+from expectations import (ALL_CPU_SECONDS, BUSY, FEATURES, GLOBAL_ACCESS, LIBRARY_MIB, MODULE_CPU_SECONDS, RULES, SHIPPED, TRAP,
                           YARDSTICK_CPU_SECONDS)
 
 MODULES, LIBRARY, CUOBJDUMP, *YARDSTICK_LOGS = (pathlib.Path(argument) for argument in sys.argv[1:])
@@ -71,6 +71,8 @@ def rule_problems(rule, code, register_count):
     for feature in shows_not:
         if re.search(FEATURES[feature], code):
             yield f"shows {feature} ({FEATURES[feature]})"
+    if "programmatic launch" in shows and re.search(GLOBAL_ACCESS, re.split(FEATURES["programmatic launch"], code)[0]):
+        yield "touches global memory before it waits for the preceding grids"
     if register_count > most_registers:
         yield f"uses {register_count} registers a thread, more than {most_registers}"
     waits = len(re.findall(r"WARPGROUP\.DEPBAR", code))
@@ -104,6 +106,10 @@ class Checks(unittest.TestCase):
         self.assertEqual(list(rule_problems(rule, "HGMMA.64x256 WARPGROUP.DEPBAR.LE", 100)), [])
         self.assertEqual(len(list(rule_problems(rule, "UTMALDG.3D WARPGROUP.DEPBAR WARPGROUP.DEPBAR", 101))), 4)
         self.assertEqual(len(list(rule_problems(rule, "HGMMA.64x256 BPT.TRAP 0x1", 100))), 1)
+        ahead = (".*", ["programmatic launch"], [], 100, 0)
+        self.assertEqual(list(rule_problems(ahead, "CCTL.E.PF2 [R2]\nACQBULK\nLDG.E R0, [R2]\nSTG.E [R2], R0", 100)), [])
+        self.assertEqual(len(list(rule_problems(ahead, "LDG.E R0, [R2]\nACQBULK\nSTG.E [R2], R0", 100))), 1)
+        self.assertEqual(len(list(rule_problems(ahead, "STG.E.128 [R2], R0\nACQBULK", 100))), 1)
 
 
 class Instances(unittest.TestCase):

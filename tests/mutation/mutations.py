@@ -127,7 +127,7 @@ DEVICE = [
     mistake("scale-of-one-thread", "src/ops/norm/kernel.cuh", "float(reduction(Real(largest), Max()))", "largest",
             "norm:*fp8_columns*", "a row's scale is that of all its threads"),
     mistake("columns-beyond-the-row-scale", "src/ops/norm/kernel.cuh", "if (Engine::has(i * VEC, columns, part.thread)) largest", "largest",
-            "norm:*fp8_columns*", "what is beyond a row does not count for its scale"),
+            "norm:*QuantizedExtremes*", "what is beyond a row does not count for its scale"),
     mistake("no-smallest-scale", "src/device/quantization.cuh", "fmaxf(fminf(largest, FLT_MAX) / limit, FLT_MIN)", "fminf(largest, FLT_MAX) / limit",
             "norm:*QuantizedExtremes*", "a row of zeros has a scale"),
     mistake("sum-is-read-where-it-was", "src/ops/norm/kernel.cuh", "if (p.sum.data) {  // it may", "if (false) {  // it may",
