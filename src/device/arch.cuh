@@ -15,15 +15,6 @@ CUTE_DEVICE void warp_sync() { __syncwarp(); }
 /// Adds `value` to *counter and returns what was there before; orders nothing else (atom.relaxed.gpu).
 CUTE_DEVICE int atomic_add(int* counter, int value) { return atomicAdd(counter, value); }
 
-/// Draws a number from *tickets, 0 for the first. What the calling thread wrote before, whoever draws a later number sees after
-/// (fence.acq_rel.gpu before and after atom.relaxed.gpu).
-CUTE_DEVICE int draw_ticket(int* tickets) {
-  __threadfence();
-  int number = atomic_add(tickets, 1);
-  __threadfence();
-  return number;
-}
-
 /// Programmatic dependent launch: a kernel that is launched with `overlaps_preceding` (host/launch.hpp) may start while the
 /// grids before it in the stream still run. Every thread calls this before it touches global memory: it returns when those
 /// grids have completed and what they wrote is visible.
@@ -31,6 +22,21 @@ CUTE_DEVICE void wait_for_preceding_grids() { cudaGridDependencySynchronize(); }
 
 /// Says that the next grid of the stream may start as soon as there is room: its prologue then hides behind this grid's end.
 CUTE_DEVICE void allow_next_grid() { cudaTriggerProgrammaticLaunchCompletion(); }
+
+/// Stores the 1, 2 or 4 values of `x` at `to` in the shared memory of a CTA of the cluster, aligned to all of them, and counts their bytes
+/// at the mbarrier `barrier` of the same CTA (st.async). Both are addresses in the cluster's window (cute::set_block_rank).
+template <int W> CUTE_DEVICE void store_async(uint32_t to, float const (&x)[W], uint32_t barrier) {
+  static_assert(W == 1 || W == 2 || W == 4);
+  if constexpr (W == 4)
+    asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(to),
+                 "f"(x[0]), "f"(x[1]), "f"(x[2]), "f"(x[3]), "r"(barrier));
+  else if constexpr (W == 2)
+    asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.b32 [%0], {%1, %2}, [%3];" ::"r"(to),
+                 "f"(x[0]), "f"(x[1]), "r"(barrier));
+  else
+    asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 [%0], %1, [%2];" ::"r"(to), "f"(x[0]),
+                 "r"(barrier));
+}
 
 /// 2^x to within 2 units in the last place; results below 2^-126 become 0 (ex2.approx.ftz).
 CUTE_HOST_DEVICE float exp2_approx(float x) {

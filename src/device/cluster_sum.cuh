@@ -34,10 +34,9 @@ template <auto Config> class ClusterSum {
     alignas(128) array_aligned<Vector, cosize_v<InboxLayout>> inbox;
   };
   struct Barriers {
-    cutlass::arch::ClusterTransactionBarrier full;  // all bytes of a tile have come
-    cutlass::arch::ClusterBarrier empty;  // every CTA has been told that this one's inbox is; counts the tellers
+    cutlass::arch::ClusterTransactionBarrier full;  // this CTA's inbox is
+    cutlass::arch::ClusterBarrier empty;            // all CTAs' inboxes are
   };
-  static_assert(sizeof(Storage) * Config.readers() == Config.inbox_bytes());
 
   /// Called by one thread of the CTA, before the cluster's first synchronization.
   CUTE_DEVICE static void initialize(Barriers& barriers) {

@@ -19,10 +19,11 @@ struct FixupWorkspace {
   float* slots;
 };
 
-/// Exchanges the accumulators of one consumer warpgroup. Config tells the number of parts a tile has and their size.
+/// Exchanges the accumulators of one consumer warpgroup, or the sums that it has got of them in its cluster. Config tells the number of
+/// parts a tile has and their size.
 template <auto Config> struct Fixup {
   static constexpr int threads = Config.warpgroup_threads;
-  static constexpr int values = Config.warpgroup_m() * Config.warpgroup_n() / threads;
+  static constexpr int values = Config.sums();
 
   /// Stream-K: leaves `acc` in the slot of part `part` of CTA `cta`, and says so.
   template <class Accumulators> CUTE_DEVICE static void hand_over(Accumulators const& acc,

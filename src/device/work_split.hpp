@@ -83,4 +83,26 @@ class SegmentWalk {
   int begin_, at_, whole_;
 };
 
+/// The shares of one CTA where `sharers` CTAs of a cluster share the K tiles of each of its segments. A share is never empty: where there
+/// are fewer K tiles than CTAs, some get one that lies beyond K, where both operands are zeros.
+class ShareWalk {
+ public:
+  CKL_HOST_DEVICE constexpr ShareWalk(const WorkSplit& split, int cluster, int rank, int sharers)
+      : segments_(split, cluster), beyond_(split.k_tiles), rank_(rank), sharers_(sharers) {}
+
+  CKL_HOST_DEVICE constexpr bool next(Segment& share) {
+    Segment whole{};
+    if (!segments_.next(whole)) return false;
+    const int k_tiles = whole.k_end - whole.k_begin;
+    const int begin = rank_ * k_tiles / sharers_, end = (rank_ + 1) * k_tiles / sharers_;
+    share = begin < end ? Segment{whole.tile, whole.k_begin + begin, whole.k_begin + end}
+                        : Segment{whole.tile, beyond_, beyond_ + 1};
+    return true;
+  }
+
+ private:
+  SegmentWalk segments_;
+  int beyond_, rank_, sharers_;
+};
+
 }  // namespace ckl

@@ -12,6 +12,7 @@
 
 #include "cases/gemm_cases.hpp"
 #include "device_test.hpp"
+#include "expect_error.hpp"
 #include "gemm_data.hpp"
 
 namespace ckl::test {
@@ -22,17 +23,20 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 
 class GemmBehaviour : public DeviceTest {};
 
-/// A problem whose operands TMA loads as they lie, one whose operands get a padded copy, and one that is gathered.
+/// A problem whose operands TMA loads as they lie, one whose operands get a padded copy, one that is gathered, and one whose K clusters
+/// share.
 std::vector<GemmCase> all_paths() {
   return {dense_gemm("aligned", "", 200, 264, 136), dense_gemm("padded", "", 131, 67, 75),
-          dense_gemm("gathered", "", 20, 12, 9)};
+          dense_gemm("gathered", "", 20, 12, 9), dense_gemm("summed", "", 136, 200, 264)};
 }
 
-/// A plan of one of them. What is to be gathered has to be forced: the library pads whatever it can.
+/// A plan of one of them. What is to be gathered has to be forced: the library pads whatever it can. So has what has not been measured.
 GemmPlan plan_of(const GemmCase& gemm, const GemmProblem& problem) {
   std::string config;
   for (const std::string& candidate : gemm_candidates(problem, device_info(0)))
-    if (gemm.name == "gathered" && candidate.ends_with("_gather")) config = candidate;
+    if ((gemm.name == "gathered" && candidate.ends_with("_gather")) ||
+        (gemm.name == "summed" && candidate.find("_1x1x8_") != std::string::npos))
+      config = candidate;
   return GemmPlan(problem, 0, config);
 }
 
@@ -42,6 +46,7 @@ TEST_F(GemmBehaviour, TakesAllPaths) {
   EXPECT_EQ(config(paths[0]).find("_pad"), std::string::npos) << config(paths[0]);
   EXPECT_NE(config(paths[1]).find("_padab"), std::string::npos) << config(paths[1]);
   EXPECT_NE(config(paths[2]).find("_gather"), std::string::npos) << config(paths[2]);
+  EXPECT_NE(config(paths[3]).find("_1x1x8_"), std::string::npos) << config(paths[3]);
 }
 
 // GemmData leaves A and B NaN when alpha is 0, and C null when beta is 0, so the case list covers that. Here the
@@ -234,6 +239,8 @@ TEST_F(GemmBehaviour, BatchInvariantConfigsGiveTheSameBits) {
     }
   EXPECT_GT(different, 0);
   problem.batch_invariant = true;
+  expect_error(ErrorCode::invalid_argument, {"config", "_1x1x8_"},
+               [&] { GemmPlan(problem, -1, "bf16_tn_64x64x64_1x1x8_s12_coopn"); });
   for (const std::string& config : gemm_candidates(problem, device_info(0)))
     EXPECT_TRUE(rows_of_d(data, 0, gemm.m, config) == expected) << config;
 }

@@ -131,6 +131,41 @@ TEST_F(DeviceTest, SwappedConfigsStoreEveryKindOfD) {
   EXPECT_GT(runs, 0);
 }
 
+/// Products whose tiles each of their configs cuts along K among the CTAs of a cluster, and then among clusters; D and C of every kind.
+std::vector<GemmCase> cluster_sum_problems() {
+  std::vector<GemmCase> cases;
+  const auto add = [&](const char* name, std::int64_t m, std::int64_t n, std::int64_t k, auto change) {
+    cases.push_back(dense_gemm(name, "a cluster that shares K", m, n, k));
+    change(cases.back());
+  };
+  add("k_of_one_tile", 72, 136, 64, [](GemmCase& g) { g.out = DType::f32; });  // most CTAs multiply zeros
+  add("k_tail", 72, 136, 200, [](GemmCase& g) { g.in = g.out = DType::f16, g.beta = 0.5f, g.alpha = -2; });
+  add("many_tiles", 456, 776, 136, [](GemmCase&) {});                              // several a cluster, in turn
+  add("deep", 40, 72, 4168, [](GemmCase& g) { g.out = DType::f32, g.beta = 1; });  // splits for every cluster size
+  add("deep_d_odd", 65, 71, 4168, [](GemmCase& g) { g.d = g.c = row_major(g.n, 1, 3), g.beta = 1, g.in_place = true; });
+  add("d_column_major", 72, 136, 1032, [](GemmCase& g) { g.d = g.c = column_major(g.m), g.beta = 1; });
+  add("padded_operands", 65, 71, 1031, [](GemmCase& g) { g.in = DType::f16, g.out = DType::f32; });
+  return cases;
+}
+
+TEST_F(DeviceTest, SumsOfAClusterMatchTheReference) {
+  int whole = 0, split = 0;
+  for (const GemmCase& gemm : cluster_sum_problems()) {
+    GemmData data(gemm);
+    data.expect();
+    for (const std::string& config : gemm_candidates(data.problem(), device_info(0))) {
+      if (config.find("_1x1x") == std::string::npos) continue;
+      SCOPED_TRACE(gemm.name + " by " + config);
+      ++(config.find("_splitk") == std::string::npos ? whole : split);
+      data.reset();
+      data.run(GemmPlan(data.problem(), 0, config));
+      data.check();
+    }
+  }
+  EXPECT_GT(whole, 0);
+  EXPECT_GT(split, 0);
+}
+
 // An operand that TMA cannot load is copied or gathered; the chooser takes one of the two, here each does its part, with every way
 // to divide the work.
 TEST_F(DeviceTest, UnalignedOperandsArePaddedOrGathered) {

@@ -66,8 +66,11 @@ TEST(GemmConfigs, NameSaysWhatItIs) {
   EXPECT_EQ(config.stages, 3);
   EXPECT_EQ(config.schedule, Schedule::cooperative_n);
   EXPECT_EQ(config.load, Load::gather);
+  EXPECT_EQ(config.cluster_k, 1);
+  EXPECT_EQ(parse_gemm_config("bf16_tn_64x64x64_1x1x8_s2_coopn").cluster_k, 8);
+  EXPECT_EQ(parse_gemm_config("bf16_tn_64x64x64_1x1x1_s2_coopn").stages, 0) << "has a shorter name";
   EXPECT_EQ(parse_gemm_config("bf16_tn_64x64x64_1x1_s2_ping"),
-            (GemmConfig{DType::bf16, Major::k, Major::k, 64, 64, 64, 1, 1, 2, Schedule::pingpong, Load::tma}));
+            (GemmConfig{DType::bf16, Major::k, Major::k, 64, 64, 64, 1, 1, 1, 2, Schedule::pingpong, Load::tma}));
 }
 
 TEST(GemmConfigs, OtherNamesAreRefused) {
@@ -151,6 +154,12 @@ TEST(GemmConfigs, DefectsAreFound) {
       "bf16_nn_128x128x64_1x3_s4_coopm",              // the same of an M-major A
       "bf16_tn_128x128x64_2x1_s4_coopm_gather",       // multicast without TMA
       "bf16_tn_128x128x64_1x1_s4_coopm_gather_swap",  // any layout as it is
+      "bf16_tn_128x128x64_2x1x2_s4_coopm",            // operands and K shared
+      "bf16_tn_64x64x64_1x1x4_s4_ping",               // K shared, but no tile
+      "bf16_tn_128x128x64_1x1x16_s3_coopm",           // 16 CTAs again
+      "bf16_tn_128x128x64_1x1x3_s4_coopm",            // accumulators that 3 CTAs cannot share
+      "bf16_tn_128x320x64_1x1x2_s2_coopn",            // more accumulators than there are registers for, and their sums
+      "bf16_tn_128x128x64_1x1x2_s6_coopm",            // no room for the inbox
       "bf16_tn_128x256x64_2x1_s1_coopm",              // no pipeline
       "bf16_tn_128x256x64_2x1_s5_coopm",              // more shared memory than there is
   };
@@ -189,6 +198,32 @@ TEST(GemmChoice, CutsTilesOfPartialWavesOnly) {
   const GemmProblem short_k = problem_of(gemm_of(DType::bf16, true, false, 1000, 1000, 64));
   for (const std::string& name : gemm_candidates(short_k, h100()))
     EXPECT_EQ(parse_gemm_choice(name).division, Division::whole_tiles) << name;
+}
+
+// A cluster that shares K needs no workspace for it and cuts no last wave.
+TEST(GemmChoice, ClustersThatShareKCutWholeTilesOnly) {
+  std::set<Division> divisions;
+  for (const std::int64_t k : {64, 512, 65536})
+    for (const std::string& name : gemm_candidates(problem_of(gemm_of(DType::bf16, true, false, 256, 256, k)), h100()))
+      if (config_of(name).cluster_k > 1) divisions.insert(parse_gemm_choice(name).division);
+  EXPECT_EQ(divisions, (std::set{Division::whole_tiles, Division::split_k}));
+  EXPECT_FALSE(is_batch_invariant(parse_gemm_config("bf16_tn_128x128x64_1x1x2_s5_coopm")));
+  EXPECT_EQ(splits_of(parse_gemm_config("bf16_tn_128x128x64_1x1x4_s5_coopm"), 4, 30, 1024), 7);
+  EXPECT_EQ(splits_of(parse_gemm_config("bf16_tn_128x128x64_1x1x4_s5_coopm"), 4, 30, 32), 2) << "4 K tiles each";
+}
+
+// What has not been measured comes last.
+TEST(GemmChoice, WhatIsNotMeasuredIsOnlyForTheAsking) {
+  const std::vector<std::string> unmeasured = host::unmeasured_configs("gemm");
+  for (const std::int64_t k : {64, 512, 65536}) {
+    const std::vector<std::string> names =
+        gemm_candidates(problem_of(gemm_of(DType::bf16, true, false, 256, 256, k)), h100());
+    const auto is_measured = [&](const std::string& name) {
+      return std::find(unmeasured.begin(), unmeasured.end(), to_string(config_of(name))) == unmeasured.end();
+    };
+    EXPECT_TRUE(is_measured(names.front()));
+    EXPECT_TRUE(std::is_partitioned(names.begin(), names.end(), is_measured));
+  }
 }
 
 // Split-K is for few tiles with much of K each.

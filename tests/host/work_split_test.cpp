@@ -39,6 +39,39 @@ TEST(WorkSplit, CoversEveryKTileOnce) {
         }
 }
 
+// The CTAs of a cluster share each of its segments: every K tile once, and whoever has none of them multiplies one beyond K. All have
+// equally many shares, since they meet after each.
+TEST(WorkSplit, SharesOfAClusterCoverEveryKTileOnce) {
+  for (const int sharers : {1, 2, 4, 8})
+    for (const int k_tiles : {1, 2, 7, 8, 9, 1024})
+      for (const int splits : {1, 2}) {
+        if (splits > k_tiles) continue;
+        SCOPED_TRACE(testing::Message() << sharers << " sharers, " << k_tiles << " K tiles, " << splits << " splits");
+        const int tiles = 5;
+        const WorkSplit split =
+            splits > 1 ? WorkSplit::of_split_k(tiles, splits, k_tiles) : WorkSplit::of(3, tiles, 0, k_tiles);
+        std::vector<int> computed(tiles * k_tiles, 0);
+        for (int cluster = 0; cluster < split.clusters; ++cluster) {
+          std::vector<int> shares;
+          for (int rank = 0; rank < sharers; ++rank) {
+            ShareWalk walk(split, cluster, rank, sharers);
+            Segment share;
+            shares.push_back(0);
+            for (; walk.next(share); ++shares.back()) {
+              ASSERT_LT(share.k_begin, share.k_end);
+              if (share.k_begin == k_tiles) {
+                EXPECT_EQ(share.k_end, k_tiles + 1) << "one tile of zeros";
+                continue;
+              }
+              for (int k = share.k_begin; k < share.k_end; ++k) ++computed.at(share.tile * k_tiles + k);
+            }
+          }
+          EXPECT_EQ(shares, std::vector<int>(sharers, shares.front()));
+        }
+        EXPECT_EQ(computed, std::vector<int>(tiles * k_tiles, 1));
+      }
+}
+
 // Split-K covers every K tile once too, each cluster with one share that is not empty.
 TEST(WorkSplit, SplitsKEvenly) {
   for (int tiles : {1, 4, 33})

@@ -5,7 +5,7 @@ SHIPPED = {
     "cross_entropy": 18,
     "cross_entropy_backward": 18,
     "elementwise": 42,
-    "gemm": 86,
+    "gemm": 92,
     "gemm_fused": 36,
     "pad": 2,
     "norm": 42,
@@ -57,15 +57,19 @@ TRAP = r"BPT\.TRAP"  # no entry may have one: the compiler has found undefined b
 #   pattern, features it shows, features it must not show, most registers a thread, most waits for wgmma
 # More than 3 waits (peeled first k-tile, loop, after the loop) mean that ptxas has put in some of its own.
 CLUSTER = r"_(2x1|1x2|2x2|4x1|4x2)_"
+ALONG_K = r"_1x1x[248]_"  # a cluster whose CTAs share K: no multicast, and each stores what it has summed up
 RULES = [
     (r"^ckl_gemm_", ["programmatic launch"], [], 168, 3),
-    (r"^ckl_gemm_(?!fused).*_(coopm|coopn|ping)$",
+    (rf"^ckl_gemm_(?!fused)(?!.*{ALONG_K}).*_(coopm|coopn|ping)$",
      ["wgmma", "TMA load", "TMA store", "matrix store to shared memory", "register reallocation"], [], 168, 3),
     (r"^ckl_gemm_.*_swap$",
      ["wgmma", "TMA load", "TMA store", "transposing matrix store to shared memory", "register reallocation"], [], 168, 3),
     (r"^ckl_gemm_.*_(coopm|coopn|ping)$", [], ["transposing matrix store to shared memory"], 168, 3),
     (rf"^ckl_gemm_.*{CLUSTER}",
      ["TMA multicast", "cluster barrier", "distributed shared memory"], [], 168, 3),
+    (rf"^ckl_gemm_.*{ALONG_K}",
+     ["wgmma", "TMA load", "register reallocation", "cluster barrier", "distributed shared memory", "asynchronous store to another block"],
+     ["TMA multicast", "TMA store"], 168, 3),
     (r"^ckl_gemm_.*_1x1_",
      [], ["TMA multicast", "cluster barrier", "distributed shared memory"], 168, 3),
     (r"^ckl_gemm_fused_", ["wgmma", "register reallocation", "TMA store", "matrix store to shared memory"], [], 168, 3),

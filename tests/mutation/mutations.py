@@ -114,6 +114,7 @@ LOOP = gemm("exact_tile", "k_many_stages", "tile_and_one", "many_tiles")
 GATHER = "gemm:*UnalignedOperandsArePaddedOrGathered"
 SWAP = "gemm:*SwappedConfigs*"
 PAD = gemm("k_odd", "k_odd_deep", "mn_odd", "k_odd_transposed")
+SUMS = "gemm:*SumsOfACluster*"
 
 # Those of a kernel's mistakes that only a race would show are sure to be caught under the emulator, where an access out of order
 # is an error like any other; a GPU may happen to give the right result.
@@ -229,6 +230,14 @@ DEVICE = [
             "ordinary stores become visible to the tensor cores by a fence"),
     mistake("cut-tile-loses-a-part", "src/ops/gemm/kernel.cuh", "for (int other = work.cluster - 1;", "for (int other = work.cluster - 2;",
          "gemm", "the parts of a cut tile are all added"),
+    mistake("inbox-read-early", "src/device/cluster_sum.cuh", "    barriers.full.wait(number & 1);\n", "", SUMS,
+            "an inbox is read when all bytes have come"),
+    mistake("inbox-filled-early", "src/device/cluster_sum.cuh", "    if (number > 0) barriers.empty.wait((number - 1) & 1);\n", "", SUMS,
+            "an inbox is filled when its owner has read the tile before"),
+    mistake("inbox-announced-early", "src/device/cluster_sum.cuh", "    cutlass::arch::NamedBarrier::sync(THREADS, named_barrier);", "", SUMS,
+            "an inbox is empty when all threads have read it"),
+    mistake("share-of-k-is-empty", "src/device/work_split.hpp", "Segment{whole.tile, beyond_, beyond_ + 1};",
+            "Segment{whole.tile, 0, 1};", SUMS, "a CTA without K tiles adds zeros"),
     mistake("ping-pong-out-of-step", "src/ops/gemm/kernel.cuh", "          at.advance(segment.k_end - segment.k_begin);\n", "", LOOP + ":*GemmCases.*/k_one_tile",
             "each consumer passes over the other's stages"),
     mistake("both-consumers-store-one-half", "src/ops/gemm/kernel.cuh", " + part_m * Config.warpgroup_m(),", ",", LOOP,

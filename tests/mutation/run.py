@@ -28,6 +28,7 @@ gemm_coop: bf16_tn_128x256x64_2x1_s4_coopm
 gemm_ping: bf16_tn_128x128x64_2x1_s6_ping
 gemm_gather: bf16_tn_128x128x64_1x1_s4_coopm_gather
 gemm_swap: bf16_tn_64x96x64_1x1_s8_ping_swap?
+gemm_along_k: bf16_tn_64x64x64_1x1x8_s12_coopn?
 """
 
 

@@ -84,6 +84,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   constexpr double products_energy = 0.9, shared_energy = 0.0013;        // what power allows: clocks of the whole chip
   constexpr double cut_slower = 1.07, cut_once = 1620, add_part = 0.11;  // stream-K; the last: per element of a part
   constexpr double split_once = 2930, split_sum = 0.84;                  // split-K; the last: per element of a tile
+  constexpr double cluster_once = 1500, cluster_sum = 0.25;  // sums in the cluster: assumptions, not yet fitted
   // From the launch to the first product, by the size of the cluster.
   auto fill_of = [](int cluster) { return cluster == 1 ? 2850. : cluster == 2 ? 5350. : cluster <= 4 ? 4800. : 5280.; };
   // How much more a row costs that begins off a line of L2, by its pitch in bytes. L2 answers a multicast once for all of its CTAs.
@@ -96,7 +97,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   const bool pingpong = c.schedule == Schedule::pingpong;
   const int clusters = clusters_at_a_time(c, device), k_tiles = int(ceil_div(problem.k, c.tile_k));
   const std::int64_t tiles = cluster_tiles(problem, c);
-  const int splits = choice.division == Division::split_k ? splits_of(tiles, clusters, k_tiles) : 1;
+  const int splits = choice.division == Division::split_k ? splits_of(c, tiles, clusters, k_tiles) : 1;
   const double waves = double(ceil_div(tiles, clusters));
   const double busy_sms =
       double(c.cluster_size()) *
@@ -116,7 +117,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
     double lines = a_rows * straddling(pitch_bytes(problem.a, c.a_major, true), c.cluster_n) +
                    b_rows * straddling(pitch_bytes(problem.b, c.b_major, false), c.cluster_m);
     load = lines * row_bytes / std::min(l2_bytes, all_l2_bytes / busy_sms);
-    if (c.cluster_size() > 1) load += multicast_box * (c.cluster_m + c.cluster_n);
+    if (c.cluster_m * c.cluster_n > 1) load += multicast_box * (c.cluster_m + c.cluster_n);
   }
   const double k_tile = std::max({multiply, shared_traffic / shared_bytes, load});
 
@@ -127,8 +128,10 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   const double fill = fill_of(c.cluster_size()), elements = double(c.tile_m) * c.tile_n;
 
   double clocks = fill;
+  if (c.cluster_k > 1) clocks += waves * (cluster_once + cluster_sum * elements);
   if (choice.division == Division::split_k) {
-    clocks += double(ceil_div(k_tiles, splits)) * k_tile + split_once + split_sum * elements;
+    clocks +=
+        double(ceil_div(k_tiles, splits * c.cluster_k)) * k_tile + split_once + split_sum * elements / c.cluster_k;
   } else if (choice.division == Division::stream_k) {
     double cut = tiles_to_cut(tiles, clusters), whole = (double(tiles) - cut) / clusters, share = cut / clusters;
     clocks += (whole + share * cut_slower) * k_tiles * k_tile + (pingpong ? 1 : whole + std::ceil(share)) * store;
@@ -136,11 +139,11 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   } else if (pingpong) {
     clocks += waves * std::max(k_tiles * k_tile + wave, store / 2) + store;  // stores hide, but for the last
   } else {
-    clocks += waves * (k_tiles * k_tile + wave + store);
+    clocks += waves * (double(ceil_div(k_tiles, c.cluster_k)) * k_tile + wave + store);
   }
 
-  const double energy =
-      double(tiles) * c.cluster_size() * k_tiles * (products_energy * multiply + shared_energy * shared_traffic);
+  const double energy = double(tiles) * c.cluster_m * c.cluster_n * k_tiles *
+                        (products_energy * multiply + shared_energy * shared_traffic);
   const double bytes = double(size_of(problem.a.dtype)) * (double(problem.m + problem.n) * double(problem.k)) +
                        double(size_of(problem.d.dtype)) * double(problem.m) * double(problem.n);
   // While cooperative consumers compute an epilogue, the tensor cores wait, whatever bounds the products.
@@ -183,8 +186,9 @@ std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInf
     if (problem.batch_invariant) continue;  // how tiles are cut depends on their number, and so on m
     std::int64_t tiles = cluster_tiles(c.swapped ? mirrored : problem, c);
     int clusters = clusters_at_a_time(c, device), k_tiles = int(ceil_div(problem.k, c.tile_k));
-    if (tiles_to_cut(tiles, clusters) > 0 && k_tiles > 2) add({c, Division::stream_k, pad});
-    if (c.can_split_k() && !fuses(problem) && splits_of(tiles, clusters, k_tiles) > 1) add({c, Division::split_k, pad});
+    if (tiles_to_cut(tiles, clusters) > 0 && k_tiles > 2 && c.cluster_k == 1) add({c, Division::stream_k, pad});
+    if (c.can_split_k() && !fuses(problem) && splits_of(c, tiles, clusters, k_tiles) > 1)
+      add({c, Division::split_k, pad});
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<GemmChoice> choices;

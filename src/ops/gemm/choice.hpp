@@ -65,6 +65,11 @@ constexpr int splits_of(std::int64_t tiles, int clusters, int k_tiles) {
   return std::max(1, std::min({int(clusters / std::max<std::int64_t>(tiles, 1)), k_tiles / 4, 64}));
 }
 
+/// The same with `config`, whose clusters may share K already.
+constexpr int splits_of(const GemmConfig& config, std::int64_t tiles, int clusters, int k_tiles) {
+  return splits_of(tiles, clusters, k_tiles / config.cluster_k);
+}
+
 /// How many of `tiles` are cut when `clusters` work at a time: those of the last, partial wave, with a whole wave before it
 /// where there is one, so that every run is long; none where the waves are full.
 constexpr int tiles_to_cut(std::int64_t tiles, int clusters) {
@@ -75,8 +80,9 @@ constexpr int tiles_to_cut(std::int64_t tiles, int clusters) {
 
 /// Whether each element of D is summed up alike with all such configs, bit by bit, in whichever tile and place it lies: one wgmma
 /// adds 16 products along K for every shape of tile, in the order of K, and what a last K tile has more than K is zeros, as many for
-/// all of them. (How many rows and columns an instruction has is not part of any element's sum.)
-constexpr bool is_batch_invariant(const GemmConfig& config) { return config.tile_k == 64; }
+/// all of them. (How many rows and columns an instruction has is not part of any element's sum.) A cluster that shares K adds in another
+/// order.
+constexpr bool is_batch_invariant(const GemmConfig& config) { return config.tile_k == 64 && config.cluster_k == 1; }
 
 /// A rough prediction of the time that `problem` takes with `choice` on `device`, in SM clocks. It ranks choices; it does not
 /// promise a time. `problem` has a row-major D (see canonical()).

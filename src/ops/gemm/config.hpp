@@ -5,7 +5,7 @@
 //   bf16_tn_128x256x64_2x1_s4_coopm
 //   |    |  |          |   |  schedule
 //   |    |  |          |   stages of the shared-memory pipeline
-//   |    |  |          cluster: CTAs along M x CTAs along N
+//   |    |  |          cluster: CTAs along M x CTAs along N; with a third number, CTAs along K
 //   |    |  tile of one CTA: M x N x K
 //   |    layout of A and B in cuBLAS's letters: A is t (K-major) or n (M-major), B is n (K-major) or t (N-major)
 //   element type of A and B
@@ -46,6 +46,7 @@ struct GemmConfig {
   Major a_major = Major::k, b_major = Major::k;
   int tile_m = 0, tile_n = 0, tile_k = 0;
   int cluster_m = 1, cluster_n = 1;
+  int cluster_k = 1;  ///< CTAs that share the K of a tile, and add it up in distributed shared memory.
   int stages = 0;
   Schedule schedule = Schedule::cooperative_m;
   Load load = Load::tma;
@@ -57,7 +58,7 @@ struct GemmConfig {
   static constexpr int warpgroup_threads = 128;
   static constexpr int consumers = 2;  ///< Consumer warpgroups.
   static constexpr int threads = (1 + consumers) * warpgroup_threads;
-  constexpr int cluster_size() const { return cluster_m * cluster_n; }
+  constexpr int cluster_size() const { return cluster_m * cluster_n * cluster_k; }
   /// Registers a thread after setmaxnreg; together at most 64 Ki a CTA. A gathering producer holds a batch of elements;
   /// one that only issues TMA makes room for large accumulators.
   constexpr int producer_registers() const { return load == Load::gather ? 152 : accumulators() > 128 ? 24 : 40; }
@@ -70,6 +71,8 @@ struct GemmConfig {
   constexpr int accumulators() const { return warpgroup_m() * warpgroup_n() / warpgroup_threads; }
   /// Whether the kernel can divide its work by split-K: with more accumulators there are no registers left for the sums.
   constexpr bool can_split_k() const { return load == Load::tma && accumulators() <= 128; }
+  /// Accumulators of one consumer thread of which a CTA keeps the sum.
+  constexpr int sums() const { return accumulators() / cluster_k; }
   /// Consumers that read one stage, and so have to release it.
   constexpr int readers() const { return schedule == Schedule::pingpong ? 1 : consumers; }
 
@@ -85,6 +88,8 @@ struct GemmConfig {
     return swapped ? 128 / element_bytes : d_box_n(element_bytes);
   }
   constexpr int staging_bytes() const { return piece_m * 128; }
+  /// CTAs that share K have no such buffers, but one for what all of them send to each: as large as a tile of f32.
+  constexpr int inbox_bytes() const { return cluster_k > 1 ? tile_m * tile_n * 4 : 0; }
 
   // Shared memory
   constexpr int element_bytes() const { return static_cast<int>(size_of(dtype)); }
@@ -103,8 +108,9 @@ struct GemmConfig {
 
  private:
   constexpr int shared_bytes_with(int buffers) const {
-    int staged = stages * (a_stage_bytes() + b_stage_bytes()) + consumers * buffers * staging_bytes();
-    int barriers = (2 * stages + 4) * 8;
+    int store = cluster_k > 1 ? inbox_bytes() : consumers * buffers * staging_bytes();
+    int staged = stages * (a_stage_bytes() + b_stage_bytes()) + store;
+    int barriers = (2 * stages + 4 + 2 * consumers) * 8;
     return staged + (barriers + 1023) / 1024 * 1024;
   }
 };
@@ -118,7 +124,8 @@ constexpr const char* defect(const GemmConfig& config) {
   if (c.warpgroup_n() < 16 || c.warpgroup_n() > 256 || c.warpgroup_n() % 16)
     return "a consumer's columns must be a multiple of 16 up to 256";
   if (c.accumulators() > 192) return "a consumer's accumulators must fit 192 registers a thread";
-  if (c.cluster_m < 1 || c.cluster_n < 1 || c.cluster_size() > 8) return "a cluster must have 1 to 8 CTAs";
+  if (c.cluster_m < 1 || c.cluster_n < 1 || c.cluster_k < 1 || c.cluster_size() > 8)
+    return "a cluster must have 1 to 8 CTAs";
   if (c.a_major == Major::mn && c.tile_m % 64) return "the tile of an M-major A must be a multiple of 64 rows";
   if (c.b_major == Major::mn && c.tile_n % 64) return "the tile of an N-major B must be a multiple of 64 columns";
   int a_extent = c.a_major == Major::k ? c.tile_m : c.tile_k, b_extent = c.b_major == Major::k ? c.tile_n : c.tile_k;
@@ -128,6 +135,10 @@ constexpr const char* defect(const GemmConfig& config) {
     return "a CTA's share of B must be a multiple of 8 up to 256";
   if (c.load == Load::gather && c.cluster_size() != 1) return "a gathering producer cannot multicast";
   if (c.load == Load::gather && c.swapped) return "a gathering kernel serves any layout, and needs no swapped form";
+  if (c.cluster_k > 1 && (c.cluster_m != 1 || c.cluster_n != 1)) return "CTAs that share K cannot share operands";
+  if (c.cluster_k > 1 && c.schedule == Schedule::pingpong) return "CTAs that share K must have cooperative consumers";
+  if (c.cluster_k > 1 && (c.accumulators() > 128 || c.accumulators() % (2 * c.cluster_k)))
+    return "a consumer thread's accumulators, at most 128, must be pairs that the CTAs along K can share";
   if (c.stages < 2) return "the pipeline needs 2 stages";
   if (c.shared_bytes() > GemmConfig::max_shared_bytes) return "shared memory exceeds 227 KiB";
   return nullptr;
@@ -180,6 +191,7 @@ constexpr GemmConfig parse_gemm_config(std::string_view name) {
   in.expect("x"), c.tile_k = in.number();
   in.expect("_"), c.cluster_m = in.number();
   in.expect("x"), c.cluster_n = in.number();
+  if (in.accept("x")) c.cluster_k = in.number(), in.ok = in.ok && c.cluster_k > 1;
   in.expect("_s"), c.stages = in.number();
   if (in.accept("_coopm"))
     c.schedule = Schedule::cooperative_m;

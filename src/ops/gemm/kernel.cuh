@@ -9,6 +9,7 @@
 // other's products.
 
 #include "device/arch.cuh"
+#include "device/cluster_sum.cuh"
 #include "device/epilogue.cuh"
 #include "device/fixup.cuh"
 #include "device/mainloop.cuh"
@@ -35,7 +36,10 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   using MainloopT = Mainloop<Config>;
   using EpilogueT = conditional_t<Config.swapped, TransposedEpilogue<Config>, Epilogue<Config>>;
   using FixupT = Fixup<Config>;
+  using ClusterSumT = ClusterSum<Config>;
   using Pipeline = typename MainloopT::Pipeline;
+  /// Whether the CTAs of a cluster share K, add up a share of each tile, and store it as split-K does.
+  static constexpr bool sums_in_cluster = Config.cluster_k > 1;
   static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
   /// Ping-pong turns: who may issue products.
   using Turns = cutlass::OrderedSequenceBarrier<1, GemmConfig::consumers>;
@@ -44,28 +48,37 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
 
   struct Shared {
     typename MainloopT::Storage mainloop;
-    typename EpilogueT::Storage epilogue[GemmConfig::consumers];
+    conditional_t<sums_in_cluster, typename ClusterSumT::Storage, typename EpilogueT::Storage>
+        epilogue[GemmConfig::consumers];
     typename Pipeline::Storage pipeline;
     typename Turns::SharedStorage turns;
+    typename ClusterSumT::Barriers sums[GemmConfig::consumers];
   };
   static_assert(sizeof(Shared) == Config.shared_bytes(), "config.hpp counts the bytes of Shared");
   static_assert(defect(Config) == nullptr, "the config cannot be compiled");
   static_assert(linear || !Config.swapped,
                 "an epilogue of one's own is told rows and columns of D, not of its transpose");
+  static_assert(linear || !sums_in_cluster, "sums of a cluster are stored by the linear output alone");
 
   /// What a CTA is to do: the segments of its cluster, and its place in the cluster.
   struct Work {
     GemmParams const& p;
     OutputParams const& output;
-    int cluster, rank_m, rank_n;
+    int cluster, rank_m, rank_n, rank_k;
 
     CUTE_DEVICE Work(GemmParams const& params, OutputParams const& output_params) : p(params), output(output_params) {
       int rank = Config.cluster_size() == 1 ? 0 : int(block_rank_in_cluster());
       cluster = blockIdx.x / Config.cluster_size();
-      rank_m = rank % Config.cluster_m;
-      rank_n = rank / Config.cluster_m;
+      rank_k = sums_in_cluster ? rank : 0;
+      rank_m = sums_in_cluster ? 0 : rank % Config.cluster_m;
+      rank_n = sums_in_cluster ? 0 : rank / Config.cluster_m;
     }
-    CUTE_DEVICE SegmentWalk segments() const { return SegmentWalk(p.split, cluster); }
+    CUTE_DEVICE auto segments() const {
+      if constexpr (sums_in_cluster)
+        return ShareWalk(p.split, cluster, rank_k, Config.cluster_k);
+      else
+        return SegmentWalk(p.split, cluster);
+    }
     /// This CTA's tile of the cluster's tile `index`, in CTA tiles.
     CUTE_DEVICE TileIndex tile(int index) const {
       TileIndex t = tile_at(p.tiles, index);
@@ -84,6 +97,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     if (threadIdx.x == 0) {
       Pipeline::initialize(shared.pipeline, Config.load == Load::tma ? 1 : GemmConfig::warpgroup_threads,
                            Config.readers());
+      if constexpr (sums_in_cluster)
+        for (auto& barriers : shared.sums) ClusterSumT::initialize(barriers);
       prefetch_maps(p);
     }
     Turns turns(shared.turns, {uint32_t(warpgroup - 1), GemmConfig::warpgroup_threads});
@@ -118,7 +133,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   CUTE_DEVICE static void produce(Work const& work, int thread, Shared& shared, Pipeline& pipeline) {
     GemmParams const& p = work.p;
     auto at = Pipeline::producer_start();
-    SegmentWalk segments = work.segments();
+    auto segments = work.segments();
     Segment segment;
     if constexpr (Config.load == Load::tma) {
       if (cutlass::canonical_warp_idx_sync() == 0) {
@@ -147,7 +162,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     int part = pingpong ? 0 : consumer;
     int barrier = first_consumer_barrier + consumer;
     FixupWorkspace workspace{p.fixup_flags, p.fixup_slots};
-    SegmentWalk segments = work.segments();
+    auto segments = work.segments();
     Segment segment;
     if (Config.load == Load::tma && (p.a_maps.last_tile != p.a_maps.no_tile || p.b_maps.last_tile != p.b_maps.no_tile))
       clear_rest(work, consumer * GemmConfig::warpgroup_threads + thread, shared);
@@ -163,43 +178,36 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
       if constexpr (!linear)
         typename Output::template Part<Config>(p, work.output, tile, part_m, part_n).prefetch(thread);
       auto acc = MainloopT::make_accumulators();  // (MMA, MMA_M, MMA_N)
+      if constexpr (sums_in_cluster) ClusterSumT::announce_empty(shared.sums[consumer], number, thread);
       if constexpr (pingpong) turns.wait();
       MainloopT::multiply(acc, segment.k_end - segment.k_begin, part_m, part_n, thread, shared.mainloop, pipeline, at,
                           [&]() CUTLASS_LAMBDA_FUNC_INLINE {
                             if constexpr (pingpong) turns.arrive();
                           });
-      bool split_k = can_split_k && p.split.splits > 1;
-      if (!split_k && segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
+      bool by_shares = sums_in_cluster || (can_split_k && p.split.splits > 1);  // each CTA stores a share of the tile
+      if (!by_shares && segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
         FixupT::hand_over(acc, workspace, int(blockIdx.x), part, thread, barrier);
         continue;
       }
-      if (!split_k && segment.k_begin > 0) add_other_parts(acc, work, segment, part, thread, barrier, workspace);
+      if (!by_shares && segment.k_begin > 0) add_other_parts(acc, work, segment, part, thread, barrier, workspace);
       if constexpr (!linear) {
         typename Output::template Part<Config> output(p, work.output, tile, part_m, part_n);
         output.store(acc, thread, shared.epilogue[consumer]);
+      } else if constexpr (sums_in_cluster) {
+        Tensor rSums = ClusterSumT::reduce(acc, number, work.rank_k, thread, barrier, shared.epilogue[consumer],
+                                           shared.sums[consumer]);  // (SUMS)
+        with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+          auto target = target_of<decltype(element)>(p, tile, part_m, part_n);
+          LinearCombination functor(p.epilogue);
+          store_share(rSums, work.rank_k * Config.sums(), work, functor, target, part, thread, barrier, workspace);
+        });
       } else {
         with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-          using TD = decltype(element);
-          EpilogueTarget<TD> target{p.d_map,
-                                    {static_cast<TD*>(p.d.data) + tile.batch * p.d.batch, p.d.row, p.d.column},
-                                    {static_cast<TD const*>(p.epilogue.c.data) + tile.batch * p.epilogue.c.batch,
-                                     p.epilogue.c.row, p.epilogue.c.column},
-                                    p.m,
-                                    p.n,
-                                    int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
-                                    int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
-                                    tile.batch,
-                                    p.d_by_tma};
+          auto target = target_of<decltype(element)>(p, tile, part_m, part_n);
           LinearCombination functor(p.epilogue);
           if constexpr (can_split_k) {
-            if (split_k) {
-              Tensor tCcD = MainloopT::coordinates(thread);  // (MMA, MMA_M, MMA_N)
-              int split = work.cluster % p.split.splits;
-              FixupT::reduce(acc, workspace, work.counterpart(work.cluster - split), Config.cluster_size(), split,
-                             p.split.splits, part, thread, barrier,
-                             [&](int value, float sum) CUTLASS_LAMBDA_FUNC_INLINE {
-                               EpilogueT::store_element(get<0>(tCcD(value)), get<1>(tCcD(value)), sum, functor, target);
-                             });
+            if (by_shares) {
+              store_share(acc, 0, work, functor, target, part, thread, barrier, workspace);
               return;
             }
           }
@@ -213,10 +221,46 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     EpilogueT::drain();
   }
 
+  /// Where a consumer's part of the tile goes.
+  template <class TD>
+  CUTE_DEVICE static EpilogueTarget<TD> target_of(GemmParams const& p, TileIndex tile, int part_m, int part_n) {
+    return {p.d_map,
+            {static_cast<TD*>(p.d.data) + tile.batch * p.d.batch, p.d.row, p.d.column},
+            {static_cast<TD const*>(p.epilogue.c.data) + tile.batch * p.epilogue.c.batch, p.epilogue.c.row,
+             p.epilogue.c.column},
+            p.m,
+            p.n,
+            int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
+            int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
+            tile.batch,
+            p.d_by_tma};
+  }
+
+  /// Stores `values`, which are the accumulators from number `first` on, element by element: with split-K a share of what they sum up to
+  /// over the clusters of the tile.
+  template <class Values, class Functor, class TD>
+  CUTE_DEVICE static void store_share(Values const& values, int first, Work const& work, Functor const& functor,
+                                      EpilogueTarget<TD> const& target, int part, int thread, int barrier,
+                                      FixupWorkspace const& workspace) {
+    int splits = work.p.split.splits, split = work.cluster % splits;
+    Tensor tCcD = MainloopT::coordinates(thread);  // (MMA, MMA_M, MMA_N)
+    auto store = [&](int value, float sum) CUTLASS_LAMBDA_FUNC_INLINE {
+      auto at = tCcD(first + value);
+      EpilogueT::store_element(get<0>(at), get<1>(at), sum, functor, target);
+    };
+    if (sums_in_cluster && splits == 1) {
+      CUTLASS_PRAGMA_UNROLL
+      for (int value = 0; value < size(values); ++value) store(value, values(value));
+      return;
+    }
+    FixupT::reduce(values, workspace, work.counterpart(work.cluster - split), Config.cluster_size(), split, splits,
+                   part, thread, barrier, store);
+  }
+
   /// Clears what the loads of the first tile leave out. Called by all consumers.
   CUTE_DEVICE static void clear_rest(Work const& work, int thread, Shared& shared) {
     constexpr int threads = GemmConfig::consumers * GemmConfig::warpgroup_threads;
-    SegmentWalk segments = work.segments();
+    auto segments = work.segments();
     Segment first;
     if (segments.next(first))
       MainloopT::clear_rest(work.p.a_maps, work.p.b_maps, work.tile(first.tile), first.k_end - first.k_begin, thread,

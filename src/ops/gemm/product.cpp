@@ -204,7 +204,7 @@ void ProductLauncher::prepare_launch(const GemmChoice& choice, const DeviceInfo&
   int tiles = int(params_.tiles.count()), clusters = host::max_active_clusters(launch_, device);
   auto k_tiles =
       std::max(1, int((params_.k + config.tile_k - 1) / config.tile_k));  // an empty sum is one tile of zeros
-  int splits = choice.division == Division::split_k ? splits_of(tiles, clusters, k_tiles) : 1;
+  int splits = choice.division == Division::split_k ? splits_of(config, tiles, clusters, k_tiles) : 1;
   int cut = choice.division == Division::stream_k ? tiles_to_cut(tiles, clusters) : 0;
   host::require_supported(std::int64_t(std::max(cut, splits)) * k_tiles <= std::numeric_limits<int>::max(), "config \"",
                           to_string(choice), "\" cuts fewer than 2^31 K tiles, but this problem has ",
@@ -217,7 +217,9 @@ void ProductLauncher::prepare_launch(const GemmChoice& choice, const DeviceInfo&
       splits > 1 ? WorkSplit::of_split_k(tiles, splits, k_tiles) : WorkSplit::of(clusters, tiles, cut, k_tiles);
   launch_.grid = unsigned(clusters) * launch_.cluster;
   cuts_tiles_ = cut > 0 || splits > 1;
-  std::size_t slots = cuts_tiles_ ? std::size_t(launch_.grid) * config.tile_m * config.tile_n * sizeof(float) : 0;
+  const std::size_t cta_slots =
+      std::size_t(config.readers()) * config.sums() * GemmConfig::warpgroup_threads;  // values
+  std::size_t slots = cuts_tiles_ ? launch_.grid * cta_slots * sizeof(float) : 0;
   if (cuts_tiles_ || padding_.any()) workspace_bytes_ = flags_bytes + slots;
 }
 
