@@ -259,8 +259,6 @@ DEVICE = [
             "      if (!has_box) continue;\n", SWAP, "a box is stored when all warps have staged their part of it"),
     mistake("swap-reuses-early", "src/device/transposed_epilogue.cuh", "      if constexpr (BUFFERS == 2)\n        Base::drain();",
             "      if constexpr (BUFFERS == 1)\n        Base::drain();", SWAP, "a staging buffer is reused when it has been read"),
-    mistake("swap-overwrites-c", "src/device/transposed_epilogue.cuh", "tCrC(_, _, g));\n        meet(barrier);\n", "tCrC(_, _, g));\n", SWAP,
-            "D takes the place of C when all warps have read that"),
     mistake("swap-keeps-pointers", "src/ops/gemm/product.cpp", "  if (swapped_) std::swap(a, b);\n", "", SWAP,
             "D' = B' A' has the factors exchanged"),
     mistake("c-with-d-strides", "src/ops/gemm/kernel.cuh", "p.epilogue.c.row, p.epilogue.c.column}", "p.d.row, p.d.column}",
