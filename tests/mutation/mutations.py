@@ -261,7 +261,7 @@ DEVICE = [
             "      if constexpr (BUFFERS == 1)\n        Base::drain();", SWAP, "a staging buffer is reused when it has been read"),
     mistake("swap-keeps-pointers", "src/ops/gemm/product.cpp", "  if (swapped_) std::swap(a, b);\n", "", SWAP,
             "D' = B' A' has the factors exchanged"),
-    mistake("c-with-d-strides", "src/ops/gemm/kernel.cuh", "p.epilogue.c.row, p.epilogue.c.column}", "p.d.row, p.d.column}",
+    mistake("c-with-d-strides", "src/ops/gemm/kernel.cuh", "p.epilogue.c.row,\n             p.epilogue.c.column}", "p.d.row, p.d.column}",
             gemm("c_other_order", "c_bias", "c_odd_leading"), "C has strides of its own"),
     mistake("bias-off-by-one", "src/ops/gemm/fused/epilogue.cuh", "e_.column_bias).template load<V>(at.column,",
             "e_.column_bias).template load<V>(at.column + 1,", "gemm_epilogue:*EachPiece*", "column j's bias is element j"),
