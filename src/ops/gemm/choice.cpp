@@ -222,8 +222,10 @@ GemmProblem bf16_twin(GemmProblem p) {
 GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const GemmMenu& menu,
                    const host::TuningDatabase& database) {
   GemmRanking ranking{rank_choices(problem, device, menu.measured), "by the model"};
-  const std::vector<GemmChoice> unmeasured = rank_choices(problem, device, menu.unmeasured);
-  ranking.choices.insert(ranking.choices.end(), unmeasured.begin(), unmeasured.end());
+  for (const std::vector<GemmConfig>* others : {&menu.unmeasured, &menu.compiled}) {
+    const std::vector<GemmChoice> last = rank_choices(problem, device, *others);
+    ranking.choices.insert(ranking.choices.end(), last.begin(), last.end());
+  }
   const host::TuningScope scope = host::tuning_scope(device.name);
   host::TuningDatabase::Answer answer = database.find("gemm", tuning_key(problem), scope);
   const bool by_twin = !answer.tuning && problem.a.dtype == DType::f16;

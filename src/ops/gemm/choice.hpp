@@ -103,12 +103,12 @@ struct GemmRanking {
 };
 
 /// The configs that there are: those that the model ranks, and those that only a plan or the tuning database asks for, since they have not
-/// been measured, or since they are the user's own.
+/// been measured, or since the user has compiled them.
 struct GemmMenu {
-  std::vector<GemmConfig> measured, unmeasured;
+  std::vector<GemmConfig> measured, unmeasured, compiled;
 };
 
-/// rank_choices() of what has been measured, then of what has not, with what `database` says of this problem, this GPU and this library
+/// rank_choices() of what has been measured, then of what has not, then of what the user has compiled, with what `database` says of this problem, this GPU and this library
 /// put first.
 GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const GemmMenu& menu,
                    const host::TuningDatabase& database);

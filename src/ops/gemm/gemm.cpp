@@ -116,7 +116,7 @@ GemmMenu menu_of(const char* kernels) {
   for (const std::string& name : host::measured_configs(kernels)) menu.measured.push_back(parse_gemm_config(name));
   for (const std::string& name : host::unmeasured_configs(kernels)) menu.unmeasured.push_back(parse_gemm_config(name));
   for (const std::string& name : host::compiled_configs(kernels))
-    if (gemm_config_obstacle(name).empty()) menu.unmeasured.push_back(parse_gemm_config(name));
+    if (gemm_config_obstacle(name).empty()) menu.compiled.push_back(parse_gemm_config(name));
   return menu;
 }
 
