@@ -108,8 +108,8 @@ struct GemmMenu {
   std::vector<GemmConfig> measured, unmeasured, compiled;
 };
 
-/// rank_choices() of what has been measured, then of what has not, then of what the user has compiled, with what `database` says of this problem, this GPU and this library
-/// put first.
+/// rank_choices() of what has been measured, then of what has not, then of what the user has compiled, with what `database` says of this
+/// problem, this GPU and this library put first.
 GemmRanking choose(const GemmProblem& problem, const DeviceInfo& device, const GemmMenu& menu,
                    const host::TuningDatabase& database);
 
