@@ -255,7 +255,8 @@ template <int to_bits, bool to_signed> Next pack_saturated(Context& c, const Dec
       return static_cast<std::uint32_t>(std::clamp(value, lowest, highest)) & ((1u << to_bits) - 1);
     };
     const std::uint32_t pair = cut(read<std::int32_t>(a, lane)) << to_bits | cut(read<std::int32_t>(b, lane));
-    write<std::uint32_t>(d, lane, has_rest ? read<std::uint32_t>(e, lane) << 2 * to_bits | pair : pair);
+    write<std::uint32_t>(
+        d, lane, has_rest ? std::uint32_t(std::uint64_t(read<std::uint32_t>(e, lane)) << 2 * to_bits) | pair : pair);
   });
   return Next::next;
 }

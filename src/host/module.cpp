@@ -51,16 +51,20 @@ template <class Predicate> std::vector<std::string> configs_where(const char* op
 
 /// Loads the fatbin in `file`, once for the process: what replaces the file counts for the next one.
 cudaLibrary_t load_file(const std::string& file) {
+  struct Loaded {  // a type of ours: the code of a map of others' types alone would be exported
+    cudaLibrary_t library;
+  };
   static std::mutex mutex;
-  static std::map<std::string, cudaLibrary_t> loaded;
+  static std::map<std::string, Loaded> loaded;
   std::lock_guard lock(mutex);
-  auto [at, is_new] = loaded.try_emplace(file, nullptr);
+  auto [at, is_new] = loaded.try_emplace(file);
+  cudaLibrary_t& library = at->second.library;
   if (is_new) {
-    cudaError_t status = cudaLibraryLoadFromFile(&at->second, file.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
+    cudaError_t status = cudaLibraryLoadFromFile(&library, file.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
     if (status != cudaSuccess) loaded.erase(at);
     check(status, sentence("cudaLibraryLoadFromFile(\"", file, "\")").c_str());
   }
-  return at->second;
+  return library;
 }
 
 bool contains(const std::vector<std::string>& configs, const std::string& config) {
@@ -89,12 +93,15 @@ std::vector<std::string> unmeasured_configs(const char* op) {
 }
 
 const std::vector<std::string>& compiled_configs(const std::string& op) {
+  struct Found {  // a type of ours, as in load_file()
+    std::vector<std::string> configs;
+  };
   static std::mutex mutex;
-  static std::map<std::string, std::vector<std::string>> found;
+  static std::map<std::string, Found> found;
   std::lock_guard lock(mutex);
   auto [at, is_new] = found.try_emplace(op);
-  if (is_new) at->second = fatbins_in(compiled_kernels_folder(op));
-  return at->second;
+  if (is_new) at->second.configs = fatbins_in(compiled_kernels_folder(op));
+  return at->second.configs;
 }
 
 std::string chosen(const std::vector<std::string>& candidates, std::string_view wanted) {

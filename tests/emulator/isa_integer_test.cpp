@@ -153,7 +153,7 @@ TEST(IsaInteger, CarryForms) {
           using Unsigned = unsigned __int128;
           const Unsigned a = low(in.a, type.bits), b = low(in.b, type.bits), c = low(in.c, type.bits),
                          d = low(in.d, type.bits);
-          const bool before = form.takes && (form.subtracts ? a < b : a + b >> type.bits & 1);
+          const bool before = form.takes && (form.subtracts ? a < b : (a + b) >> type.bits & 1);
           if (form.subtracts) return c - d - before;
           if (!form.multiplies) return c + d + before;
           const Wide product = value_of(in.c, type) * value_of(in.d, type);
