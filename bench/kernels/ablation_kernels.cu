@@ -58,6 +58,24 @@ template <class Vector, int LOADS> struct Loader<AblationWay::plain, Vector, LOA
   }
 };
 
+/// Calls f(vector, step) for the vectors that come by a ring of LOADS stages: fill(stage, i) starts the load of step number i, take(stage, i)
+/// waits for it and empties the stage.
+template <int LOADS, class Fill, class Take, class F> CUTE_DEVICE void for_each_of_ring(BlockSteps<LOADS> const& steps,
+                                                                                        int count, Fill const& fill,
+                                                                                        Take const& take, F const& f) {
+  CUTE_UNROLL
+  for (int l = 0; l < LOADS; ++l) fill(l, l);
+  CUTE_NO_UNROLL
+  for (int i = 0; i < count; i += LOADS) {
+    CUTE_UNROLL
+    for (int l = 0; l < LOADS; ++l) {
+      auto vector = take(l, i + l);
+      fill(l, i + l + LOADS);
+      f(vector, steps[i + l]);
+    }
+  }
+}
+
 template <class Vector, int LOADS> struct Loader<AblationWay::async, Vector, LOADS> {
   // 16 bytes go past the L1, as plain loads of data that are read once should; shorter ones cannot.
   using Copy =
@@ -74,20 +92,14 @@ template <class Vector, int LOADS> struct Loader<AblationWay::async, Vector, LOA
       if (i < count) Copy::copy(gX(threadIdx.x, steps[i]), sX(threadIdx.x, stage));
       cp_async_fence();
     };
-    CUTE_UNROLL
-    for (int l = 0; l < LOADS; ++l) fill(l, l);
-    CUTE_NO_UNROLL
-    for (int i = 0; i < count; i += LOADS) {
-      CUTE_UNROLL
-      for (int l = 0; l < LOADS; ++l) {
-        cp_async_wait<LOADS - 1>();
-        warp_sync();  // the compiler would load before the wait; a thread reads what it has copied itself
-        Vector vector = sX(threadIdx.x, l);
-        warp_sync();  // and fill the stage before it is read
-        fill(l, i + l + LOADS);
-        f(vector, steps[i + l]);
-      }
-    }
+    auto take = [&](int stage, int) {
+      cp_async_wait<LOADS - 1>();
+      warp_sync();  // the compiler would load before the wait; a thread reads what it has copied itself
+      Vector vector = sX(threadIdx.x, stage);
+      warp_sync();  // and fill the stage before it is read
+      return vector;
+    };
+    for_each_of_ring(steps, count, fill, take, f);
   }
 };
 
@@ -111,20 +123,14 @@ template <class Vector, int LOADS> struct Loader<AblationWay::bulk, Vector, LOAD
       cutlass::arch::fence_barrier_init();
     }
     block_sync();
-    CUTE_UNROLL
-    for (int l = 0; l < LOADS; ++l) fill(l, l);
-    CUTE_NO_UNROLL
-    for (int i = 0; i < count; i += LOADS) {
-      CUTE_UNROLL
-      for (int l = 0; l < LOADS; ++l) {
-        wait_barrier(arrived[l], i / LOADS & 1);
-        warp_sync();  // the compiler would load before the wait
-        Vector vector = sX(threadIdx.x, l);
-        block_sync();  // all threads have read the stage
-        fill(l, i + l + LOADS);
-        f(vector, steps[i + l]);
-      }
-    }
+    auto take = [&](int stage, int i) {
+      wait_barrier(arrived[stage], i / LOADS & 1);
+      warp_sync();  // the compiler would load before the wait
+      Vector vector = sX(threadIdx.x, stage);
+      block_sync();  // all threads have read the stage
+      return vector;
+    };
+    for_each_of_ring(steps, count, fill, take, f);
   }
 };
 

@@ -55,9 +55,9 @@ template <auto Config> struct Epilogue {
     alignas(1024) uint8_t staging[BUFFERS][Config.staging_bytes()];
   };
 
-  /// A piece of D of type TD in a staging buffer: boxes side by side, whose rows of one warp one TMA
-  /// instruction stores. The last
-  /// piece of a row may have fewer boxes.
+  /// A piece of D of type TD in a staging buffer: boxes side by side, of each of which one TMA
+  /// instruction stores the rows of one warp.
+  /// The last piece of a row may have fewer boxes.
   template <class TD> struct Piece {
     using Element = TD;
     static constexpr int N = Config.piece_n(sizeof(TD)), BOX_N = Config.d_box_n(sizeof(TD));

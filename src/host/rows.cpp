@@ -92,10 +92,6 @@ template <class Order> std::vector<std::string> names_by(std::vector<Candidate> 
   return names;
 }
 
-}  // namespace
-
-namespace {
-
 /// The most columns of which a cluster's registers are the faster place (measured on an H200, docs/performance-guide.md): beyond, more must
 /// be under way than they hold. f32 elements take less computing for their bytes, so that this counts earlier.
 std::int64_t longest_in_registers(DType dtype) { return dtype == DType::f32 ? 1 << 14 : 1 << 17; }

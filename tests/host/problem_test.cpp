@@ -172,6 +172,13 @@ TEST(GemmModules, AreCheckedBeforeTheyAreUsed) {
   module.entries = nonsense;
   expect_error(ErrorCode::invalid_argument, {"mine", "entry 0", "fast"},
                [&] { gemm_candidates(problem, module, h100); });
+  for (const char* config : {"bf16_tn_64x64x64_1x1_s12_ping_swap", "bf16_tn_128x128x64_1x1x2_s5_coopm"}) {
+    const GemmModuleEntry of_linear_kernels[] = {
+        {"x", config}};  // a functor would be told other rows and columns, or shares
+    module.entries = of_linear_kernels;
+    expect_error(ErrorCode::invalid_argument, {"mine", "entry 0", "neither swapped", config},
+                 [&] { gemm_candidates(problem, module, h100); });
+  }
   GemmProblem with_epilogue = problem;
   with_epilogue.epilogue.activation = Activation::relu;
   expect_error(ErrorCode::invalid_argument, {"epilogue", "empty", "relu"},

@@ -29,8 +29,8 @@ std::vector<GemmConfig> configs_of(const GemmModule& module) {
     const GemmConfig config = parse_gemm_config(module.entries[i].config);
     host::require(config.stages > 0, "module ", module.name, "'s entry ", i, " must name a config, but names \"",
                   module.entries[i].config, "\"");
-    host::require(!config.swapped, "module ", module.name, "'s entry ", i,
-                  " must name a config that stores the rows and columns its epilogue is told, but names \"",
+    host::require(!config.swapped && config.cluster_k == 1, "module ", module.name, "'s entry ", i,
+                  " must name a config that is neither swapped nor has clusters along K, but names \"",
                   module.entries[i].config, "\"");
     configs.push_back(config);
   }
