@@ -23,18 +23,36 @@ namespace host {
 
 namespace {
 
-/// Loads the fatbin at `image`, once for the process.
-cudaLibrary_t load(const unsigned char* image) {
+/// What load() makes of `key`, once for the process; nothing is kept where it throws.
+template <class Key, class Load> cudaLibrary_t load_once(const Key& key, const Load& load) {
+  struct Loaded {  // a type of ours: the code of a map of others' types alone would be exported
+    cudaLibrary_t library;
+  };
   static std::mutex mutex;
-  static std::map<const unsigned char*, cudaLibrary_t> loaded;
+  static std::map<Key, Loaded> loaded;
   std::lock_guard lock(mutex);
-  auto [at, is_new] = loaded.try_emplace(image, nullptr);
-  if (is_new) {
-    cudaError_t status = cudaLibraryLoadData(&at->second, image, nullptr, nullptr, 0, nullptr, nullptr, 0);
-    if (status != cudaSuccess) loaded.erase(at);
-    check(status, "cudaLibraryLoadData");
-  }
-  return at->second;
+  auto at = loaded.find(key);
+  if (at == loaded.end()) at = loaded.emplace(key, Loaded{load()}).first;
+  return at->second.library;
+}
+
+/// Loads the fatbin at `image`.
+cudaLibrary_t load(const unsigned char* image) {
+  return load_once(image, [image] {
+    cudaLibrary_t library = nullptr;
+    check(cudaLibraryLoadData(&library, image, nullptr, nullptr, 0, nullptr, nullptr, 0), "cudaLibraryLoadData");
+    return library;
+  });
+}
+
+/// Loads the fatbin in `file`: what replaces the file counts for the next process.
+cudaLibrary_t load_file(const std::string& file) {
+  return load_once(file, [&file] {
+    cudaLibrary_t library = nullptr;
+    check(cudaLibraryLoadFromFile(&library, file.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0),
+          sentence("cudaLibraryLoadFromFile(\"", file, "\")").c_str());
+    return library;
+  });
 }
 
 /// The names of the configs of operator `op` that `is_wanted` says true of, in the order of the instance lists.
@@ -47,24 +65,6 @@ template <class Predicate> std::vector<std::string> configs_where(const char* op
       if (is_wanted(*at)) names.push_back(at->name);
   }
   return names;
-}
-
-/// Loads the fatbin in `file`, once for the process: what replaces the file counts for the next one.
-cudaLibrary_t load_file(const std::string& file) {
-  struct Loaded {  // a type of ours: the code of a map of others' types alone would be exported
-    cudaLibrary_t library;
-  };
-  static std::mutex mutex;
-  static std::map<std::string, Loaded> loaded;
-  std::lock_guard lock(mutex);
-  auto [at, is_new] = loaded.try_emplace(file);
-  cudaLibrary_t& library = at->second.library;
-  if (is_new) {
-    cudaError_t status = cudaLibraryLoadFromFile(&library, file.c_str(), nullptr, nullptr, 0, nullptr, nullptr, 0);
-    if (status != cudaSuccess) loaded.erase(at);
-    check(status, sentence("cudaLibraryLoadFromFile(\"", file, "\")").c_str());
-  }
-  return library;
 }
 
 bool contains(const std::vector<std::string>& configs, const std::string& config) {
@@ -93,7 +93,7 @@ std::vector<std::string> unmeasured_configs(const char* op) {
 }
 
 const std::vector<std::string>& compiled_configs(const std::string& op) {
-  struct Found {  // a type of ours, as in load_file()
+  struct Found {  // a type of ours, as in load_once()
     std::vector<std::string> configs;
   };
   static std::mutex mutex;
