@@ -36,8 +36,7 @@ struct RowConfig {
   RowKind kind = RowKind::registers;
   int group = 0;        ///< Threads of a block that share a row; 0: not a config.
   bool vector = false;  ///< 16-byte loads and stores; else element by element, at any stride.
-  bool early = false;  ///< A pipeline's: blocks exchange what they know of the next row before the results of this one.
-  bool ahead = false;  ///< Launched before the preceding grids end (programmatic launch).
+  bool ahead = false;   ///< Launched before the preceding grids end (programmatic launch).
   RowNeeds needs{};
 
   friend constexpr bool operator==(const RowConfig&, const RowConfig&) = default;
@@ -65,7 +64,7 @@ struct RowConfig {
   /// compute, wait for each other or store: 1024 threads with 64 bytes under way each; 768 where rows are read in pieces, as many as have
   /// room for their parts in shared memory; 512 where single elements are loaded.
   constexpr int blocks_per_sm() const {
-    int wanted = !vector ? 512 : in_pieces() || early ? 768 : 1024;
+    int wanted = !vector ? 512 : in_pieces() ? 768 : 1024;
     return (needs.sm_threads < wanted ? needs.sm_threads : wanted) / threads();
   }
   /// Whether every pass over a row loads it again, piece by piece.
@@ -73,12 +72,10 @@ struct RowConfig {
   /// Whether the kernel waits for the preceding grids, and lets the next one start before it ends.
   constexpr bool can_be_ahead() const { return needs.waits && kind == RowKind::registers; }
   /// Whether the blocks of a cluster may share a row.
-  constexpr bool is_cluster() const {
-    return in_pieces() || (kind == RowKind::pipeline && (group >= cluster_group || early));
-  }
+  constexpr bool is_cluster() const { return in_pieces() || (kind == RowKind::pipeline && group >= cluster_group); }
   constexpr int max_cluster() const { return in_pieces() ? 8 : is_cluster() ? largest_cluster : 1; }
   /// Stages of each group's ring. A row in registers has left its stage: so two are enough for a row to be under way at any time.
-  constexpr int stages() const { return needs.sm_threads > 512 && !early ? 2 : 4; }
+  constexpr int stages() const { return needs.sm_threads > 512 ? 2 : 4; }
   /// Of dynamic shared memory: a pipeline's stages, 128 KB an SM at most. The rest of its 256 KB caches weight and bias.
   constexpr int shared_bytes() const {
     return kind == RowKind::pipeline ? stages() * threads() * thread_bytes : kind == RowKind::shared ? shared_part : 0;
@@ -111,9 +108,8 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   if (accept("stream")) {
     config.kind = RowKind::stream;
     config.group = RowConfig::stream_group;
-  } else if (accept("t") || accept("p") || accept("e") || accept("s")) {
-    if (whole[0] == 'p' || whole[0] == 'e') config.kind = RowKind::pipeline;
-    config.early = whole[0] == 'e';
+  } else if (accept("t") || accept("p") || accept("s")) {
+    if (whole[0] == 'p') config.kind = RowKind::pipeline;
     if (whole[0] == 's') config.kind = RowKind::shared;
     for (; !text.empty() && text[0] >= '0' && text[0] <= '9' && config.group < 1024; text.remove_prefix(1))
       config.group = config.group * 10 + (text[0] - '0');

@@ -27,7 +27,7 @@ template <RowConfig Config> struct RowEngine {
   /// What sums are formed in. f64 where f32's rounding errors would show: in f32 results, and where a thread sums up more than it
   /// holds.
   using Real = cute::conditional_t<Config.dtype == DType::f32 || Config.kind == RowKind::stream, double, float>;
-  using Reduction = RowReduction<GROUP, GROUPS, Config.max_cluster(), Real, Config.early ? 4 : 2>;
+  using Reduction = RowReduction<GROUP, GROUPS, Config.max_cluster(), Real>;
   /// A thread's elements of a row as they lie in memory: a row that waits for its statistics takes few registers.
   using Fragment = decltype(make_tensor<T>(Shape<Int<VEC>, Int<VECTORS>>{}));  // (VEC, VECTORS)
   using Vectorized = AutoVectorizingCopyWithAssumedAlignment<128>;             // 16 bytes at a time, or an element

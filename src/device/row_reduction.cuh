@@ -33,8 +33,8 @@ template <class Value> CUTE_DEVICE Value from_lane_xor(Value x, int mask) {
 /// Reduces over groups of GROUP threads, a power of two from 4 on, each of GROUPS in a block by itself; a group that is larger than a warp
 /// consists of whole warps. With max_cluster > 1, the groups of the same number in all blocks of the cluster may go on together. All
 /// threads of a group call it, each time from the same place, and all with the same type. Up to max_values are reduced together,
-/// for one round of synchronization. BUFFERS: of what blocks tell each other, at least 2, a power of two.
-template <int GROUP, int GROUPS, int MAX_CLUSTER, class Value = float, int BUFFERS = 2> class RowReduction {
+/// for one round of synchronization.
+template <int GROUP, int GROUPS, int MAX_CLUSTER, class Value = float> class RowReduction {
  public:
   static constexpr int warp = 32, warps = GROUP > warp ? GROUP / warp : 1, max_values = 3;
   static constexpr bool is_cluster = MAX_CLUSTER > 1;
@@ -48,8 +48,8 @@ template <int GROUP, int GROUPS, int MAX_CLUSTER, class Value = float, int BUFFE
   struct Storage {
     struct Group {
       Value of_warps[2][max_values][warps];
-      OfBlocks of_blocks[BUFFERS];
-      uint64_t arrived[BUFFERS];  // what the other blocks of the cluster tell
+      OfBlocks of_blocks[2];
+      uint64_t arrived[2];  // what the other blocks of the cluster tell
     };
     Group groups[warps > 1 ? GROUPS : 1];
   };
@@ -109,27 +109,18 @@ template <int GROUP, int GROUPS, int MAX_CLUSTER, class Value = float, int BUFFE
   /// Tells the other blocks of the cluster what the group's threads agree on, and learns the same of them: value n of block b is [n][b],
   /// until the next but one call. Between two calls the group reduces something.
   template <size_t N> CUTE_DEVICE OfBlocks const& gather(Values<N> const& x) {
-    tell(x, cluster_turn_);
-    return told(cluster_turn_++);
-  }
-
-  /// The first half of it, exchange number `turn` of the group.
-  template <size_t N> CUTE_DEVICE void tell(Values<N> const& x, unsigned turn) {
     static_assert(N <= max_values);
-    OfBlocks& all = storage_.of_blocks[turn % BUFFERS];
-    uint64_t& arrived = storage_.arrived[turn % BUFFERS];
+    OfBlocks& all = storage_.of_blocks[cluster_turn_ & 1];
+    uint64_t& arrived = storage_.arrived[cluster_turn_ & 1];
     if (thread() == 0) cute::set_barrier_transaction_bytes(arrived, uint32_t(blocks() * N * sizeof(Value)));
     if (thread() < blocks()) {
       CUTLASS_PRAGMA_UNROLL
       for (size_t n = 0; n < N; ++n) tell(x[n], all[n][cute::block_rank_in_cluster()], arrived, thread());
     }
-  }
-
-  /// The second half. With four buffers, a block may tell of one exchange more before: then others have told of two more at most.
-  CUTE_DEVICE OfBlocks const& told(unsigned turn) {
-    cute::wait_barrier(storage_.arrived[turn % BUFFERS], turn / BUFFERS & 1);
+    cute::wait_barrier(arrived, cluster_turn_ >> 1 & 1);
     warp_sync();  // the compiler would load before the wait
-    return storage_.of_blocks[turn % BUFFERS];
+    ++cluster_turn_;
+    return all;
   }
 
   /// Waits for the group's threads.
@@ -176,8 +167,7 @@ template <int GROUP, int GROUPS, int MAX_CLUSTER, class Value = float, int BUFFE
   }
 
   typename Storage::Group& storage_;
-  int turn_ = 0;
-  unsigned cluster_turn_ = 0;
+  int turn_ = 0, cluster_turn_ = 0;
 };
 
 }  // namespace ckl::device

@@ -103,16 +103,14 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
   std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
   std::erase_if(able, [columns](const Candidate& candidate) {
     const RowConfig& config = candidate.config;
-    if (config.early && columns <= config.piece()) return true;  // nobody to exchange anything with
     return config.kind != RowKind::stream && columns > std::int64_t(config.capacity()) * config.max_cluster();
   });
   // Vectors before elements; what reads a row once before what reads it twice; registers before shared memory, but for the longest rows;
-  // few threads a row, so that many rows are in flight; registers alone before a pipeline, which is for rows that have to be shared. What
-  // exchanges early has not been measured.
+  // few threads a row, so that many rows are in flight; registers alone before a pipeline, which is for rows that have to be shared.
   const bool in_shared = columns > longest_in_registers(dtype);
   std::vector<std::string> names = names_by(std::move(able), [in_shared](const RowConfig& c) {
-    return std::array<int, 6>{
-        !c.vector, c.early, c.kind == RowKind::stream, (c.kind == RowKind::shared) != in_shared, c.group, int(c.kind)};
+    return std::array<int, 5>{!c.vector, c.kind == RowKind::stream, (c.kind == RowKind::shared) != in_shared, c.group,
+                              int(c.kind)};
   });
   // The best one launched ahead: the last, and not chosen before it has been measured.
   if (!names.empty() && parse_row_config(names.front(), needs).can_be_ahead())
@@ -137,9 +135,9 @@ namespace {
 
 /// Blocks, or clusters, of a pipeline: as many as there is room for at a time if they are persistent. Else each group takes as many rows as
 /// its stages hold, but no more than leave some waves of blocks: the hardware gives them to SMs that are early. One wave of persistent
-/// blocks ends with the slowest SM. What exchanges early wants several rows first.
+/// blocks ends with the slowest SM.
 std::int64_t pipeline_clusters(const RowConfig& config, const Launch& launch, const RowGrid& grid, int device) {
-  const std::int64_t waves = config.early ? 1 : 4;
+  constexpr std::int64_t waves = 4;
   const std::int64_t resident = max_active_clusters(launch, device_info(device));
   if (config.needs.persistent) return std::min(grid.rows, resident);
   const std::int64_t groups = config.rows_per_block();

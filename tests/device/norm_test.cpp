@@ -230,16 +230,6 @@ TEST_F(NormBehaviour, QuantizedExtremes) {
       }
 }
 
-// Clusters that take several rows, one after another, with all that is stored of each.
-TEST_F(NormBehaviour, EarlyExchangesAreOfTheirRow) {
-  NormCase one = rows_of(NormKind::layer, DType::bf16, 400, 8200);
-  one.add = one.store_sum = one.statistics = true;
-  NormData data(one);
-  data.expect();
-  NormPlan(data.problem(), 0, "bf16_e256_vec").run(data.pointers());
-  data.check();
-}
-
 // How many rows there are must not change a row's bits.
 TEST_F(NormBehaviour, RowsAreIndependent) {
   for (const std::int64_t columns : {40, 1000, 4096}) {

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <functional>
 
@@ -144,19 +143,6 @@ TEST(NormConfigs, QuantizedVectorsAreNarrow) {
   EXPECT_EQ(chosen_at(DType::bf16, 0, 132), "bf16_t32_any");
   EXPECT_EQ(chosen_at(DType::f32, 4, 132), "f32_t8_vec");
   EXPECT_EQ(chosen_at(DType::f32, 2, 132), "f32_t32_any");
-}
-
-// It has not been measured, and has nobody to exchange anything with where one block holds a row.
-TEST(NormConfigs, EarlyExchangesAreForced) {
-  const auto position = [](std::int64_t columns) {
-    const Tensor x = Tensor::contiguous(address(0), DType::bf16, {9, columns});
-    const std::vector<std::string> names = norm_candidates(norm_problem({NormKind::layer, x, x}), DeviceInfo());
-    return std::find(names.begin(), names.end(), "bf16_e256_vec") - names.begin() - std::int64_t(names.size());
-  };
-  EXPECT_EQ(position(8192), 0);    // it is not there
-  EXPECT_EQ(position(16384), -2);  // before what loads single elements
-  EXPECT_EQ(position(131072), -2);
-  EXPECT_EQ(position(131080), 0);
 }
 
 TEST(NormConfigs, DoNotDependOnTheNumberOfRows) {

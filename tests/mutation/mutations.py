@@ -137,8 +137,6 @@ DEVICE = [
             "for (int block = 2; block < blocks(); ++block)", "softmax_backward:*cluster*", "every block of a cluster counts"),
     mistake("pieces-are-not-waited-for", "src/device/row_source.cuh", "    cute::wait_barrier(arrived(begin), 0);\n", "", "norm:*cluster2",
             "a piece in shared memory is read when it is there"),
-    mistake("early-exchanges-overrun", "src/device/row_engine.cuh", "Config.early ? 4 : 2", "2", "norm:*EarlyExchanges*",
-            "what blocks tell early does not take the place of what has not been read"),
     mistake("parts-are-about-one-mean", "src/ops/norm/kernel.cuh", "Real distance = p.centered ? parts[0][block] - mean : Real(0);",
             "Real distance = Real(0);", "norm:*cluster2", "the parts of a row have means of their own"),
     mistake("parts-weigh-alike", "src/ops/softmax/kernel.cuh", "return {all, total, exponential(max - reference_of(all))};", "return {all, total, 1.0f};",

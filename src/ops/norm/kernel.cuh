@@ -34,15 +34,12 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     if constexpr (Config.can_be_ahead()) wait_for_preceding_grids();
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
-    if constexpr (Config.early)
-      return hold_two(p, rows, reduction);
-    else
-      rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
-        if constexpr (Config.in_pieces())
-          pass_twice(p, part, rows, reduction);
-        else
-          hold(p, part, rows, reduction);
-      });
+    rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      if constexpr (Config.in_pieces())
+        pass_twice(p, part, rows, reduction);
+      else
+        hold(p, part, rows, reduction);
+    });
   }
 
  private:
@@ -227,45 +224,34 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     return reduction.in_group(part.thread == 0 ? Real(Engine::value(rX, 0)) : Real(0), Sum());
   }
 
-  /// What a block knows of its part of a row.
-  struct PartMoments {
-    Real mean;
-    Pair moments;  // about it
-  };
-
   /// The statistics of a row whose parts' moments are about a mean of their own.
   CUTE_DEVICE static Statistics over_cluster(NormParams const& p, Reduction& reduction, Real mean, Pair moments) {
     if constexpr (Engine::is_cluster) {
       if (Engine::blocks() > 1) {
         auto const& parts = reduction.gather(cute::array<Real, 3>{{mean, moments[0], moments[1]}});
-        combine(p, parts, mean, moments);
+        auto columns = [&](int block) { return Real(Engine::columns_of_block(p.grid, block)); };
+        if (p.centered) {
+          mean = 0;
+          for (int block = 0; block < Engine::blocks(); ++block)
+            mean += columns(block) * Real(p.reciprocal_columns) * parts[0][block];
+        }
+        moments = Pair{{0, 0}};
+        for (int block = 0; block < Engine::blocks(); ++block) {
+          Real distance = p.centered ? parts[0][block] - mean : Real(0);
+          moments[0] += parts[1][block] + columns(block) * distance;
+          moments[1] += parts[2][block];
+          if (p.centered) moments[1] += distance * (2 * parts[1][block] + columns(block) * distance);
+        }
       }
     }
     return Statistics::of(p, mean, moments);
   }
 
-  /// The mean, which RMSNorm leaves alone, and the moments about it from those of all blocks.
-  CUTE_DEVICE static void combine(NormParams const& p, typename Reduction::OfBlocks const& parts, Real& mean,
-                                  Pair& moments) {
-    auto columns = [&](int block) { return Real(Engine::columns_of_block(p.grid, block)); };
-    if (p.centered) {
-      mean = 0;
-      for (int block = 0; block < Engine::blocks(); ++block)
-        mean += columns(block) * Real(p.reciprocal_columns) * parts[0][block];
-    }
-    moments = Pair{{0, 0}};
-    for (int block = 0; block < Engine::blocks(); ++block) {
-      Real distance = p.centered ? parts[0][block] - mean : Real(0);
-      moments[0] += parts[1][block] + columns(block) * distance;
-      moments[1] += parts[2][block];
-      if (p.centered) moments[1] += distance * (2 * parts[1][block] + columns(block) * distance);
-    }
-  }
-
-  /// Loads a part, with the residual, and stores the sum.
-  template <class Rows> CUTE_DEVICE static PartMoments load(NormParams const& p, Part const& part, Rows& rows,
-                                                            Reduction& reduction, Fragment& rX) {
+  /// Registers hold the row: it is read once.
+  template <class Rows>
+  CUTE_DEVICE static void hold(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
     int columns = int(part.columns);
+    Fragment rX;  // (VEC, VECTORS)
     rows.load(0, 0, columns, rX);
     Real first = Real(part.columns > 0 ? rows.first(0) : 0.0f), mean = 0;
     rows.advance();
@@ -278,13 +264,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     }
     Engine::forget_derived(rX);
     Pair sums = reduction.in_group(moments(rX, mean, columns, part.thread), Sum());
-    return {mean, sums};
-  }
-
-  /// Stores what becomes of a part that registers hold.
-  CUTE_DEVICE static void finish(NormParams const& p, Part const& part, Statistics const& statistics,
-                                 Reduction& reduction, Fragment& rX) {
-    int columns = int(part.columns);
+    Statistics statistics = over_cluster(p, reduction, mean, sums);
     store_statistics(p, part, statistics);
     Engine::forget_derived(rX);
     if constexpr (Quantized) {
@@ -294,36 +274,6 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     } else {
       store_normalized(p, part, Engine::at(p.grid, p.y, part), 0, columns, statistics, rX, cute::identity{});
     }
-  }
-
-  /// Registers hold the row: it is read once.
-  template <class Rows>
-  CUTE_DEVICE static void hold(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
-    Fragment rX;  // (VEC, VECTORS)
-    PartMoments of_part = load(p, part, rows, reduction, rX);
-    finish(p, part, over_cluster(p, reduction, of_part.mean, of_part.moments), reduction, rX);
-  }
-
-  /// The same of all rows of a cluster, of which registers hold two: while the other blocks' moments of a row are on their way, the one before
-  /// is stored.
-  template <class Rows> CUTE_DEVICE static void hold_two(NormParams const& p, Rows& rows, Reduction& reduction) {
-    Part part;
-    Fragment rX, rNext;  // (VEC, VECTORS)
-    unsigned told = 0;
-    auto finish_last = [&]() CUTLASS_LAMBDA_FUNC_INLINE {
-      PartMoments of_row{};
-      combine(p, reduction.told(told - 1), of_row.mean, of_row.moments);
-      finish(p, part, Statistics::of(p, of_row.mean, of_row.moments), reduction, rX);
-    };
-    rows.for_each([&](Part const& next) CUTLASS_LAMBDA_FUNC_INLINE {
-      PartMoments of_part = load(p, next, rows, reduction, rNext);
-      reduction.tell(cute::array<Real, 3>{{of_part.mean, of_part.moments[0], of_part.moments[1]}}, told);
-      if (told > 0) finish_last();
-      copy(rNext, rX);
-      part = next;
-      ++told;
-    });
-    if (told > 0) finish_last();
   }
 
   /// The row is read twice from where it lives; quantized, a third time, since its scale depends on what the statistics make of it; and once
