@@ -25,7 +25,8 @@ struct RowNeeds {
   int inputs = 1;           ///< Operands whose rows are held.
   int sm_threads = 1024;    ///< Threads of an SM at most, which is what limits the registers of each.
   bool persistent = false;  ///< A pipeline's block has an SM to itself, and takes as many rows as there are.
-  bool waits = false;       ///< Kernels of rows in registers wait for the preceding grids: they may start before.
+  bool waits =
+      false;  ///< Kernels of rows in registers wait for the preceding grids: they are launched before those end.
 
   friend constexpr bool operator==(const RowNeeds&, const RowNeeds&) = default;
 };
@@ -36,7 +37,6 @@ struct RowConfig {
   RowKind kind = RowKind::registers;
   int group = 0;        ///< Threads of a block that share a row; 0: not a config.
   bool vector = false;  ///< 16-byte loads and stores; else element by element, at any stride.
-  bool ahead = false;   ///< Launched before the preceding grids end (programmatic launch).
   RowNeeds needs{};
 
   friend constexpr bool operator==(const RowConfig&, const RowConfig&) = default;
@@ -69,8 +69,8 @@ struct RowConfig {
   }
   /// Whether every pass over a row loads it again, piece by piece.
   constexpr bool in_pieces() const { return kind == RowKind::shared || kind == RowKind::stream; }
-  /// Whether the kernel waits for the preceding grids, and lets the next one start before it ends.
-  constexpr bool can_be_ahead() const { return needs.waits && kind == RowKind::registers; }
+  /// Whether it is launched before the preceding grids end (programmatic launch): the kernel waits for them, and lets the next one start.
+  constexpr bool is_ahead() const { return needs.waits && kind == RowKind::registers; }
   /// Whether the blocks of a cluster may share a row.
   constexpr bool is_cluster() const { return in_pieces() || (kind == RowKind::pipeline && group >= cluster_group); }
   constexpr int max_cluster() const { return in_pieces() ? 8 : is_cluster() ? largest_cluster : 1; }
@@ -90,9 +90,6 @@ struct RowConfig {
   static constexpr int thread_bytes = 64;        ///< That a thread holds.
   static constexpr int shared_part = 64 * 1024;  ///< Bytes that a block holds in shared memory: three of them an SM.
 };
-
-/// The end of the name of a config that is launched ahead; what is before it is the entry's.
-constexpr std::string_view ahead_suffix = "_ahead";
 
 namespace detail {
 
@@ -121,7 +118,6 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
     config.vector = true;
   else if (copied || !accept("_any"))  // bulk copies move 16-byte units
     return {};
-  config.ahead = accept(ahead_suffix);
   return is_group && text.empty() ? config : RowConfig{};
 }
 
@@ -136,7 +132,6 @@ constexpr RowConfig parse_row_config(std::string_view name, RowNeeds needs = {})
     if (config.group == 0) return {};
     config.dtype = dtype;
     config.needs = needs;
-    if (config.ahead && !config.can_be_ahead()) return {};
     return config;
   }
   return {};

@@ -94,7 +94,7 @@ template <class Order> std::vector<std::string> names_by(std::vector<Candidate> 
 
 /// The most columns of which a cluster's registers are the faster place (measured on an H200, docs/performance-guide.md): beyond, more must
 /// be under way than they hold. f32 elements take less computing for their bytes, so that this counts earlier.
-std::int64_t longest_in_registers(DType dtype) { return dtype == DType::f32 ? 1 << 14 : 1 << 17; }
+std::int64_t longest_in_registers(DType dtype) { return dtype == DType::f32 ? 1 << 14 : 1 << 16; }
 
 }  // namespace
 
@@ -108,14 +108,10 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
   // Vectors before elements; what reads a row once before what reads it twice; registers before shared memory, but for the longest rows;
   // few threads a row, so that many rows are in flight; registers alone before a pipeline, which is for rows that have to be shared.
   const bool in_shared = columns > longest_in_registers(dtype);
-  std::vector<std::string> names = names_by(std::move(able), [in_shared](const RowConfig& c) {
+  return names_by(std::move(able), [in_shared](const RowConfig& c) {
     return std::array<int, 5>{!c.vector, c.kind == RowKind::stream, (c.kind == RowKind::shared) != in_shared, c.group,
                               int(c.kind)};
   });
-  // The best one launched ahead: the last, and not chosen before it has been measured.
-  if (!names.empty() && parse_row_config(names.front(), needs).can_be_ahead())
-    names.push_back(names.front() + std::string(ahead_suffix));
-  return names;
 }
 
 std::vector<std::string> rank_passing_row_configs(DType dtype, std::int64_t columns, bool vectors,
@@ -150,8 +146,8 @@ std::int64_t pipeline_clusters(const RowConfig& config, const Launch& launch, co
 Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device, RowNeeds needs) {
   RowConfig config = parse_row_config(name, needs);
   Launch launch;
-  launch.kernel = find_kernel(op, config.ahead ? name.substr(0, name.size() - ahead_suffix.size()) : name);
-  launch.overlaps_preceding = config.ahead;
+  launch.kernel = find_kernel(op, name);
+  launch.overlaps_preceding = config.is_ahead();
   launch.threads = unsigned(config.threads());
   launch.cluster = unsigned(row_cluster(config, grid.columns));
   launch.shared_bytes = std::size_t(config.shared_bytes());

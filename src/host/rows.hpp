@@ -33,8 +33,7 @@ struct RowShape {
 };
 
 /// The configs among `shipped` that can serve rows of `columns` elements of `dtype` in an operator with these needs, best first.
-/// `vectors`: 16-byte accesses are possible. The last is the best one launched ahead, if it can be: nothing chooses that before it has
-/// been measured. None of it depends on the number of rows, so that a row's bits do not either.
+/// `vectors`: 16-byte accesses are possible. None of it depends on the number of rows, so that a row's bits do not either.
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
                                           const std::vector<std::string>& shipped, RowNeeds needs = {});
 

@@ -115,8 +115,8 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 8192, DType::f32), "f32_t512_vec");
   EXPECT_EQ(chosen(100, 16384), "bf16_p512_vec");
   EXPECT_EQ(chosen(100, 16392), "bf16_p512_vec");
-  EXPECT_EQ(chosen(100, 1 << 17), "bf16_p512_vec");
-  EXPECT_EQ(chosen(100, (1 << 17) + 8), "bf16_s256_vec");
+  EXPECT_EQ(chosen(100, 1 << 16), "bf16_p512_vec");
+  EXPECT_EQ(chosen(100, (1 << 16) + 8), "bf16_s256_vec");
   EXPECT_EQ(chosen(100, 1 << 18), "bf16_s256_vec");
   EXPECT_EQ(chosen(100, 16384, DType::f32), "f32_p512_vec");
   EXPECT_EQ(chosen(100, 16388, DType::f32), "f32_s256_vec");

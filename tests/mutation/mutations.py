@@ -197,6 +197,8 @@ DEVICE = [
             "int(cute::min(x.columns - column - 1, int64_t(BLK_N)))", PAD, "the whole row is copied"),
     mistake("pad-copies-one-operand", "src/ops/pad/pad.cpp", "    tiles += ceil_div(s.rows, config.tile_rows) * column_tiles;\n",
             "    if (i == 0) tiles += ceil_div(s.rows, config.tile_rows) * column_tiles;\n", PAD, "both operands may need a copy"),
+    mistake("rows-do-not-wait", "src/ops/softmax/kernel.cuh", "    if constexpr (Config.is_ahead()) wait_for_preceding_grids();\n", "", "capture:*RowsInRegisters*",
+            "a row is read when the kernel before has written it"),
     mistake("pad-does-not-wait", "src/ops/pad/kernel.cuh", "    wait_for_preceding_grids();\n", "", "capture:*PlansAreReplayed*",
             "a copy waits for what writes its original, and for who reads the last one"),
     mistake("padded-copies-overlap", "src/ops/gemm/product.cpp", "    workspace_bytes_ = *offset + padded_bytes(source, element_bytes);\n",

@@ -19,14 +19,14 @@ template <RowConfig Config> struct SoftmaxKernel {
   static constexpr float ln_2 = 0.6931471805599453f;
 
   CUTE_DEVICE static void run(SoftmaxParams const& p) {
-    if constexpr (Config.can_be_ahead()) allow_next_grid();
+    if constexpr (Config.is_ahead()) allow_next_grid();
     auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
       return RowSpans<T, 1>{{{Engine::at(p.grid, p.x, part)}}, {{p.x.step}}, Row(p, part).wanted()};
     };
     using Rows = Rows<Config, 1, decltype(spans)>;
     __shared__ typename Rows::Storage row_storage;
     Rows rows(row_storage, p.grid, spans);
-    if constexpr (Config.can_be_ahead()) wait_for_preceding_grids();
+    if constexpr (Config.is_ahead()) wait_for_preceding_grids();
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
     if (p.log)

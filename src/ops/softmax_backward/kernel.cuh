@@ -17,7 +17,7 @@ template <RowConfig Config> struct SoftmaxBackwardKernel {
   using T = typename Engine::T;
 
   CUTE_DEVICE static void run(SoftmaxBackwardParams const& p) {
-    if constexpr (Config.can_be_ahead()) allow_next_grid();
+    if constexpr (Config.is_ahead()) allow_next_grid();
     auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
       return RowSpans<T, 2>{
           {{Engine::at(p.grid, p.y, part), Engine::at(p.grid, p.dy, part)}}, {{p.y.step, p.dy.step}}, part.columns};
@@ -25,7 +25,7 @@ template <RowConfig Config> struct SoftmaxBackwardKernel {
     using Rows = Rows<Config, 2, decltype(spans)>;
     __shared__ typename Rows::Storage row_storage;
     Rows rows(row_storage, p.grid, spans);
-    if constexpr (Config.can_be_ahead()) wait_for_preceding_grids();
+    if constexpr (Config.is_ahead()) wait_for_preceding_grids();
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
     rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
