@@ -48,7 +48,7 @@ bool straddles_lines(const GemmOperand& operand, Major major, bool is_a) {
 
 namespace {
 
-constexpr double dram_bytes = 1980;  // all SMs, per clock
+constexpr double dram_bytes = 2740;  // all SMs, per clock
 
 /// What the padded copies cost before the product can begin.
 double padding_clocks(const GemmProblem& problem, Padding padding) {
@@ -73,24 +73,25 @@ double fused_clocks(const GemmProblem& problem, const GemmConfig& c) {
 
 double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, const DeviceInfo& device) {
   const GemmProblem problem = padded(kernel_view(original, choice.config), choice.padding);
-  // Fitted to runs of the whole menu over 125 problems, 114 of them random, on an H200 (docs/performance-guide.md).
+  // Fitted to runs of the whole menu over 220 problems, most of them random ones in tn, on an H200 (docs/performance-guide.md).
   constexpr double products = 2048;      // 16-bit multiply-adds of one SM, per clock
-  constexpr double shared_bytes = 154;   // of shared memory, per clock: TMA's writes, wgmma's reads
-  constexpr double l2_bytes = 72;        // from L2 into one SM, per clock
-  constexpr double all_l2_bytes = 7060;  // the same into all of them
-  constexpr double multicast_box = 24;   // clocks for each box that a CTA of a cluster receives
+  constexpr double shared_bytes = 148;   // of shared memory, per clock: TMA's writes, wgmma's reads
+  constexpr double l2_bytes = 58;        // from L2 into one SM, per clock
+  constexpr double all_l2_bytes = 6990;  // the same into all of them
+  constexpr double multicast_box = 23;   // clocks for each box that a CTA of a cluster receives
   constexpr double gathered = 1.3;       // elements that a gathering warpgroup copies, per clock
-  constexpr double wave = 250, store_piece = 700, cooperative_store = 1.78;
-  constexpr double products_energy = 0.9, shared_energy = 0.0013;        // what power allows: clocks of the whole chip
-  constexpr double cut_slower = 1.07, cut_once = 1620, add_part = 0.11;  // stream-K; the last: per element of a part
-  constexpr double split_once = 2930, split_sum = 0.84;                  // split-K; the last: per element of a tile
-  constexpr double cluster_once = 1500, cluster_sum = 0.25;  // sums in the cluster: assumptions, not yet fitted
+  constexpr double wave = 202, store_piece = 539, cooperative_store = 1.93;
+  constexpr double swapped_store = 1.47, store_box = 150;  // a piece that is transposed; each box of one that is not
+  constexpr double products_energy = 0.87, shared_energy = 0.0013;        // what power allows: clocks of the whole chip
+  constexpr double cut_slower = 1.03, cut_once = 2080, add_part = 0.174;  // stream-K; the last: per element of a part
+  constexpr double split_once = 6020, split_sum = 0.81;                  // split-K; the last: per element of a tile
+  constexpr double cluster_once = 985, cluster_sum = 0.184;  // sums in the cluster; the last: per element of a tile
   // From the launch to the first product, by the size of the cluster.
-  auto fill_of = [](int cluster) { return cluster == 1 ? 2850. : cluster == 2 ? 5350. : cluster <= 4 ? 4800. : 5280.; };
+  auto fill_of = [](int cluster) { return cluster == 1 ? 3070. : cluster == 2 ? 4040. : cluster <= 4 ? 4090. : 4680.; };
   // How much more a row costs that begins off a line of L2, by its pitch in bytes. L2 answers a multicast once for all of its CTAs.
   auto straddling = [](std::int64_t pitch, int receivers) {
     if (pitch % 128 == 0) return 1.;
-    return receivers > 1 ? 1.34 : pitch % 32 != 0 ? 2.27 : pitch % 64 != 0 ? 1.51 : 1.32;
+    return receivers > 1 ? 1.42 : pitch % 32 != 0 ? 1.85 : pitch % 64 != 0 ? 1.2 : 1.24;
   };
 
   const GemmConfig& c = choice.config;
@@ -121,10 +122,13 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   }
   const double k_tile = std::max({multiply, shared_traffic / shared_bytes, load});
 
-  const double pieces = double(c.warpgroup_m()) / GemmConfig::piece_m *
-                        ceil_div(c.warpgroup_n(), c.piece_n(int(size_of(problem.d.dtype))));
+  const int d_bytes = int(size_of(problem.d.dtype));
+  const double piece_rows = double(c.warpgroup_m()) / GemmConfig::piece_m;
+  const double pieces = piece_rows * ceil_div(c.warpgroup_n(), c.piece_n(d_bytes));
+  const double boxes = piece_rows * c.warpgroup_n() / c.d_box_n(d_bytes);
   const double fused = fuses(problem) ? fused_clocks(problem, c) : 0;
-  const double store = store_piece * pieces * (pingpong ? 1 : cooperative_store) + (pingpong ? fused : 0);
+  const double store = store_piece * pieces * (pingpong ? 1 : cooperative_store) * (c.swapped ? swapped_store : 1) +
+                       (c.swapped ? 0 : store_box * boxes) + (pingpong ? fused : 0);
   const double fill = fill_of(c.cluster_size()), elements = double(c.tile_m) * c.tile_n;
 
   double clocks = fill;
