@@ -84,7 +84,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   constexpr double swapped_store = 1.47, store_box = 150;  // a piece that is transposed; each box of one that is not
   constexpr double products_energy = 0.87, shared_energy = 0.0013;        // what power allows: clocks of the whole chip
   constexpr double cut_slower = 1.03, cut_once = 2080, add_part = 0.174;  // stream-K; the last: per element of a part
-  constexpr double split_once = 6020, split_sum = 0.81;                  // split-K; the last: per element of a tile
+  constexpr double split_once = 6020, split_sum = 0.81;                   // split-K; the last: per element of a tile
   constexpr double cluster_once = 985, cluster_sum = 0.184;  // sums in the cluster; the last: per element of a tile
   // From the launch to the first product, by the size of the cluster.
   auto fill_of = [](int cluster) { return cluster == 1 ? 3070. : cluster == 2 ? 4040. : cluster <= 4 ? 4090. : 4680.; };
