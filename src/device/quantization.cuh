@@ -27,20 +27,17 @@ struct RowScale {
   CUTE_DEVICE float operator()(float y) const { return y * reciprocal; }
 };
 
-/// values(0) to values(N - 1) as bits of `dtype`, e4m3 or e5m2: rounded to the nearest, saturating. Converting to both takes less than a branch.
-template <int N, class Values, class Bits> CUTE_DEVICE void to_fp8(Values const& values, DType dtype, Bits& bits) {
-  using cutlass::float_e4m3_t, cutlass::float_e5m2_t;
-  constexpr int STEP = N % 2 ? 1 : 2;  // two at a time, as the hardware converts
+/// values(0) to values(N - 1) as bits of F8, e4m3 or e5m2: rounded to the nearest, saturating.
+template <class F8, int N, class Values, class Bits> CUTE_DEVICE void to_fp8(Values const& values, Bits& bits) {
+  constexpr int STEP = N % 4 == 0 ? 4 : N % 2 ? 1 : 2;  // a register of them; the hardware converts two at a time
   CUTLASS_PRAGMA_UNROLL
   for (int i = 0; i < N; i += STEP) {
     cutlass::Array<float, STEP> x;
     CUTLASS_PRAGMA_UNROLL
     for (int j = 0; j < STEP; ++j) x[j] = values(i + j);
-    auto e4m3 = cutlass::NumericArrayConverter<float_e4m3_t, float, STEP>::convert(x);
-    auto e5m2 = cutlass::NumericArrayConverter<float_e5m2_t, float, STEP>::convert(x);
+    auto y = cutlass::NumericArrayConverter<F8, float, STEP>::convert(x);
     using Word = cute::uint_bit_t<8 * STEP>;
-    Word word = dtype == DType::e4m3 ? reinterpret_cast<Word const&>(e4m3) : reinterpret_cast<Word const&>(e5m2);
-    cute::recast<Word>(bits)(i / STEP) = word;
+    cute::recast<Word>(bits)(i / STEP) = reinterpret_cast<Word const&>(y);
   }
 }
 

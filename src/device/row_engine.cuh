@@ -160,6 +160,15 @@ template <RowConfig Config> struct RowEngine {
     }
   }
 
+  /// The same where the assembler would keep it, too: `zero` is one, which it cannot know.
+  CUTE_DEVICE static void renew(Fragment& rX, uint32_t zero) {
+    if constexpr (Config.vector) {
+      Tensor rRaw = recast<uint32_t>(rX);  // (VEC * sizeof(T) / 4, VECTORS)
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < size(rRaw); ++i) rRaw(i) ^= zero;
+    }
+  }
+
   /// Stores vector `i` of a thread: values(j) for each of its elements, converted to T.
   template <class Values, class Pointer> CUTE_DEVICE static void store_vector(Values const& values, Pointer data,
                                                                               int64_t step, int columns, int thread,

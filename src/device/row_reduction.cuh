@@ -106,6 +106,21 @@ template <int GROUP, int GROUPS, int MAX_CLUSTER, class Value = float> class Row
     return in_group(Values<1>{{x}}, operation)[0];
   }
 
+  /// The same behind a branch that all threads of the group take: which buffer is next does not depend on that.
+  template <size_t N, class Operation> CUTE_DEVICE Values<N> in_group_aside(Values<N> x, Operation operation) {
+    x = in_group(x, operation);
+    sync();
+    turn_ ^= 1;
+    return x;
+  }
+
+  /// Whether `x` holds for a group of those that share a warp: for the group, where it is no smaller. All threads of a group agree on it.
+  CUTE_DEVICE static bool any_group_of_warp(bool x) {
+    namespace cg = cooperative_groups;
+    if constexpr (GROUP < warp) return cg::tiled_partition<warp>(cg::this_thread_block()).any(x);
+    return x;
+  }
+
   /// Tells the other blocks of the cluster what the group's threads agree on, and learns the same of them: value n of block b is [n][b],
   /// until the next but one call. Between two calls the group reduces something.
   template <size_t N> CUTE_DEVICE OfBlocks const& gather(Values<N> const& x) {

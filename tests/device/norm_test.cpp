@@ -174,6 +174,26 @@ TEST_F(NormBehaviour, LargeMeansDoNotCancel) {
     }
 }
 
+// Squares of 16-bit elements are summed up about 0 where the mean is near, else about the mean: rows on either side of where one ends and the
+// other begins, side by side in a warp, and one whose blocks differ about it.
+TEST_F(NormBehaviour, MeansNearAndFar) {
+  constexpr double means[] = {0, -0.5, 1.6, 1.9, -6, 200};  // in deviations
+  for (const DType dtype : {DType::f16, DType::bf16})
+    for (const std::int64_t columns : lengths()) {
+      SCOPED_TRACE(std::string(name(dtype)) + " " + std::to_string(columns));
+      expect_right(rows_of(NormKind::layer, dtype, 7, columns), [&](NormData& data) {
+        reference::Draw draw(8);
+        const reference::Numeric numeric(dtype);
+        for (std::int64_t i = 0; i < 7 * columns; ++i) {
+          const std::int64_t row = i / columns, column = i % columns;
+          const double mean = row < 6 ? means[row] : column < columns / 2 ? 0 : 30;
+          numeric.write(data.x().host(), i, mean + std::sqrt(3.0) * draw.symmetric());
+        }
+        data.x().upload();
+      });
+    }
+}
+
 // A row with a NaN or an infinity does not touch its neighbours; equal elements have a variance of 0; the smallest numbers count.
 TEST_F(NormBehaviour, SpecialValuesAreIEEEs) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
@@ -240,6 +260,27 @@ TEST_F(NormBehaviour, RowsAreIndependent) {
     const auto all = many.y().download(), first = one.y().download();
     EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << columns;
   }
+}
+
+// Nor whether a neighbour's mean is far from 0 or near.
+TEST_F(NormBehaviour, RowsAreIndependentOfTheirNeighboursMeans) {
+  for (const std::int64_t columns : {40, 100, 500, 1000})
+    for (const bool is_far : {false, true}) {
+      SCOPED_TRACE(std::to_string(columns) + (is_far ? " far" : " near"));
+      const auto first_row = [&](std::int64_t rows) {
+        NormData data(rows_of(NormKind::layer, DType::bf16, rows, columns));
+        reference::Draw draw(9);
+        const reference::Numeric numeric(DType::bf16);
+        for (std::int64_t i = 0; i < rows * columns; ++i)
+          numeric.write(data.x().host(), i, draw.symmetric() + ((i / columns % 2 == 0) == is_far ? 50 : 0));
+        data.x().upload();
+        norm(data.arguments());
+        auto y = data.y().download();
+        y.resize(std::size_t(columns) * size_of(DType::bf16));
+        return y;
+      };
+      EXPECT_TRUE(first_row(9) == first_row(1));
+    }
 }
 
 // Nor, quantized, its scale.

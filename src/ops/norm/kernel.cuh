@@ -1,8 +1,11 @@
 #pragma once
 
 // LayerNorm and RMSNorm of rows: y = (x - mean) * rstd * weight + bias, with rstd = 1 / sqrt(variance + epsilon); RMSNorm takes the mean
-// to be 0. The variance is summed up around the mean, or in f64 around an element of the row, so that a large mean costs no digits.
+// to be 0. The variance is summed up around 0 if the mean is near, else around the mean, or in f64 around an element of the row, so that a large
+// mean costs no digits.
 // Quantized, y is fp8: divided by a scale of the row's own, which its largest magnitude decides.
+
+#include <cfloat>
 
 #include "device/quantization.cuh"
 #include "device/row_engine.cuh"
@@ -43,7 +46,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
   }
 
  private:
-  /// The mean in two parts: what is left after subtracting `mean` averages to `correction`.
+  /// The mean in two parts: what is left after subtracting `mean`, which is 0 where the row's is near, averages to `correction`.
   struct Statistics {
     Real mean, correction, rstd;
     Real shift;  // of (x - mean) * rstd, or in f64, which has digits enough, of x * rstd
@@ -53,10 +56,17 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
       // The last term is 0, but NaN for a row with an infinity, wherever distances are taken from.
       Real correction = p.centered ? moments[0] * reciprocal + Real(0) * moments[1] : Real(0);
       Real variance = moments[1] * reciprocal - correction * correction;
-      Real rstd = Real(1) / sqrt(variance + Real(p.epsilon));
+      Real rstd = reciprocal_root(variance + Real(p.epsilon));
       return {mean, correction, rstd, p.centered ? -(is_f64 ? mean + correction : correction) * rstd : Real(0)};
     }
-    CUTE_DEVICE Real normalize(float x) const { return (is_f64 ? Real(x) : Real(x) - mean) * rstd + shift; }
+    CUTE_DEVICE static float reciprocal_root(float x) { return rsqrtf(x); }  // off by two units at most
+    CUTE_DEVICE static double reciprocal_root(double x) { return 1 / sqrt(x); }
+
+    /// Whether normalize() need not subtract `mean`.
+    CUTE_DEVICE bool is_about_zero() const { return is_f64 || mean == 0; }
+    template <bool IsAboutZero> CUTE_DEVICE Real normalize(float x) const {
+      return (IsAboutZero || is_f64 ? Real(x) : Real(x) - mean) * rstd + shift;
+    }
   };
 
   /// From column `begin` of the part on; what is beyond the row stays 0.
@@ -83,59 +93,102 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     if (p.sum.data) Engine::store(rX, sum_at(p, part, begin), p.sum.step, columns, part.thread);
   }
 
-  /// The sum of this thread's elements.
-  CUTE_DEVICE static Real total(Fragment const& rX) {
-    return Engine::sum([&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Real(Engine::value(rX, i)); });
+  /// The sums of this thread's elements and of their squares: what is beyond the row is 0.
+  CUTE_DEVICE static Pair moments(Fragment const& rX) {
+    return Engine::template sums<2>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
+      Real x = Real(Engine::value(rX, i));
+      return Pair{{x, x * x}};
+    });
   }
 
-  /// The sums of the distances from `mean` and of their squares, of this thread's elements.
+  /// The sums of the distances from `mean` and of their squares, of this thread's elements. What is beyond the row is 0, and at no distance.
   CUTE_DEVICE static Pair moments(Fragment const& rX, Real mean, int columns, int thread) {
-    return Engine::template sums<2>(
-        [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-          Real distance = Real(Engine::value(rX, i)) - mean;
-          return Pair{{distance, distance * distance}};
-        },
-        columns, thread);
+    return Engine::template sums<2>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
+      Real distance = Real(Engine::value(rX, i)) - (Engine::has(i, columns, thread) ? mean : Real(0));
+      return Pair{{distance, distance * distance}};
+    });
   }
 
   /// Calls f(i, result) for each of the thread's vectors, from column `begin` of the part on, where result(j) is what becomes of the
-  /// thread's element j, one of the vector's.
+  /// thread's element j, one of the vector's. Where vectors are under way early, f is called for those beyond the row, too.
   template <class F> CUTE_DEVICE static void for_each_vector(NormParams const& p, Part const& part, int64_t begin,
                                                              int columns, Statistics const& statistics, Fragment& rX,
                                                              F const& f) {
-    // Weights are not loaded across a branch: so those of all vectors do not take registers at once where no store is in between.
-    constexpr int AT_ONCE = Quantized ? 1 : Engine::VECTORS;
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < Engine::VECTORS; i += AT_ONCE)
-      if (p.affine_f32)
-        for_each_vector<float>(p, part, begin, columns, statistics, rX, i, i + AT_ONCE, f);
+    constexpr bool is_f32 = cute::is_same_v<T, float>;
+    if (Config.vector && p.weight.data && p.affine_f32 == is_f32 && statistics.is_about_zero()) {
+      if (p.bias.data)
+        for_each_usual_vector<true>(p, part, begin, columns, statistics, rX, f);
       else
-        for_each_vector<T>(p, part, begin, columns, statistics, rX, i, i + AT_ONCE, f);
+        for_each_usual_vector<false>(p, part, begin, columns, statistics, rX, f);
+    } else if (is_f32 || p.affine_f32) {
+      for_each_vector<float>(p, part, begin, columns, statistics, rX, f);
+    } else {
+      for_each_vector<T>(p, part, begin, columns, statistics, rX, f);
+    }
   }
 
-  /// The same of vectors `first` to `last` - 1, with weight and bias of type U.
+  /// The same as most rows have it: a weight, maybe a bias, both of the elements' type, and a mean near 0. Few instructions, and the operands
+  /// of the next vector are under way while one is worked on.
+  template <bool HasBias, class F>
+  CUTE_DEVICE static void for_each_usual_vector(NormParams const& p, Part const& part, int64_t begin, int columns,
+                                                Statistics const& statistics, Fragment& rX, F const& f) {
+    T const *weight = affine_at<T>(p.weight, part, begin), *bias = affine_at<T>(p.bias, part, begin);
+    Tensor rW = make_tensor<T>(Shape<Int<VEC>, Int<UNDER_WAY>>{});  // (VEC, UNDER_WAY)
+    Tensor rB = make_tensor<T>(Shape<Int<VEC>, Int<UNDER_WAY>>{});  // (VEC, UNDER_WAY)
+    clear(rW);
+    clear(rB);
+    auto load = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
+      if (i >= Engine::VECTORS || !Engine::has(i * VEC, columns, part.thread)) return;
+      copy(typename Engine::Vectorized{}, Engine::vector_at(weight, p.weight.step, part.thread, i),
+           rW(_, i % UNDER_WAY));
+      if constexpr (HasBias)
+        copy(typename Engine::Vectorized{}, Engine::vector_at(bias, p.bias.step, part.thread, i), rB(_, i % UNDER_WAY));
+    };
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < UNDER_WAY - 1; ++i) load(i);
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < Engine::VECTORS; ++i) {
+      if (UNDER_WAY == 1 && !Engine::has(i * VEC, columns, part.thread)) continue;
+      load(i + UNDER_WAY - 1);
+      Tensor rOfW = rW(_, i % UNDER_WAY);  // (VEC)
+      Tensor rOfB = rB(_, i % UNDER_WAY);  // (VEC)
+      auto result = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE {
+        Real y = statistics.template normalize<true>(Engine::value(rX, j)) * Real(unpacked(rOfW, j % VEC));
+        return float(HasBias ? y + Real(unpacked(rOfB, j % VEC)) : y);
+      };
+      f(i, result);
+      Engine::forget_derived(rX);
+    }
+  }
+
+  /// Of the weight and the bias, vectors that are under way at a time. Quantized, registers are short: a vector's operands are loaded behind
+  /// a branch, which those of the next one do not cross.
+  static constexpr int UNDER_WAY = Quantized ? 1 : 2;
+
+  /// Where column `begin` of a part of the weight or the bias, of type U, is.
+  template <class U> CUTE_DEVICE static U const* affine_at(RowOperand const& operand, Part const& part, int64_t begin) {
+    return Engine::at_column(static_cast<U const*>(operand.data), operand.step, part.begin + begin);
+  }
+
+  /// The same with weight and bias, where they are, of type U.
   template <class U, class F>
   CUTE_DEVICE static void for_each_vector(NormParams const& p, Part const& part, int64_t begin, int columns,
-                                          Statistics const& statistics, Fragment& rX, int first, int last, F const& f) {
-    auto affine = [&](RowOperand const& operand) CUTLASS_LAMBDA_FUNC_INLINE {
-      return Engine::at_column(static_cast<U const*>(operand.data), operand.step, part.begin + begin);
-    };
-    U const *weight = affine(p.weight), *bias = affine(p.bias);
+                                          Statistics const& statistics, Fragment& rX, F const& f) {
+    U const *weight = affine_at<U>(p.weight, part, begin), *bias = affine_at<U>(p.bias, part, begin);
     CUTLASS_PRAGMA_UNROLL
-    for (int i = first; i < last; ++i) {
-      Tensor rW = make_tensor<U>(Int<VEC>{});  // (VEC)
-      Tensor rB = make_tensor<U>(Int<VEC>{});  // (VEC)
-      if (p.weight.data)
-        Engine::load_vector(weight, p.weight.step, columns, part.thread, i, rW, U(1));
-      else
-        fill(rW, U(1));
-      if (p.bias.data)
-        Engine::load_vector(bias, p.bias.step, columns, part.thread, i, rB, U(0));
-      else
-        fill(rB, U(0));
+    for (int i = 0; i < Engine::VECTORS; ++i) {
+      if (!Engine::has(i * VEC, columns, part.thread)) continue;
+      auto load = [&](U const* data, int64_t step, U filling) CUTLASS_LAMBDA_FUNC_INLINE {
+        Tensor r = make_tensor<U>(Int<VEC>{});  // (VEC)
+        fill(r, filling);
+        if (data) copy(typename Engine::Vectorized{}, Engine::vector_at(data, step, part.thread, i), r);
+        return r;
+      };
+      Tensor rW = load(p.weight.data ? weight : nullptr, p.weight.step, U(1));  // (VEC)
+      Tensor rB = load(p.bias.data ? bias : nullptr, p.bias.step, U(0));        // (VEC)
       auto result = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE {
-        int v = j - i * VEC;
-        return float(statistics.normalize(Engine::value(rX, j)) * Real(unpacked(rW, v)) + Real(unpacked(rB, v)));
+        Real normal = statistics.template normalize<false>(Engine::value(rX, j));
+        return float(normal * Real(unpacked(rW, j % VEC)) + Real(unpacked(rB, j % VEC)));
       };
       f(i, result);
       Engine::forget_derived(rX);
@@ -150,7 +203,11 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     } else {
       Tensor gY = Engine::vector_at(y, p.y.step, thread, i);  // (VEC)
       Tensor rY = make_tensor<Y>(Int<VEC>{});                 // (VEC)
-      to_fp8<VEC>([&](int v) CUTLASS_LAMBDA_FUNC_INLINE { return values(i * VEC + v); }, p.y_dtype, rY);
+      auto of_vector = [&](int v) CUTLASS_LAMBDA_FUNC_INLINE { return values(i * VEC + v); };
+      if (p.y_dtype == DType::e4m3)
+        to_fp8<cutlass::float_e4m3_t, VEC>(of_vector, rY);
+      else
+        to_fp8<cutlass::float_e5m2_t, VEC>(of_vector, rY);
       if (Engine::has(i * VEC, columns, thread)) copy(typename Engine::Vectorized{}, rY, gY);
     }
   }
@@ -185,14 +242,12 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
   CUTE_DEVICE static float largest_result(NormParams const& p, Part const& part, int64_t begin, int columns,
                                           Statistics const& statistics, Fragment& rX, float largest) {
     for_each_vector(p, part, begin, columns, statistics, rX, [&](int i, auto const& result) CUTLASS_LAMBDA_FUNC_INLINE {
-      float of_vector = 0;
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v) {
         float y = result(i * VEC + v);
         if constexpr (keeps_results) rX(v, i) = y;
-        of_vector = fmaxf(of_vector, fabsf(y));
+        largest = fmaxf(largest, fabsf(y));
       }
-      if (Engine::has(i * VEC, columns, part.thread)) largest = fmaxf(largest, of_vector);
     });
     return largest;
   }
@@ -222,6 +277,21 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     if (!p.centered) return 0;
     if (!p.residual.data) return first;
     return reduction.in_group(part.thread == 0 ? Real(Engine::value(rX, 0)) : Real(0), Sum());
+  }
+
+  /// Of a part whose moments about 0 are `sums`: where its mean is so far from 0 that the variance would lose digits, takes the moments about
+  /// that, of which about(mean) are this thread's share. Otherwise `mean` stays 0.
+  template <class About> CUTE_DEVICE static void recenter(NormParams const& p, Part const& part, Reduction& reduction,
+                                                          Real& mean, Pair& sums, About const& about) {
+    if (!p.centered) return;
+    Real reciprocal =
+        Engine::is_cluster ? Real(1) / Real(part.columns > 0 ? part.columns : 1) : Real(p.reciprocal_columns);
+    Real of_row = sums[0] * reciprocal;
+    // Up to 1.7 deviations cost two bits. A NaN or an infinity counts as far.
+    bool is_far = !(of_row * of_row <= Real(0.75) * sums[1] * reciprocal && sums[1] <= Real(FLT_MAX));
+    if (!Reduction::any_group_of_warp(is_far)) return;
+    if (is_far) mean = of_row;
+    sums = reduction.in_group_aside(about(mean), Sum());
   }
 
   /// The statistics of a row whose parts' moments are about a mean of their own.
@@ -258,12 +328,17 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     add_residual(p, part, 0, columns, rX);
     if constexpr (is_f64) mean = pivot(p, part, first, reduction, rX);
     store_sum(p, part, 0, columns, rX);
-    if constexpr (!is_f64) {
-      Real reciprocal = Engine::is_cluster ? Real(1) / Real(columns > 0 ? columns : 1) : Real(p.reciprocal_columns);
-      if (p.centered) mean = reduction.in_group(total(rX), Sum()) * reciprocal;
-    }
     Engine::forget_derived(rX);
-    Pair sums = reduction.in_group(moments(rX, mean, columns, part.thread), Sum());
+    Pair sums;
+    if constexpr (is_f64) {
+      sums = reduction.in_group(moments(rX, mean, columns, part.thread), Sum());
+    } else {
+      sums = reduction.in_group(moments(rX), Sum());
+      recenter(p, part, reduction, mean, sums, [&](Real of_row) CUTLASS_LAMBDA_FUNC_INLINE {
+        Engine::renew(rX, uint32_t(p.grid.columns >> 62));
+        return moments(rX, of_row, columns, part.thread);
+      });
+    }
     Statistics statistics = over_cluster(p, reduction, mean, sums);
     store_statistics(p, part, statistics);
     Engine::forget_derived(rX);
@@ -276,34 +351,24 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     }
   }
 
-  /// The row is read twice from where it lives; quantized, a third time, since its scale depends on what the statistics make of it; and once
-  /// before where the mean is wanted in f32, from shared memory.
+  /// The row is read twice from where it lives; quantized, a third time, since its scale depends on what the statistics make of it; and once more
+  /// where a mean far from 0 is found in f32, from shared memory.
   template <class Rows>
   CUTE_DEVICE static void pass_twice(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
     Y* y = Engine::template at<Y>(p.grid, p.y, part);
     Fragment rX;  // (VEC, VECTORS)
     Real first = Real(part.columns > 0 ? rows.first(0) : 0.0f), mean = 0;
-    if constexpr (!is_f64)
-      if (p.centered) {
-        Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-          rows.load(0, begin, columns, rX);
-          add_residual(p, part, begin, columns, rX);
-          mean += total(rX);
-        });
-        mean = reduction.in_group(mean, Sum()) / Real(part.columns > 0 ? part.columns : 1);
-      }
     Pair sums{{0, 0}};
+    auto add = [&](Pair& sums, Pair const& piece) { sums = {{sums[0] + piece[0], sums[1] + piece[1]}}; };
     Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
       rows.load(0, begin, columns, rX);
       add_residual(p, part, begin, columns, rX);
       if constexpr (is_f64)
         if (begin == 0) mean = pivot(p, part, first, reduction, rX);
       store_sum(p, part, begin, columns, rX);
-      Pair piece = moments(rX, mean, columns, part.thread);
-      sums = {{sums[0] + piece[0], sums[1] + piece[1]}};
+      add(sums, is_f64 ? moments(rX, mean, columns, part.thread) : moments(rX));
     });
-    Statistics statistics = over_cluster(p, reduction, mean, reduction.in_group(sums, Sum()));
-    store_statistics(p, part, statistics);
+    sums = reduction.in_group(sums, Sum());
     auto again = [&](auto const& f) CUTLASS_LAMBDA_FUNC_INLINE {
       Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
         if (p.sum.data) {  // it may have overwritten an input
@@ -315,6 +380,15 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
         f(begin, columns);
       });
     };
+    if constexpr (!is_f64)
+      recenter(p, part, reduction, mean, sums, [&](Real of_row) CUTLASS_LAMBDA_FUNC_INLINE {
+        Pair about{{0, 0}};
+        again([&](int64_t, int columns)
+                  CUTLASS_LAMBDA_FUNC_INLINE { add(about, moments(rX, of_row, columns, part.thread)); });
+        return about;
+      });
+    Statistics statistics = over_cluster(p, reduction, mean, sums);
+    store_statistics(p, part, statistics);
     float largest = 0;
     if constexpr (Quantized)
       again([&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
