@@ -53,7 +53,7 @@ struct RowConfig {
   constexpr int piece() const { return group * thread_elements(); }
   /// Elements of a row that the group holds.
   constexpr int capacity() const {
-    return kind == RowKind::shared ? shared_part / needs.inputs / int(size_of(dtype)) : piece();
+    return kind == RowKind::shared ? shared_part() / needs.inputs / int(size_of(dtype)) : piece();
   }
   constexpr int threads() const {
     int least = kind != RowKind::pipeline ? min_threads : needs.persistent ? needs.sm_threads : pipeline_threads;
@@ -78,17 +78,21 @@ struct RowConfig {
   constexpr int stages() const { return needs.sm_threads > 512 ? 2 : 4; }
   /// Of dynamic shared memory: a pipeline's stages, 128 KB an SM at most. The rest of its 256 KB caches weight and bias.
   constexpr int shared_bytes() const {
-    return kind == RowKind::pipeline ? stages() * threads() * thread_bytes : kind == RowKind::shared ? shared_part : 0;
+    return kind == RowKind::pipeline ? stages() * threads() * thread_bytes
+           : kind == RowKind::shared ? shared_part()
+                                     : 0;
   }
+
+  /// Bytes that a block of rows in shared memory holds of one: the blocks of an SM hold 192 KB.
+  constexpr int shared_part() const { return 4 * group * thread_bytes; }
 
   static constexpr int min_threads = 128;
   static constexpr int pipeline_threads = 256;
   static constexpr int stream_group = 256;  ///< Threads of a block that reads a row in pieces.
   static constexpr int cluster_group =
       512;  ///< Threads of a group that shares its row with other blocks where it is too long.
-  static constexpr int largest_cluster = 16;     ///< Blocks; more than 8 are not portable.
-  static constexpr int thread_bytes = 64;        ///< That a thread holds.
-  static constexpr int shared_part = 64 * 1024;  ///< Bytes that a block holds in shared memory: three of them an SM.
+  static constexpr int largest_cluster = 16;  ///< Blocks; more than 8 are not portable.
+  static constexpr int thread_bytes = 64;     ///< That a thread holds.
 };
 
 namespace detail {

@@ -113,13 +113,13 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 2048), "bf16_p64_vec");
   EXPECT_EQ(chosen(100, 4096), "bf16_t128_vec");
   EXPECT_EQ(chosen(100, 8192, DType::f32), "f32_t512_vec");
-  EXPECT_EQ(chosen(100, 16384), "bf16_p512_vec");
-  EXPECT_EQ(chosen(100, 16392), "bf16_p512_vec");
-  EXPECT_EQ(chosen(100, 1 << 16), "bf16_p512_vec");
-  EXPECT_EQ(chosen(100, (1 << 16) + 8), "bf16_s256_vec");
+  EXPECT_EQ(chosen(100, 16384), "bf16_t512_vec");
+  EXPECT_EQ(chosen(100, 16392), "bf16_s128_vec");
+  EXPECT_EQ(chosen(100, 1 << 17), "bf16_s128_vec");
+  EXPECT_EQ(chosen(100, (1 << 17) + 8), "bf16_s256_vec");
   EXPECT_EQ(chosen(100, 1 << 18), "bf16_s256_vec");
   EXPECT_EQ(chosen(100, 16384, DType::f32), "f32_p512_vec");
-  EXPECT_EQ(chosen(100, 16388, DType::f32), "f32_s256_vec");
+  EXPECT_EQ(chosen(100, 16388, DType::f32), "f32_s128_vec");
   EXPECT_EQ(chosen(100, 1 << 17, DType::f32), "f32_s256_vec");
   EXPECT_EQ(chosen(100, (1 << 17) + 4, DType::f32), "f32_stream_vec");
   EXPECT_EQ(chosen(100, 1 << 20), "bf16_stream_vec");

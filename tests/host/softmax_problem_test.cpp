@@ -107,11 +107,11 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 1024, DType::f32), "f32_p64_vec");
   EXPECT_EQ(best(1000, 8192, DType::bf16), "bf16_t256_vec");
   EXPECT_EQ(best(1000, 16384, DType::f16), "f16_p512_vec");
-  EXPECT_EQ(best(1000, 16392, DType::f16), "f16_p512_vec");
-  EXPECT_EQ(best(1000, 65536, DType::bf16), "bf16_p512_vec");
-  EXPECT_EQ(best(1000, 65544, DType::bf16), "bf16_s256_vec");
+  EXPECT_EQ(best(1000, 16392, DType::f16), "f16_s128_vec");
+  EXPECT_EQ(best(1000, 131072, DType::bf16), "bf16_s128_vec");
   EXPECT_EQ(best(1000, 262144, DType::bf16), "bf16_s256_vec");
   EXPECT_EQ(best(1000, 16384, DType::f32), "f32_p512_vec");
+  EXPECT_EQ(best(1000, 65536, DType::f32), "f32_s128_vec");
   EXPECT_EQ(best(1000, 131072, DType::f32), "f32_s256_vec");
   EXPECT_EQ(best(1000, 262152, DType::bf16), "bf16_stream_vec");
   EXPECT_EQ(best(1000, 511, DType::bf16), "bf16_t32_any");
@@ -143,6 +143,8 @@ TEST(RowConfig, IsReadFromItsName) {
   constexpr RowConfig shared = parse_row_config("f32_s256_vec");
   static_assert(shared.kind == RowKind::shared && shared.piece() == 4096 && shared.capacity() == 16384 &&
                 shared.shared_bytes() == 64 * 1024 && shared.blocks_per_sm() == 3 && shared.max_cluster() == 8);
+  static_assert(parse_row_config("f32_s128_vec").shared_bytes() == 32 * 1024 &&
+                parse_row_config("f32_s128_vec").blocks_per_sm() == 6);
   for (const char* name : {"", "bf16", "bf16_", "bf16_t", "bf16_t128", "bf16_t100_vec", "bf16_t2_vec", "bf16_t2048_vec",
                            "i8_t128_vec", "bf16_t128_vec_", "bf16_block_vec", "bf16_t128_both", "bf16_p32_vec",
                            "bf16_p128_any", "bf16_s32_vec", "bf16_s256_any"})

@@ -8,12 +8,12 @@ SHIPPED = {
     "gemm": 102,
     "gemm_fused": 36,
     "pad": 2,
-    "norm": 40,
+    "norm": 45,
     "norm_backward": 30,
-    "norm_quantized": 40,
+    "norm_quantized": 45,
     "norm_sums": 1,
     "reduce": 192,
-    "softmax": 39,
+    "softmax": 42,
     "softmax_backward": 36,
 }
 
@@ -84,12 +84,12 @@ RULES = [
     (r"^ckl_norm_(?!backward|quantized).*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_norm_quantized_.*_vec$", ["16-byte loads", "conversion to e4m3", "conversion to e5m2"], ["wgmma"], 80, 0),
     (r"^ckl_(norm|norm_quantized|softmax|softmax_backward)_(f32|f16|bf16)_t\d+_", ["programmatic launch"], ["wgmma"], 128, 0),
-    (r"^ckl_(norm|norm_quantized|softmax)_.*_s256_vec$", [], [], 80, 0),  # 768 threads an SM
+    (r"^ckl_(norm|norm_quantized|softmax)_.*_s(128|256)_vec$", [], [], 80, 0),  # 768 threads an SM
     (r"^ckl_norm_quantized_.*_[pt]\d+_vec$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_norm_sums_", ["programmatic launch"], ["wgmma"], 64, 0),
-    (r"^ckl_(norm|softmax)_.*_(p512|s256|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
+    (r"^ckl_(norm|softmax)_.*_(p512|s128|s256|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
     (r"^ckl_(norm|softmax|cross_entropy)_.*_[ps]\d+_vec$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|softmax)_(?!backward|quantized).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_t\d+_vec$", ["16-byte loads"], ["wgmma", "16-byte stores"], 80, 0),

@@ -115,7 +115,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
                                                              int columns, Statistics const& statistics, Fragment& rX,
                                                              F const& f) {
     constexpr bool is_f32 = cute::is_same_v<T, float>;
-    if (Config.vector && p.weight.data && p.affine_f32 == is_f32 && statistics.is_about_zero()) {
+    if (has_usual_path && p.weight.data && p.affine_f32 == is_f32 && statistics.is_about_zero()) {
       if (p.bias.data)
         for_each_usual_vector<true>(p, part, begin, columns, statistics, rX, f);
       else
@@ -126,6 +126,9 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
       for_each_vector<T>(p, part, begin, columns, statistics, rX, f);
     }
   }
+
+  /// Whether usual operands have a path of their own. Quantized in f64 it would save little, and take registers that are not there.
+  static constexpr bool has_usual_path = Config.vector && !(Quantized && is_f64);
 
   /// The same as most rows have it: a weight, maybe a bias, both of the elements' type, and a mean near 0. Few instructions, and the operands
   /// of the next vector are under way while one is worked on.
