@@ -93,13 +93,16 @@ template <class Order> std::vector<std::string> names_by(std::vector<Candidate> 
 }
 
 /// The most columns of which registers are the faster place (measured on an H200, docs/performance-guide.md): beyond, more must be under way
-/// than they hold.
-constexpr std::int64_t longest_in_registers = 1 << 14;
+/// than they hold. f32 elements take less computing for their bytes, so that this counts earlier; from shared memory every pass unpacks 16-bit
+/// ones again, so that with many passes it counts later.
+std::int64_t longest_in_registers(DType dtype, int passes) {
+  return dtype == DType::f32 ? 1 << 13 : passes > 2 ? 1 << 17 : 1 << 14;
+}
 
 }  // namespace
 
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
-                                          const std::vector<std::string>& shipped, RowNeeds needs) {
+                                          const std::vector<std::string>& shipped, RowNeeds needs, int passes) {
   std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
   std::erase_if(able, [columns](const Candidate& candidate) {
     const RowConfig& config = candidate.config;
@@ -107,7 +110,7 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
   });
   // Vectors before elements; what reads a row once before what reads it twice; registers before shared memory, but for the longest rows;
   // few threads a row, so that many rows are in flight; registers alone before a pipeline, which is for rows that have to be shared.
-  const bool in_shared = columns > longest_in_registers;
+  const bool in_shared = columns > longest_in_registers(dtype, passes);
   return names_by(std::move(able), [in_shared](const RowConfig& c) {
     return std::array<int, 5>{!c.vector, c.kind == RowKind::stream, (c.kind == RowKind::shared) != in_shared, c.group,
                               int(c.kind)};

@@ -118,8 +118,8 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 1 << 17), "bf16_s128_vec");
   EXPECT_EQ(chosen(100, (1 << 17) + 8), "bf16_s256_vec");
   EXPECT_EQ(chosen(100, 1 << 18), "bf16_s256_vec");
-  EXPECT_EQ(chosen(100, 16384, DType::f32), "f32_p512_vec");
-  EXPECT_EQ(chosen(100, 16388, DType::f32), "f32_s128_vec");
+  EXPECT_EQ(chosen(100, 8196, DType::f32), "f32_s128_vec");
+  EXPECT_EQ(chosen(100, 1 << 16, DType::f32), "f32_s128_vec");
   EXPECT_EQ(chosen(100, 1 << 17, DType::f32), "f32_s256_vec");
   EXPECT_EQ(chosen(100, (1 << 17) + 4, DType::f32), "f32_stream_vec");
   EXPECT_EQ(chosen(100, 1 << 20), "bf16_stream_vec");
@@ -127,6 +127,21 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 511), "bf16_t32_any");
   EXPECT_EQ(chosen(100, 1023), "bf16_t256_any");
   EXPECT_EQ(chosen(0, 1024), "");
+}
+
+// Quantized, rows are gone through three times: 16-bit ones stay in registers for longer.
+TEST(NormConfigs, QuantizedRowsStayInRegisters) {
+  const auto chosen_for = [](DType dtype, std::int64_t columns) {
+    NormArguments arguments{NormKind::rms, Tensor::contiguous(address(0), dtype, {9, columns}),
+                            Tensor::contiguous(address(1), DType::e4m3, {9, columns})};
+    arguments.scale = Tensor::contiguous(address(2), DType::f32, {9});
+    return chosen(arguments);
+  };
+  EXPECT_EQ(chosen_for(DType::bf16, 16384), "bf16_t512_vec");
+  EXPECT_EQ(chosen_for(DType::bf16, 16392), "bf16_p512_vec");
+  EXPECT_EQ(chosen_for(DType::bf16, 1 << 17), "bf16_p512_vec");
+  EXPECT_EQ(chosen_for(DType::bf16, (1 << 17) + 8), "bf16_s256_vec");
+  EXPECT_EQ(chosen_for(DType::f32, 8196), "f32_s128_vec");
 }
 
 // Vectors of y have as many elements as those of x, and are aligned to as many bytes.

@@ -110,7 +110,8 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 16392, DType::f16), "f16_s128_vec");
   EXPECT_EQ(best(1000, 131072, DType::bf16), "bf16_s128_vec");
   EXPECT_EQ(best(1000, 262144, DType::bf16), "bf16_s256_vec");
-  EXPECT_EQ(best(1000, 16384, DType::f32), "f32_p512_vec");
+  EXPECT_EQ(best(1000, 8192, DType::f32), "f32_p512_vec");
+  EXPECT_EQ(best(1000, 8196, DType::f32), "f32_s128_vec");
   EXPECT_EQ(best(1000, 65536, DType::f32), "f32_s128_vec");
   EXPECT_EQ(best(1000, 131072, DType::f32), "f32_s256_vec");
   EXPECT_EQ(best(1000, 262152, DType::bf16), "bf16_stream_vec");

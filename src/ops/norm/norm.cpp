@@ -233,8 +233,9 @@ const char* operator_of(const NormProblem& p) { return is_quantized(p) ? "norm_q
 
 std::vector<std::string> candidates(const NormProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
+  const int passes = is_quantized(p) ? 3 : 2;
   return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs(operator_of(p)),
-                                norm_needs);
+                                norm_needs, passes);
 }
 
 }  // namespace
