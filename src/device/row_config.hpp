@@ -25,6 +25,7 @@ struct RowNeeds {
   int inputs = 1;           ///< Operands whose rows are held.
   int sm_threads = 1024;    ///< Threads of an SM at most, which is what limits the registers of each.
   bool persistent = false;  ///< A pipeline's block has an SM to itself, and takes as many rows as there are.
+  int stages = 2;           ///< Of each ring of a pipeline. A row in registers has left its stage.
   bool waits =
       false;  ///< Kernels of rows in registers wait for the preceding grids: they are launched before those end.
 
@@ -74,11 +75,9 @@ struct RowConfig {
   /// Whether the blocks of a cluster may share a row.
   constexpr bool is_cluster() const { return in_pieces() || (kind == RowKind::pipeline && group >= cluster_group); }
   constexpr int max_cluster() const { return in_pieces() ? 8 : is_cluster() ? largest_cluster : 1; }
-  /// Stages of each group's ring. A row in registers has left its stage: so two are enough for a row to be under way at any time.
-  constexpr int stages() const { return needs.sm_threads > 512 ? 2 : 4; }
-  /// Of dynamic shared memory: a pipeline's stages, 128 KB an SM at most. The rest of its 256 KB caches weight and bias.
+  /// Of dynamic shared memory: a pipeline's stages, or a part of a row.
   constexpr int shared_bytes() const {
-    return kind == RowKind::pipeline ? stages() * threads() * thread_bytes
+    return kind == RowKind::pipeline ? needs.stages * threads() * thread_bytes
            : kind == RowKind::shared ? shared_part()
                                      : 0;
   }

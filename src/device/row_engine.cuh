@@ -207,21 +207,21 @@ template <RowConfig Config> struct RowEngine {
 
   /// The sums of terms(i), an array of N, over those of this thread's elements that are among the `columns`, in a few chains: few registers,
   /// and an error of a few units.
-  template <size_t N, class Terms>
-  CUTE_DEVICE static cute::array<Real, N> sums(Terms const& terms, int columns = Config.piece(), int thread = 0) {
-    constexpr int CHAINS = sizeof(Real) == 4 ? 4 : 2;  // f64 needs no short chains
-    Real partial[N][CHAINS] = {};
+  template <size_t N, class Value = Real, class Terms>
+  CUTE_DEVICE static cute::array<Value, N> sums(Terms const& terms, int columns = Config.piece(), int thread = 0) {
+    constexpr int CHAINS = sizeof(Value) == 4 ? 4 : 2;  // f64 needs no short chains
+    Value partial[N][CHAINS] = {};
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < VECTORS; ++i) {
       if (column(i, thread) >= columns) continue;
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v) {
-        cute::array<Real, N> term = terms(i * VEC + v);
+        cute::array<Value, N> term = terms(i * VEC + v);
         CUTLASS_PRAGMA_UNROLL
         for (size_t n = 0; n < N; ++n) partial[n][(i * VEC + v) % CHAINS] += term[n];
       }
     }
-    cute::array<Real, N> total;
+    cute::array<Value, N> total;
     CUTLASS_PRAGMA_UNROLL
     for (size_t n = 0; n < N; ++n) {
       total[n] = partial[n][0] + partial[n][1];

@@ -146,7 +146,7 @@ template <RowConfig Config, int OPERANDS, class Spans> class PrefetchedRows {
     prefetch(operand, next());
   }
 
-  CUTE_DEVICE void advance() const {}
+  CUTE_DEVICE void advance(bool = false) const {}
 
  private:
   CUTE_DEVICE typename Engine::Part next() const {
@@ -174,7 +174,7 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
   using Engine = RowEngine<Config>;
   using T = typename Engine::T;
   using Part = typename Engine::Part;
-  static constexpr int STAGES = Config.stages();
+  static constexpr int STAGES = Config.needs.stages;
   static_assert(Config.needs.inputs == OPERANDS && Config.vector && (STAGES & (STAGES - 1)) == 0);
   struct Storage {
     uint64_t arrived[Engine::GROUPS][STAGES];
@@ -199,10 +199,12 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
     for (; row_ < grid_.rows; row_ += step()) f(Engine::part(grid_, row_));
   }
 
-  /// Loads the thread's elements of operand `operand`, of the next piece in IN_PIECES.
+  /// Loads the thread's elements of operand `operand`, of the next piece in IN_PIECES, after those of the operands before it.
   CUTE_DEVICE void load(int operand, int64_t, int columns, typename Engine::Fragment& rX, T filling = T(0)) const {
-    cute::wait_barrier(arrived(stage()), used_ / STAGES & 1);
-    warp_sync();  // the compiler would load before the wait
+    if (operand == 0) {
+      cute::wait_barrier(arrived(stage()), used_ / STAGES & 1);
+      warp_sync();  // the compiler would load before the wait
+    }
     Engine::load(make_smem_ptr(memory(stage(), operand)), 1, columns, Engine::thread(), rX, filling);
   }
 
@@ -210,8 +212,9 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
   CUTE_DEVICE float first(int operand) const { return float(*memory(stage(), operand)); }
 
   /// Goes on to the next row or piece: when the group's threads have loaded all that they want of this one, its stage is filled again.
-  CUTE_DEVICE void advance() {
-    Engine::Reduction::sync();
+  /// `have_met`: they have all waited for each other since.
+  CUTE_DEVICE void advance(bool have_met = false) {
+    if (!have_met) Engine::Reduction::sync();
     if (Engine::thread() == 0) fill(stage(), STAGES);
     ++used_;
   }
@@ -221,16 +224,23 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
 
   /// Starts the bulk copies of what comes `ahead` stages after the row that is worked on, or in IN_PIECES of what has not been started.
   CUTE_DEVICE void fill(int stage, int ahead) {
-    int64_t row = IN_PIECES ? int64_t(next_.row) : row_ + int64_t(ahead) * step();
-    if (row >= grid_.rows) return;
-    RowSpans<T, OPERANDS> spans = spans_(Engine::part(grid_, row));
-    int begin = 0, columns = int(spans.columns);
     if constexpr (IN_PIECES) {
-      begin = next_.begin;
-      next_.begin += Config.piece();
-      if (next_.begin >= columns) next_ = {unsigned(row) + step()};
-      columns = columns - begin < Config.piece() ? columns - begin : Config.piece();
+      if (next_.row >= grid_.rows) return;
+      if (next_.begin == 0) next_.spans = spans_(Engine::part(grid_, int64_t(next_.row)));
+      int left = int(next_.spans.columns) - next_.begin;
+      start(stage, next_.spans, next_.begin, left < Config.piece() ? left : Config.piece());
+      next_.begin = left > Config.piece() ? next_.begin + Config.piece() : 0;
+      if (next_.begin == 0) next_.row += step();
+    } else {
+      int64_t row = row_ + int64_t(ahead) * step();
+      if (row >= grid_.rows) return;
+      RowSpans<T, OPERANDS> spans = spans_(Engine::part(grid_, row));
+      start(stage, spans, 0, int(spans.columns));
     }
+  }
+
+  /// Starts the bulk copies of `columns` columns, from `begin` on.
+  CUTE_DEVICE void start(int stage, RowSpans<T, OPERANDS> const& spans, int begin, int columns) {
     int bytes = columns * int(sizeof(T));
     cute::set_barrier_transaction_bytes(arrived(stage), OPERANDS * bytes);
     if (bytes == 0) return;
@@ -254,8 +264,9 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
   unsigned row_;  // of fewer than 2^31
   struct {
     unsigned row;
-    typename Engine::Column begin = 0;
-  } next_;             // with IN_PIECES: the first piece that is not under way
+    int begin = 0;
+    RowSpans<T, OPERANDS> spans{};  // of that row, once it has begun
+  } next_;             // with IN_PIECES: the first piece that is not under way, as the first thread knows it
   unsigned used_ = 0;  // stages, one after another
 };
 

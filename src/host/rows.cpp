@@ -140,7 +140,7 @@ std::int64_t pipeline_clusters(const RowConfig& config, const Launch& launch, co
   const std::int64_t resident = max_active_clusters(launch, device_info(device));
   if (config.needs.persistent) return std::min(grid.rows, resident);
   const std::int64_t groups = config.rows_per_block();
-  const std::int64_t held = std::max<std::int64_t>(1, config.stages() / ceil_div(grid.part, config.piece()));
+  const std::int64_t held = std::max<std::int64_t>(1, config.needs.stages / ceil_div(grid.part, config.piece()));
   return ceil_div(grid.rows, groups * std::clamp<std::int64_t>(grid.rows / (resident * groups * waves), 1, held));
 }
 

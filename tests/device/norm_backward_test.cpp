@@ -151,6 +151,7 @@ TEST_F(NormGradientBehaviour, SumsOfManyRowsAreRight) {
     const char* config;
   };
   const ManyRows list[] = {{NormKind::layer, DType::bf16, 8600, 8, "bf16_t8_vec"},
+                           {NormKind::layer, DType::f16, 4300, 24, "f16_t16_vec"},
                            {NormKind::rms, DType::f32, 2200, 40, "f32_t32_vec"},
                            {NormKind::layer, DType::f16, 2200, 41, "f16_t32_any"},
                            {NormKind::layer, DType::f16, 600, 136, "f16_p128_vec"},
@@ -158,6 +159,7 @@ TEST_F(NormGradientBehaviour, SumsOfManyRowsAreRight) {
                            {NormKind::rms, DType::f32, 300, 264, "f32_t256_any"},
                            {NormKind::layer, DType::f32, 140, 520, "f32_p512_vec"},
                            {NormKind::layer, DType::bf16, 300, 264, "bf16_stream_vec"},
+                           {NormKind::layer, DType::bf16, 17000, 8, "bf16_stream_vec"},  // two batches of rows
                            {NormKind::rms, DType::f16, 70, 16385, "f16_stream_any"}};
   for (const ManyRows& many : list) {
     if (short_list() && many.rows * many.columns > 1 << 18) continue;

@@ -49,6 +49,8 @@ std::string best(std::int64_t rows, std::int64_t columns, DType dtype, std::int6
 // Two operands share a thread's registers.
 TEST(NormBackwardChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 128, DType::bf16), "bf16_t8_vec");
+  EXPECT_EQ(best(1000, 256, DType::bf16), "bf16_t16_vec");
+  EXPECT_EQ(best(1000, 128, DType::f32), "f32_t16_vec");
   EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t32_vec");
   EXPECT_EQ(best(1000, 4096, DType::bf16), "bf16_p256_vec");
   EXPECT_EQ(best(1000, 4096, DType::f32), "f32_p512_vec");

@@ -9,7 +9,7 @@ SHIPPED = {
     "gemm_fused": 36,
     "pad": 2,
     "norm": 45,
-    "norm_backward": 30,
+    "norm_backward": 33,
     "norm_quantized": 45,
     "norm_sums": 1,
     "reduce": 192,

@@ -13,7 +13,8 @@ namespace ckl::device {
 template <RowConfig Config> struct NormBackwardKernel {
   using Engine = RowEngine<Config>;
   using Reduction = typename Engine::Reduction;
-  using Real = typename Engine::Real;
+  using Wide = typename Engine::Real;  // of sums over more than a thread holds
+  using Real = cute::conditional_t<cute::is_same_v<typename Engine::T, float>, double, float>;
   using Part = typename Engine::Part;
   using Fragment = typename Engine::Fragment;
   using T = typename Engine::T;
@@ -23,6 +24,7 @@ template <RowConfig Config> struct NormBackwardKernel {
 
   CUTE_DEVICE static void run(NormBackwardParams const& p) {
     allow_next_grid();  // which adds up the partial sums
+    wait_for_preceding_grids();
     __shared__ typename Reduction::Storage storage;
     if constexpr (is_held)
       hold(p, storage);
@@ -48,10 +50,10 @@ template <RowConfig Config> struct NormBackwardKernel {
 
   /// A thread's elements of x, dy and the weight.
   struct Elements {
-    Fragment rX, rDY;              // (VEC, VECTORS)
-    cute::array<float, VALUES> w;  // what is beyond the row is 0
+    Fragment rX, rDY;             // (VEC, VECTORS)
+    cute::array<Real, VALUES> w;  // what is beyond the row is 0
 
-    CUTE_DEVICE Real gradient(int i) const { return Real(Engine::value(rDY, i)) * Real(w[i]); }
+    CUTE_DEVICE Real gradient(int i) const { return Real(Engine::value(rDY, i)) * w[i]; }
   };
 
   /// Where the sums of a thread's columns are kept.
@@ -69,7 +71,7 @@ template <RowConfig Config> struct NormBackwardKernel {
           Engine::load_vector(Engine::at_column(static_cast<U const*>(p.weight.data), p.weight.step, begin),
                               p.weight.step, columns, thread, i, rW, U(0));
         CUTLASS_PRAGMA_UNROLL
-        for (int v = 0; v < VEC; ++v) elements.w[i * VEC + v] = float(rW(v));
+        for (int v = 0; v < VEC; ++v) elements.w[i * VEC + v] = Real(float(rW(v)));
       }
     };
     if (p.weight_f32)
@@ -80,7 +82,7 @@ template <RowConfig Config> struct NormBackwardKernel {
 
   /// The sums of g and of g * x^ of this thread's elements.
   CUTE_DEVICE static Pair moments(Row const& row, Elements const& e) {
-    return Engine::template sums<2>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
+    return Engine::template sums<2, Real>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
       Real g = e.gradient(i);
       return Pair{{g, g * row.normalized(Engine::value(e.rX, i))}};
     });
@@ -138,17 +140,23 @@ template <RowConfig Config> struct NormBackwardKernel {
       next = Row::of(p, part.row + rows.step());
       int columns = int(part.columns);
       T* dx = Engine::at(p.grid, p.dx, part);
-      rows.load(0, 0, columns, e.rX);
-      rows.load(1, 0, columns, e.rDY);
-      rows.advance();
+      auto load = [&](int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+        rows.load(0, 0, columns, e.rX);
+        rows.load(1, 0, columns, e.rDY);
+      };
+      if (keeps_weight && columns == Config.piece())  // no thread asks whether its elements are there
+        load(Config.piece());
+      else
+        load(columns);
       if constexpr (!keeps_weight) load_weight(p, first.begin, int(first.columns), first.thread, e);
       Pair sums = reduction(moments(row, e), Sum());
+      rows.advance(true);  // behind the sums' barrier: nobody else waits while a thread fills the stage
       auto forget = [&]() CUTLASS_LAMBDA_FUNC_INLINE {
         if constexpr (!keeps_weight) Engine::forget_derived(e.rX), Engine::forget_derived(e.rDY);
       };
       forget();
       add_to_dweight(row, e, dweight);
-      add_to_dbias(e, dbias);
+      if (p.dbias_partials) add_to_dbias(e, dbias);
       forget();
       store(p, row, e, sums, dx, columns, part.thread);
     });
@@ -160,47 +168,52 @@ template <RowConfig Config> struct NormBackwardKernel {
   CUTE_DEVICE static void store_partials(NormBackwardParams const& p, float* partials, Sums const& sums,
                                          Part const& part) {
     if (!partials) return;
-    int columns = int(part.columns), thread = part.thread;
+    int columns = int(part.columns);
     float* to = partials + int64_t(blockIdx.x) / Engine::blocks() * p.grid.columns + part.begin;
     if constexpr (Engine::GROUPS == 1) {
-      store_sums(sums, to, columns, thread);
+      store_sums(sums, make_gmem_ptr(to), columns, part.thread);
     } else {
-      __shared__ float combined[Config.piece()];
-      for (int turn = 0; turn < Engine::GROUPS; ++turn) {
-        block_sync();  // what the group before has added is there; and nobody reads the sums before these any more
+      __shared__ __align__(16) float of_groups[Engine::GROUPS][Config.piece()];
+      block_sync();  // nobody reads the sums before these any more
+      store_sums(sums, make_smem_ptr(of_groups[Engine::group()]), columns, part.thread);
+      block_sync();
+      constexpr int WIDTH = VEC < 4 ? VEC : 4;
+      auto vector_at = [&](auto data, int column)
+                           CUTLASS_LAMBDA_FUNC_INLINE { return make_tensor(data + column, Shape<Int<WIDTH>>{}); };
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int column = int(threadIdx.x) * WIDTH; column < columns; column += Config.threads() * WIDTH) {
+        Tensor rTotal = make_tensor<float>(Int<WIDTH>{});  // (WIDTH)
+        fill(rTotal, 0.0f);
         CUTLASS_PRAGMA_UNROLL
-        for (int i = 0; i < VALUES; ++i) {
-          float& sum = combined[i * GROUP + thread];
-          if (Engine::group() == turn) sum = turn == 0 ? sums[i] : sum + sums[i];
+        for (int group = 0; group < Engine::GROUPS; ++group) {
+          Tensor rSums = make_tensor<float>(Int<WIDTH>{});  // (WIDTH)
+          copy(typename Engine::Vectorized{}, vector_at(make_smem_ptr(of_groups[group]), column), rSums);
+          CUTLASS_PRAGMA_UNROLL
+          for (int i = 0; i < WIDTH; ++i) rTotal(i) += rSums(i);
         }
+        copy(typename Engine::Vectorized{}, rTotal, vector_at(make_gmem_ptr(to), column));
       }
-      if (Engine::group() != Engine::GROUPS - 1) return;
-      Sums total;
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < VALUES; ++i) total[i] = combined[i * GROUP + thread];
-      store_sums(total, to, columns, thread);
     }
   }
 
   /// The thread's vectors of the partial sums, which lie densely.
-  CUTE_DEVICE static auto partial_vectors(float* sums, int thread) {
-    return make_tensor(make_gmem_ptr(sums + thread * VEC), Shape<Int<VEC>, Int<VECTORS>>{},
-                       Stride<_1, Int<GROUP * VEC>>{});
+  template <class Pointer> CUTE_DEVICE static auto partial_vectors(Pointer sums, int thread) {
+    return make_tensor(sums + thread * VEC, Shape<Int<VEC>, Int<VECTORS>>{}, Stride<_1, Int<GROUP * VEC>>{});
   }
 
-  CUTE_DEVICE static void store_sums(Sums const& sums, float* to, int columns, int thread) {
-    Tensor gSums = partial_vectors(to, thread);  // (VEC, VECTORS)
+  template <class Pointer> CUTE_DEVICE static void store_sums(Sums const& sums, Pointer to, int columns, int thread) {
+    Tensor tSums = partial_vectors(to, thread);  // (VEC, VECTORS)
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < VECTORS; ++i) {
       Tensor rSums = make_tensor<float>(Int<VEC>{});  // (VEC)
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v) rSums(v) = sums[i * VEC + v];
-      if (Engine::has(i * VEC, columns, thread)) copy(typename Engine::Vectorized{}, rSums, gSums(_, i));
+      if (Engine::has(i * VEC, columns, thread)) copy(typename Engine::Vectorized{}, rSums, tSums(_, i));
     }
   }
 
   CUTE_DEVICE static void load_sums(Sums& sums, float* from, int columns, int thread) {
-    Tensor gSums = partial_vectors(from, thread);  // (VEC, VECTORS)
+    Tensor gSums = partial_vectors(make_gmem_ptr(from), thread);  // (VEC, VECTORS)
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < VECTORS; ++i) {
       Tensor rSums = make_tensor<float>(Int<VEC>{});  // (VEC)
@@ -211,47 +224,92 @@ template <RowConfig Config> struct NormBackwardKernel {
     }
   }
 
-  /// A cluster reads a row twice, and keeps its sums in the workspace: each thread has columns of its own there.
+  /// A cluster reads a batch of rows for their sums, then once more, columns by columns: of those each thread has some of its own, whose sums
+  /// over the batch registers hold, and the workspace those over all batches.
   CUTE_DEVICE static void stream(NormBackwardParams const& p, typename Reduction::Storage& storage) {
+    constexpr int BATCH = 64;
+    __shared__ Pair sums_of_rows[BATCH];
     Reduction reduction(storage);
     Part part = Engine::part(p.grid);
     int64_t cluster = part.row, clusters = p.grid.clusters;
     CUTLASS_PRAGMA_NO_UNROLL
-    for (; part.row < p.grid.rows; part.row += clusters) {
-      Row row = Row::of(p, part.row);
-      T const *x = Engine::at(p.grid, p.x, part), *dy = Engine::at(p.grid, p.dy, part);
-      T* dx = Engine::at(p.grid, p.dx, part);
-      Elements e;
-      auto load = [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-        Engine::load(Engine::at_column(x, p.x.step, begin), p.x.step, columns, part.thread, e.rX);
-        Engine::load(Engine::at_column(dy, p.dy.step, begin), p.dy.step, columns, part.thread, e.rDY);
-        load_weight(p, part.begin + begin, columns, part.thread, e);
-      };
-      Pair sums{{0, 0}};
+    for (int64_t first = cluster; first < p.grid.rows; first += BATCH * clusters) {
+      int64_t left = (p.grid.rows - first + clusters - 1) / clusters;
+      int rows = left < BATCH ? int(left) : BATCH;
+      auto row_of = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * clusters; };
+      block_sync();  // nobody reads the sums of the batch before any more
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int i = 0; i < rows; ++i) {
+        cute::array<Wide, 2> sums = reduction(sums_of(p, part, row_of(i)), Sum());
+        if (part.thread == 0) sums_of_rows[i] = Pair{{Real(sums[0]), Real(sums[1])}};
+      }
+      block_sync();
       Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-        load(begin, columns);
-        Pair piece = moments(row, e);
-        sums = {{sums[0] + piece[0], sums[1] + piece[1]}};
-      });
-      sums = reduction(sums, Sum());
-      Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-        load(begin, columns);
-        int64_t at = cluster * p.grid.columns + part.begin + begin;
-        auto add = [&](float* partials, auto const& terms) CUTLASS_LAMBDA_FUNC_INLINE {
-          if (!partials) return;
-          Sums kept;
-          clear(kept);
-          if (part.row != cluster) load_sums(kept, partials + at, columns, part.thread);
-          terms(kept);
-          store_sums(kept, partials + at, columns, part.thread);
-        };
-        add(p.dweight_partials, [&](Sums& kept) CUTLASS_LAMBDA_FUNC_INLINE { add_to_dweight(row, e, kept); });
-        add(p.dbias_partials, [&](Sums& kept) CUTLASS_LAMBDA_FUNC_INLINE { add_to_dbias(e, kept); });
-        Engine::forget_derived(e.rX);
-        Engine::forget_derived(e.rDY);
-        store(p, row, e, sums, Engine::at_column(dx, p.dx.step, begin), columns, part.thread);
+        end_rows(p, part, begin, columns, rows, row_of, sums_of_rows, first != cluster);
       });
     }
+  }
+
+  /// Loads the thread's elements of x and dy, from column `begin` of the row's part on.
+  CUTE_DEVICE static void load_row(NormBackwardParams const& p, Part part, int64_t row, int64_t begin, int columns,
+                                   Elements& e) {
+    part.row = row;
+    auto load = [&](RowOperand const& operand, Fragment& rX) CUTLASS_LAMBDA_FUNC_INLINE {
+      T const* data = Engine::at_column(Engine::at(p.grid, operand, part), operand.step, begin);
+      Engine::load(data, operand.step, columns, part.thread, rX);
+    };
+    load(p.x, e.rX);
+    load(p.dy, e.rDY);
+  }
+
+  /// The thread's share of the sums of a row.
+  CUTE_DEVICE static cute::array<Wide, 2> sums_of(NormBackwardParams const& p, Part const& part, int64_t row) {
+    Row statistics = Row::of(p, row);
+    cute::array<Wide, 2> sums{{0, 0}};
+    Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+      Elements e;
+      load_row(p, part, row, begin, columns, e);
+      load_weight(p, part.begin + begin, columns, part.thread, e);
+      Pair piece = moments(statistics, e);
+      sums = {{sums[0] + Wide(piece[0]), sums[1] + Wide(piece[1])}};
+    });
+    return sums;
+  }
+
+  /// Stores dx of some columns of a batch's rows, and adds up their terms. `added`: to what the workspace holds.
+  template <class RowOf> CUTE_DEVICE static void end_rows(NormBackwardParams const& p, Part const& part, int64_t begin,
+                                                          int columns, int rows, RowOf const& row_of,
+                                                          Pair const* sums_of_rows, bool added) {
+    Elements now, next;
+    load_weight(p, part.begin + begin, columns, part.thread, now);
+    Sums dweight, dbias;
+    clear(dweight), clear(dbias);
+    load_row(p, part, row_of(0), begin, columns, next);
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      copy(next.rX, now.rX), copy(next.rDY, now.rDY);
+      if (i + 1 < rows) load_row(p, part, row_of(i + 1), begin, columns, next);
+      Row row = Row::of(p, row_of(i));
+      add_to_dweight(row, now, dweight);
+      if (p.dbias_partials) add_to_dbias(now, dbias);
+      Part of_row = part;
+      of_row.row = row_of(i);
+      T* dx = Engine::at_column(Engine::at(p.grid, p.dx, of_row), p.dx.step, begin);
+      store(p, row, now, sums_of_rows[i], dx, columns, part.thread);
+    }
+    int64_t at = part.row * p.grid.columns + part.begin + begin;
+    auto keep = [&](float* partials, Sums& sums) CUTLASS_LAMBDA_FUNC_INLINE {
+      if (!partials) return;
+      if (added) {
+        Sums kept;
+        load_sums(kept, partials + at, columns, part.thread);
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < VALUES; ++i) sums[i] += kept[i];
+      }
+      store_sums(sums, make_gmem_ptr(partials + at), columns, part.thread);
+    };
+    keep(p.dweight_partials, dweight);
+    keep(p.dbias_partials, dbias);
   }
 };
 

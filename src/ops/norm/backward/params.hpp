@@ -8,7 +8,7 @@
 namespace ckl {
 
 /// A kernel holds the rows of x and dy, and the sums over its rows.
-constexpr RowNeeds norm_backward_needs{2, 512, true};
+constexpr RowNeeds norm_backward_needs{.inputs = 2, .sm_threads = 512, .persistent = true, .stages = 4};
 
 struct NormBackwardParams {
   RowGrid grid;

@@ -23,6 +23,7 @@ struct NormSumsKernel {
     NormSum const& sum = p.sums[int(blockIdx.x) / p.blocks_each];
     int lane = int(threadIdx.x) % COLUMNS, warp = int(threadIdx.x) / COLUMNS;
     int64_t column = int64_t(int(blockIdx.x) % p.blocks_each) * COLUMNS + lane;
+    allow_next_grid();
     wait_for_preceding_grids();
     if (column < p.columns) of_warps[warp][lane] = share_of(sum, p.partitions, p.columns, column, warp);
     block_sync();
