@@ -167,8 +167,11 @@ TEST_F(CrossEntropyBehaviour, SmallLossesAreExact) {
         data.set_target(row, 17);
         for (std::int64_t j = 0; j < 1000; ++j) data.logits().set({row, j}, 1000 + (j == 17 ? 4.0 * double(row) : -16));
       }
+      data.set_target(4, 17);
+      for (std::int64_t j = 0; j < 1000; ++j) data.logits().set({4, j}, j == 17 ? 1001 : -1001);
     };
-    for_each_config(classes_of(dtype, 4, 1000), spoil, [](CrossEntropyData& data) {
+    for_each_config(classes_of(dtype, 5, 1000), spoil, [](CrossEntropyData& data) {
+      EXPECT_EQ(data.loss_of(4), 0);
       const double expected = std::log1p(999 * std::exp(-28.0));
       EXPECT_NEAR(data.loss_of(3), expected, 1e-6);  // lse itself is a multiple of 6e-5
     });
@@ -179,15 +182,19 @@ TEST_F(CrossEntropyBehaviour, SmallLossesAreExact) {
 TEST_F(CrossEntropyBehaviour, LargeValuesDoNotOverflow) {
   for (const std::int64_t classes : {40, 1000, 5000}) {
     const auto spoil = [&](CrossEntropyData& data) {
-      for (std::int64_t row = 0; row < 4; ++row) data.set_target(row, 1);
+      for (std::int64_t row = 0; row < 7; ++row) data.set_target(row, 1);
       for (std::int64_t j = 0; j < classes; ++j) {
+        // From 2^30 on, all but the largest are nothing beside it; below, its power of two is rounded by up to 64.
+        data.logits().set({4, j}, 1073741824.0 + 64 * double(j % 7 - 4));
+        data.logits().set({5, j}, -1e9 - double(j % 3) * 64);
+        data.logits().set({6, j}, 1e6 - double(j % 9) * 0.25);
         data.logits().set({0, j}, 1e30 + double(j) * 1e28);
         data.logits().set({1, j}, -3e38);
         data.logits().set({2, j}, j < 8 ? -500 - double(j) : -infinity);
         data.logits().set({3, j}, j % 2 ? 3e38 : -3e38);
       }
     };
-    for_each_config(classes_of(DType::f32, 4, classes), spoil, [](CrossEntropyData& data) {
+    for_each_config(classes_of(DType::f32, 7, classes), spoil, [](CrossEntropyData& data) {
       EXPECT_NEAR(data.lse_of(2), -500 + std::log(1 / (1 - std::exp(-1))), 1e-3);
     });
   }

@@ -20,6 +20,8 @@ template <RowConfig Config> struct CrossEntropyKernel {
   static_assert(Config.kind != RowKind::stream);
 
   CUTE_DEVICE static void run(CrossEntropyParams const& p) {
+    allow_next_grid();
+    wait_for_preceding_grids();
     auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
       Row row(p, part);
       return RowSpans<T, 1>{{{row.x + row.ragged.head}}, {{p.logits.step}}, row.ragged.body};
@@ -33,7 +35,8 @@ template <RowConfig Config> struct CrossEntropyKernel {
     rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
       Row row(p, part);
       bool is_writer = part.row < p.grid.rows && part.thread == 0;
-      float target_logit = is_writer && row.target.is_class ? float(row.x[row.target.index * p.logits.step]) : 0;
+      Target target = target_of(p, part);
+      float target_logit = is_writer && target.is_class ? float(row.x[target.index * p.logits.step]) : 0;
       Sums sums;
       sums.absorb(p, row, part, rows);
       OnlineSoftmax softmax = sums.softmax.over(reduction);
@@ -42,22 +45,24 @@ template <RowConfig Config> struct CrossEntropyKernel {
       if (p.lse.data)
         static_cast<float*>(p.lse.data)[Engine::offset(p.grid, p.lse, part.row)] = softmax.max + softmax.log_sum();
       static_cast<float*>(p.loss.data)[Engine::offset(p.grid, p.loss, part.row)] =
-          loss(p, row.target, target_logit, softmax, total);
+          loss(p, target, target_logit, softmax, total);
     });
   }
 
  private:
-  /// A row of logits; one that nobody asks for has no columns.
+  /// A row of logits; one that nobody asks for has no columns. With lse, all are asked for, and no target is waited for.
   struct Row {
     T const* x;
-    Target target;
     typename Engine::Ragged ragged;
 
     CUTE_DEVICE Row(CrossEntropyParams const& p, Part const& part)
         : x(Engine::at(p.grid, p.logits, part)),
-          target(Target::of(p.targets, p.grid, part.row < p.grid.rows ? part.row : 0)),
-          ragged(Engine::Ragged::of(x, target.is_ignored && !p.lse.data ? 0 : part.columns)) {}
+          ragged(Engine::Ragged::of(x, p.lse.data || !target_of(p, part).is_ignored ? part.columns : 0)) {}
   };
+
+  CUTE_DEVICE static Target target_of(CrossEntropyParams const& p, Part const& part) {
+    return Target::of(p.targets, p.grid, part.row < p.grid.rows ? part.row : 0);
+  }
 
   /// What a thread keeps of the elements that it has seen.
   struct Sums {
@@ -74,22 +79,26 @@ template <RowConfig Config> struct CrossEntropyKernel {
       // A large group has no more than one end a thread, which is under way while the others arrive.
       bool is_end = Config.kind == RowKind::pipeline && part.thread < row.ragged.ends();
       float end = is_end ? float(row.x[row.ragged.end(part.thread)]) : 0.0f;
-      Engine::for_each_piece(row.ragged.body, [&](typename Engine::Column begin,
-                                                  int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-        Fragment rX;  // (VEC, VECTORS)
-        rows.load(0, begin, columns, rX, T(-INFINITY));
-        rows.advance();
-        constexpr int HALF = (Engine::VALUES + 1) / 2;  // at a time: half of the registers
-        CUTLASS_PRAGMA_UNROLL
-        for (int first = 0; first < Engine::VALUES; first += HALF) {
-          softmax.template absorb<HALF>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Engine::value(rX, first + i); });
-          Engine::forget_derived(rX);
-        }
-        if (p.targets.smoothing > 0)
-          total += Engine::template sums<1>(
-              [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return cute::array<Real, 1>{{Real(Engine::value(rX, i))}}; },
-              columns, part.thread)[0];
-      });
+      Engine::for_each_piece(
+          row.ragged.body, [&](typename Engine::Column begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+            Fragment rX;                    // (VEC, VECTORS)
+            if (columns == Config.piece())  // no thread asks whether its elements are there
+              rows.load(0, begin, Config.piece(), rX);
+            else
+              rows.load(0, begin, columns, rX, T(-INFINITY));
+            rows.advance();
+            constexpr int AT_ONCE = Engine::VALUES < 16 ? Engine::VALUES : 16;  // converted, in registers
+            CUTLASS_PRAGMA_UNROLL
+            for (int first = 0; first < Engine::VALUES; first += AT_ONCE) {
+              softmax.template absorb<AT_ONCE>([&](int i)
+                                                   CUTLASS_LAMBDA_FUNC_INLINE { return Engine::value(rX, first + i); });
+              Engine::forget_derived(rX);
+            }
+            if (p.targets.smoothing > 0)
+              total += Engine::template sums<1>(
+                  [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return cute::array<Real, 1>{{Real(Engine::value(rX, i))}}; },
+                  columns, part.thread)[0];
+          });
       if (row.ragged.body == 0) rows.advance();
       if constexpr (Config.kind == RowKind::pipeline) {
         if (is_end) absorb_end(end);
@@ -117,9 +126,10 @@ template <RowConfig Config> struct CrossEntropyKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_CROSS_ENTROPY_ENTRY(NAME)                                                                                  \
-  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::cross_entropy_needs).threads(),       \
-                                               ckl::parse_row_config(#NAME, ckl::cross_entropy_needs).blocks_per_sm()) \
-      ckl_cross_entropy_##NAME(__grid_constant__ ckl::CrossEntropyParams const params) {                               \
-    ckl::device::CrossEntropyKernel<ckl::parse_row_config(#NAME, ckl::cross_entropy_needs)>::run(params);              \
+#define CKL_CROSS_ENTROPY_ENTRY(NAME)                                                                     \
+  extern "C" __global__ void __launch_bounds__(                                                           \
+      ckl::parse_row_config(#NAME, ckl::cross_entropy_needs).threads(),                                   \
+      ckl::cross_entropy_blocks_per_sm(ckl::parse_row_config(#NAME, ckl::cross_entropy_needs)))           \
+      ckl_cross_entropy_##NAME(__grid_constant__ ckl::CrossEntropyParams const params) {                  \
+    ckl::device::CrossEntropyKernel<ckl::parse_row_config(#NAME, ckl::cross_entropy_needs)>::run(params); \
   }
