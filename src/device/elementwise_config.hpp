@@ -35,22 +35,29 @@ struct ElementwiseConfig {
 
   /// Most outputs.
   constexpr int outputs() const { return inputs == 4 ? 2 : 1; }
-  /// Vectors of each operand that one thread has in flight: of tiles, squares of vectors.
+  /// Vectors of each operand that a thread has in flight: of tiles, squares of vectors. Few where memory is read in its order: many small
+  /// blocks that begin and end in that order are what comes close to a device-to-device copy.
   constexpr int unroll() const {
     if (access == Access::tiles) return 8;
-    return access == Access::strided || (inputs == 1 && vector <= 4) ? 4 : 2;
+    if (access == Access::strided || (access == Access::rows && inputs == 1 && vector <= 4)) return 4;
+    return access == Access::flat && (vector == 8 || (vector == 16 && inputs == 1)) ? 1 : 2;
   }
   /// Vectors of one block.
   constexpr int block_vectors() const { return threads * unroll(); }
-  /// Elements of a tile along the dimension in which the input is dense, and along that of the output: 128 bytes of the widest element,
-  /// and as many as give each thread its vectors.
-  constexpr int tile_m() const { return 8 * vector; }
-  constexpr int tile_n() const { return block_vectors() / 8; }
+  /// Elements of a tile along the dimension in which the input is dense, two lines of 128 bytes of the widest element, and along that of
+  /// the output, as many as give each thread its vectors. Narrow tiles are half as wide and twice as long.
+  constexpr int tile_m(bool narrow) const { return (narrow ? 8 : 16) * vector; }
+  constexpr int tile_n(bool narrow) const { return block_vectors() / (narrow ? 8 : 16); }
   /// Bytes of the widest element that has room in a vector.
   constexpr int widest() const { return vector == 1 ? 8 : vector_bytes / vector; }
-  /// Blocks that an SM has to hold at a time, so that about 32 KB are in flight there even where there is one input.
+  /// Blocks that an SM has to hold at a time, so that 32 KB or more are in flight there even where there is one input.
   constexpr int min_blocks() const {
     if (access == Access::tiles) return 3;
+    if (access == Access::flat) {
+      if (inputs == 4) return vector == 8 ? 4 : 3;
+      if (inputs == 2) return vector == 16 ? 3 : vector == 8 ? 8 : 5;
+      return vector == 16 ? 5 : 8;
+    }
     return inputs == 4 ? 2 : vector == 16 ? 3 : inputs == 2 || access == Access::rows ? 4 : 5;
   }
 };
@@ -92,7 +99,7 @@ constexpr ElementwiseConfig parse_elementwise_config(std::string_view text) {
                                  : Access::strided;
   if (config.access == Access::strided && !eat("strided")) return {};
   if (!text.empty() || config.vector == 0 || (config.vector == 1) != (config.access == Access::strided)) return {};
-  if (config.access == Access::tiles && (inputs != 1 || config.vector > config.unroll())) return {};
+  if (config.access == Access::tiles && inputs != 1) return {};
   config.inputs = inputs;
   return config;
 }

@@ -51,12 +51,14 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   /// The branches on what is known at run time only - dtypes, function, whether a vector is cut off - are taken once for all of a
   /// thread's vectors: a branch takes longer than the element's arithmetic.
   template <class Index> CUTE_DEVICE static void run(ElementwiseParams const& p) {
-    int64_t first = int64_t(blockIdx.x) * Config.block_vectors() + threadIdx.x;
+    // From one of a thread's vectors to the next. Those of a dense run lie a grid apart: each of its parts is read in order then.
+    int64_t step = FLAT ? int64_t(gridDim.x) * THREADS : THREADS;
+    int64_t first = int64_t(blockIdx.x) * (FLAT ? THREADS : Config.block_vectors()) + threadIdx.x;
     Place place[UNROLL];
     place[0] = locate<Index>(p, first);
     CUTLASS_PRAGMA_UNROLL
     for (int u = 1; u < UNROLL; ++u)
-      if (!follows(p, place[0], u * THREADS * VEC, place[u])) place[u] = locate<Index>(p, first + u * THREADS);
+      if (!follows(p, place[0], u * step * VEC, place[u])) place[u] = locate<Index>(p, first + u * step);
     prefetch_inputs(p, place);
     wait_for_preceding_grids();
     Vector<C> x[INPUTS][UNROLL], y[OUTPUTS][UNROLL];
@@ -140,7 +142,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   }
 
   /// Where the vector `distance` elements after `from` lies, unless that is in another row.
-  CUTE_DEVICE static bool follows(ElementwiseParams const& p, Place const& from, int distance, Place& place) {
+  CUTE_DEVICE static bool follows(ElementwiseParams const& p, Place const& from, int64_t distance, Place& place) {
     if (!FLAT && from.left <= distance) return false;
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < INPUTS; ++i) place.in[i] = from.in[i] + (FLAT ? distance : along_row(p.in[i], distance));

@@ -33,6 +33,7 @@ struct ElementwiseParams {
   int first_dimension;
   int tile_dimension;  ///< The one in which the input of tiles is dense. `sizes` and `row_vectors` count tiles then.
   std::int64_t tile_rows;  ///< Elements of that dimension.
+  bool narrow_tiles;       ///< Whether tiles are half as wide, and twice as long.
   int waiting_blocks;      ///< So many have room at a time, and may have to wait for the preceding grids.
   int inputs, outputs;     ///< How many of the operands there are.
   bool inputs_alike;       ///< Whether they have one dtype.

@@ -17,8 +17,9 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   using C = typename Engine::C;
   template <class T> using Vector = typename Engine::template Vector<T>;
   static constexpr int VEC = Config.vector, THREADS = ElementwiseConfig::threads, WIDEST = Config.widest();
-  static constexpr int BLK_M = Config.tile_m(), BLK_N = Config.tile_n();
-  static constexpr int SQUARES = Config.unroll() / VEC;  // VEC x VEC elements each that a thread turns
+  static constexpr int BLK_M = Config.tile_m(false), BLK_N = Config.tile_n(false);
+  static constexpr int ROWS = cute::min(VEC, Config.unroll());  // vectors that a thread turns together
+  static constexpr int PATCHES = Config.unroll() / ROWS;        // of them, ROWS x VEC elements each
   static constexpr int LOG_VEC = log_2(uint32_t(VEC)), LOG_N = log_2(uint32_t(BLK_N));
   /// Rows of N. The vectors of a row are exchanged with each other by the number of its vector of M: so 8 lanes with 8 vectors of M write
   /// to different banks.
@@ -27,7 +28,9 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   struct Smem {
     alignas(16) uint8_t bytes[cosize_v<SmemLayout> * WIDEST];
   };
-  static_assert(BLK_M * BLK_N == THREADS * SQUARES * VEC * VEC && Config.unroll() % VEC == 0 &&
+  /// Vectors that a thread computes with at a time: a single one would leave it waiting for each step of the functor.
+  static constexpr int AT_A_TIME = VEC > 8 ? 1 : 2;
+  static_assert(BLK_M * BLK_N == THREADS * PATCHES * ROWS * VEC && Config.unroll() % ROWS == 0 &&
                 sizeof(Smem) <= 48 * 1024);
 
   CUTE_DEVICE static void run(ElementwiseParams const& p) {
@@ -41,13 +44,13 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     with_element_bits<WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
       using Bits = decltype(element);
       if (p.moves)
-        for_each_vector<Bits>(p, tile, smem, [&](Vector<Bits> const& x, int64_t offset, int count, bool whole) {
-          Engine::store(x, static_cast<Bits*>(p.out[0].data) + offset, count, whole);
+        for_each_vector<1, Bits>(p, tile, smem, [&](auto const& x, Places const& places) CUTLASS_LAMBDA_FUNC_INLINE {
+          store(x, places, static_cast<Bits*>(p.out[0].data));
         });
       else
-        for_each_vector<Bits>(p, tile, smem, [&](Vector<Bits> const& x, int64_t offset, int count, bool whole) {
-          compute(p, x, offset, count, whole);
-        });
+        for_each_vector<AT_A_TIME, Bits>(p, tile, smem,
+                                         [&](auto const& x, Places const& places)
+                                             CUTLASS_LAMBDA_FUNC_INLINE { compute<Bits>(p, x, places); });
     });
   }
 
@@ -56,20 +59,23 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   struct Tile {
     int64_t in, out;
     int m, n;
+    int log_m;  // its elements along M are 2^log_m. A narrow tile has half of BLK_M, and its second half along N lies below the first
+        // one in shared memory.
   };
 
   CUTE_DEVICE static Tile locate(ElementwiseParams const& p) {
+    int log_m = log_2(uint32_t(BLK_M)) - p.narrow_tiles, blk_n = BLK_N << int(p.narrow_tiles);
     int rest = p.row_vectors.quotient(int(blockIdx.x));
-    int64_t n = int64_t(int(blockIdx.x) - rest * int(p.row_vectors.divisor)) * BLK_N, m = 0;
-    Tile tile{n * p.in[0].strides[max_rank - 1], n, 0, 0};
+    int64_t n = int64_t(int(blockIdx.x) - rest * int(p.row_vectors.divisor)) * blk_n, m = 0;
+    Tile tile{n * p.in[0].strides[max_rank - 1], n, 0, 0, log_m};
     auto add = [&](int d, int64_t coordinate) CUTLASS_LAMBDA_FUNC_INLINE {
-      if (d == p.tile_dimension) m = coordinate *= BLK_M;
+      if (d == p.tile_dimension) m = coordinate <<= log_m;
       tile.in += coordinate * p.in[0].strides[d];
       tile.out += coordinate * p.out[0].strides[d];
     };
     for_each_coordinate(p.sizes, p.first_dimension, max_rank - 2, rest, add);  // tiles have two dimensions at least
-    tile.m = int(cute::min(p.tile_rows - m, int64_t(BLK_M)));
-    tile.n = int(cute::min(p.row - n, int64_t(BLK_N)));
+    tile.m = int(cute::min(p.tile_rows - m, int64_t(1) << log_m));
+    tile.n = int(cute::min(p.row - n, int64_t(blk_n)));
     return tile;
   }
 
@@ -77,74 +83,109 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     return make_tensor(make_smem_ptr(reinterpret_cast<Bits*>(smem.bytes)), SmemLayout{});  // (BLK_M, BLK_N)
   }
 
-  /// A vector of N at (m, n), n a multiple of VEC.
-  template <class SmemTensor> CUTE_DEVICE static auto smem_vector(SmemTensor const& sX, int m, int n) {
-    return make_tensor(&sX(m, n), Int<VEC>{});  // (VEC)
+  /// COUNT neighbours along N from (m, n) on, n a multiple of COUNT; they are copied at once.
+  template <int COUNT, class SmemTensor> CUTE_DEVICE static auto smem_vector(SmemTensor const& sX, int m, int n) {
+    return make_tensor(&sX(m, n), Int<COUNT>{});  // (COUNT)
   }
-  template <class Bits> using SmemAtom = Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>;
+  template <int COUNT, class Bits> using SmemAtom =
+      Copy_Atom<UniversalCopy<uint_bit_t<COUNT * sizeof_bits_v<Bits>>>, Bits>;
 
-  /// Brings the tile into shared memory. Lanes: 8 vectors of M side by side, so that they load a whole line; the rest along N.
+  /// Brings the tile into shared memory. Lanes: the tile's vectors of M side by side, so that they load whole lines; the rest along N.
   template <class Bits> CUTE_DEVICE static void load(Bits, ElementwiseParams const& p, Tile const& tile, Smem& smem) {
-    constexpr int ACROSS = 8, DOWN = THREADS / ACROSS;
     Tensor sX = smem_tensor<Bits>(smem);  // (BLK_M, BLK_N)
-    int m = int(threadIdx.x) % ACROSS * VEC;
+    int log_across = tile.log_m - LOG_VEC, down = THREADS >> log_across;
+    int m = (int(threadIdx.x) & ((1 << log_across) - 1)) * VEC;
     int64_t stride = p.in[0].strides[max_rank - 1];
-    Vector<Bits> x[SQUARES][VEC];  // [..][n][m]
+    auto n_of = [&](int s) CUTLASS_LAMBDA_FUNC_INLINE { return ((int(threadIdx.x) >> log_across) + s * down) * ROWS; };
+    Vector<Bits> x[PATCHES][ROWS];  // [..][n][m]
     CUTLASS_PRAGMA_UNROLL
-    for (int s = 0; s < SQUARES; ++s) {
-      int n = (int(threadIdx.x) / ACROSS + s * DOWN) * VEC;
+    for (int s = 0; s < PATCHES; ++s) {
+      int n = n_of(s);
       Bits const* from = static_cast<Bits const*>(p.in[0].data) + tile.in + m + n * stride;
       int count = cute::min(tile.m - m, int(VEC));
       bool whole = count == VEC && p.in[0].aligned;
       CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v)
+      for (int v = 0; v < ROWS; ++v)
         if (n + v < tile.n) Engine::load(from + v * stride, count, whole, x[s][v]);
     }
     CUTLASS_PRAGMA_UNROLL
-    for (int s = 0; s < SQUARES; ++s) {
-      int n = (int(threadIdx.x) / ACROSS + s * DOWN) * VEC;
-      transpose(x[s]);  // [..][m][n]
+    for (int s = 0; s < PATCHES; ++s) {
+      int below = n_of(s) / BLK_N << tile.log_m, n = n_of(s) % BLK_N;
       CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v) {
-        Tensor rX = make_tensor(reinterpret_cast<Bits const*>(&x[s][v]), Int<VEC>{});  // (VEC)
-        copy(SmemAtom<Bits>{}, rX, smem_vector(sX, m + v, n));
+      for (int first = 0; first < VEC; first += ROWS) {  // a square of the vectors, where they are longer than ROWS
+        cutlass::Array<Bits, ROWS> square[ROWS];
+        CUTLASS_PRAGMA_UNROLL
+        for (int v = 0; v < ROWS; ++v)
+          square[v] = reinterpret_cast<cutlass::Array<Bits, ROWS> const*>(&x[s][v])[first / ROWS];
+        transpose(square);  // [m][n]
+        CUTLASS_PRAGMA_UNROLL
+        for (int v = 0; v < ROWS; ++v) {
+          Tensor rX = make_tensor(reinterpret_cast<Bits const*>(&square[v]), Int<ROWS>{});  // (ROWS)
+          copy(SmemAtom<ROWS, Bits>{}, rX, smem_vector<ROWS>(sX, m + below + first + v, n));
+        }
       }
     }
   }
 
-  /// Takes vectors of N out of shared memory and calls f(x, offset from the output's begin, elements inside, whether they can be stored
-  /// whole); a warp's lanes lie side by side along N.
-  template <class Bits, class F>
+  /// Where vectors of neighbouring N lie in the output, and how much of them is inside of it.
+  struct Places {
+    int64_t offset, step;  // of the first, from the output's begin; from each to the next
+    int vectors, count;    // so many, of so many elements each
+    bool whole;            // which can be stored at once
+  };
+
+  /// Takes vectors of N out of shared memory, and calls f(x, places) with COUNT of them; a warp's lanes lie side by side along N.
+  template <int COUNT, class Bits, class F>
   CUTE_DEVICE static void for_each_vector(ElementwiseParams const& p, Tile const& tile, Smem& smem, F const& f) {
     constexpr int ACROSS = BLK_N / VEC, DOWN = THREADS / ACROSS;
-    static_assert(THREADS % ACROSS == 0);
+    static_assert(THREADS % ACROSS == 0 && BLK_M / 2 % (DOWN * COUNT) == 0);
     Tensor sX = smem_tensor<Bits>(smem);  // (BLK_M, BLK_N)
-    int n = int(threadIdx.x) % ACROSS * VEC, m = int(threadIdx.x) / ACROSS;
-    int64_t stride = p.out[0].strides[p.tile_dimension], offset = tile.out + m * stride + n;
-    int count = cute::min(tile.n - n, int(VEC));
-    bool whole = count == VEC && p.out[0].aligned;
-    // Not unrolled: nothing waits for global memory here, and the loop may have the code of all functions.
+    int column = int(threadIdx.x) % ACROSS * VEC, blk_m = 1 << tile.log_m;
+    int64_t stride = p.out[0].strides[p.tile_dimension];
+    // Not unrolled: the loops may have the code of all functions.
     CUTLASS_PRAGMA_NO_UNROLL
-    for (; m < tile.m; m += DOWN, offset += DOWN * stride) {
-      Vector<Bits> x;
-      Tensor rX = make_tensor(reinterpret_cast<Bits*>(&x), Int<VEC>{});  // (VEC)
-      copy(SmemAtom<Bits>{}, smem_vector(sX, m, n), rX);
-      f(x, offset, count, whole);
+    for (int half = 0, n = column; half < BLK_M; half += blk_m, n += BLK_N) {
+      int m = int(threadIdx.x) / ACROSS, count = cute::min(tile.n - n, int(VEC));
+      Places places{tile.out + m * stride + n, DOWN * stride, 0, count, count == VEC && p.out[0].aligned};
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (; m < tile.m; m += DOWN * COUNT, places.offset += COUNT * places.step) {
+        Vector<Bits> x[COUNT];
+        CUTLASS_PRAGMA_UNROLL
+        for (int v = 0; v < COUNT; ++v) {
+          Tensor rX = make_tensor(reinterpret_cast<Bits*>(&x[v]), Int<VEC>{});  // (VEC)
+          copy(SmemAtom<VEC, Bits>{}, smem_vector<VEC>(sX, half + m + v * DOWN, column), rX);
+        }
+        places.vectors = (tile.m - m + DOWN - 1) / DOWN;
+        f(x, places);
+      }
     }
   }
 
-  /// Applies the functor to a vector, and stores the result.
-  template <class Bits> CUTE_DEVICE static void compute(ElementwiseParams const& p, Vector<Bits> const& bits,
-                                                        int64_t offset, int count, bool whole) {
-    Vector<C> x[1][1], y[1][1];
+  template <class T, int COUNT>
+  CUTE_DEVICE static void store(Vector<T> const (&x)[COUNT], Places const& places, T* to) {
+    CUTLASS_PRAGMA_UNROLL
+    for (int v = 0; v < COUNT; ++v)
+      if (v < places.vectors) Engine::store(x[v], to + places.offset + v * places.step, places.count, places.whole);
+  }
+
+  /// Applies the functor to vectors, and stores the results.
+  template <class Bits, int COUNT>
+  CUTE_DEVICE static void compute(ElementwiseParams const& p, Vector<Bits> const (&bits)[COUNT], Places const& places) {
+    Vector<C> x[1][COUNT], y[1][COUNT];
     with_element<C, WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
       using T = decltype(element);
-      if constexpr (sizeof(T) == sizeof(Bits)) x[0][0] = convert<C>(reinterpret_cast<Vector<T> const&>(bits));
+      if constexpr (sizeof(T) == sizeof(Bits)) {
+        CUTLASS_PRAGMA_UNROLL
+        for (int v = 0; v < COUNT; ++v) x[0][v] = convert<C>(reinterpret_cast<Vector<T> const&>(bits[v]));
+      }
     });
-    Engine::template apply<1>(p, x, y);
+    Engine::template apply<COUNT>(p, x, y);
     with_element<C, WIDEST>(p.out[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
       using T = decltype(element);
-      Engine::store(convert<T>(y[0][0]), static_cast<T*>(p.out[0].data) + offset, count, whole);
+      Vector<T> results[COUNT];
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < COUNT; ++v) results[v] = convert<T>(y[0][v]);
+      store(results, places, static_cast<T*>(p.out[0].data));
     });
   }
 };

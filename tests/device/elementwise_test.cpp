@@ -181,8 +181,8 @@ TEST_F(Elementwise, TurnedInputs) {
                            {laid_out(out, turned.sizes, straight, turned.out_pad, turned.out_offset)});
       check_every_config(data, used);
     }
-  for (const char* config :
-       {"n1_f32_v8_tiles", "n1_f32_v4_tiles", "n1_f32_v2_tiles", "n1_i64_v4_tiles", "n1_i64_v2_tiles"})
+  for (const char* config : {"n1_f32_v16_tiles", "n1_f32_v8_tiles", "n1_f32_v4_tiles", "n1_f32_v2_tiles",
+                             "n1_i64_v4_tiles", "n1_i64_v2_tiles"})
     EXPECT_TRUE(used.count(config)) << config;
 }
 

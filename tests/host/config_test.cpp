@@ -584,6 +584,7 @@ std::string turned(const OperandLayout& in, const OperandLayout& out, DType dtyp
 
 TEST(ElementwiseChoice, TilesForAnInputThatIsDenseAlongAnotherDimension) {
   EXPECT_EQ(turned(permuted({100, 200}, {1, 0}), dense({100, 200}), DType::bf16), "n1_f32_v8_tiles");
+  EXPECT_EQ(turned(permuted({100, 200}, {1, 0}), dense({100, 200}), DType::e4m3), "n1_f32_v16_tiles");
   EXPECT_EQ(turned(permuted({100, 200}, {1, 0}), dense({100, 200}), DType::i64), "n1_i64_v2_tiles");
   EXPECT_EQ(turned(permuted({10, 30, 20, 40}, {0, 2, 3, 1}), dense({10, 30, 20, 40}), DType::f32), "n1_f32_v4_tiles");
   EXPECT_EQ(turned(permuted({100, 200}, {1, 0}), dense({100, 200}, 1), DType::f32), "n1_f32_v4_tiles")

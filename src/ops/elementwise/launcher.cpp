@@ -102,7 +102,7 @@ std::optional<std::size_t> tile_dimension(const Collapsed& c) {
 /// Whether a tile along the dimension is at least an eighth full: else a whole tile's work is done for too few elements.
 bool fills_tiles(const ElementwiseConfig& config, const Collapsed& c) {
   const auto d = tile_dimension(c);
-  return d && 8 * c.sizes[*d] >= config.tile_m() && 8 * c.sizes[inner] >= config.tile_n();
+  return d && 8 * c.sizes[*d] >= config.tile_m(true) && 8 * c.sizes[inner] >= config.tile_n(true);
 }
 
 bool can_serve(const ElementwiseConfig& config, const Collapsed& c) {
@@ -137,11 +137,12 @@ std::int64_t cut_into_vectors(const Collapsed& c, const ElementwiseConfig& confi
 std::int64_t cut_into_tiles(const Collapsed& c, const ElementwiseConfig& config, ElementwiseParams& params) {
   params.tile_dimension = int(tile_dimension(c).value());
   params.tile_rows = c.sizes[params.tile_dimension];
-  params.row_vectors = Divider::of(ceil_div(params.row, config.tile_n()));
+  params.narrow_tiles = params.tile_rows <= config.tile_m(true);
+  params.row_vectors = Divider::of(ceil_div(params.row, config.tile_n(params.narrow_tiles)));
   std::int64_t tiles = params.row_vectors.divisor;
   for (int d = 0; d < inner; ++d) {
-    params.sizes[d] =
-        Divider::of(d == params.tile_dimension ? ceil_div(params.tile_rows, config.tile_m()) : c.sizes[d]);
+    params.sizes[d] = Divider::of(
+        d == params.tile_dimension ? ceil_div(params.tile_rows, config.tile_m(params.narrow_tiles)) : c.sizes[d]);
     tiles *= params.sizes[d].divisor;
   }
   return tiles;
