@@ -149,7 +149,8 @@ struct Ranking {
       const double each = double(batches) / double(splits);
       double use = filled(config, waves) * each / (each + 0.25);
       // What blocks of columns leave is a tile each; the more, the longer the last one takes.
-      if (config.kind == ReduceKind::columns && splits > 1) use *= 0.97 - 0.01 * std::log2(double(splits));
+      if (config.kind == ReduceKind::columns && splits > 1)
+        use *= (0.97 - 0.01 * std::log2(double(splits))) * (config.loads() < 8 && waves > 1 ? 0.9 : 1);
       if (use > best.use) best = {splits, use};
     }
     return best;
@@ -157,10 +158,14 @@ struct Ranking {
 
   /// How much of the device's bandwidth a grid of so many waves of blocks takes.
   static double filled(const ReduceConfig& config, double waves) {
-    // Blocks of columns load little at a time each: two thirds of those that fit are enough, but those that all run at once wait for the
-    // slowest multiprocessor, while with a quarter of a wave more, who is done early takes another.
-    if (config.kind == ReduceKind::columns) return waves < 1.25 ? 0.95 * std::min(1.0, 1.5 * waves) : 1;
+    // Blocks of columns load little at a time each. With eight loads a thread two thirds of those that fit are enough, but those that all
+    // run at once wait for the slowest multiprocessor, while with a quarter of a wave more, who is done early takes another.
+    const bool columns = config.kind == ReduceKind::columns;
+    if (columns && config.loads() == 8) return waves < 1.25 ? 0.95 * std::min(1.0, 1.5 * waves) : 1;
+    // With four, what remains for the last wave takes as long as three fifths of one: a little less than a whole one is best.
     const double whole = std::floor(waves), rest = waves - whole;
+    if (columns && waves <= 1) return 0.92 * (waves < 0.98 ? waves : 0.95);
+    if (columns) return 0.92 * waves / (whole + (rest > 0 ? std::max(rest, 0.6) : 0.05));
     // Of what remains for the last wave, half as many blocks load three quarters as fast.
     return waves / (whole + (rest > 0 ? rest / (1 - (1 - rest) * (1 - rest)) : 0));
   }
@@ -271,9 +276,9 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
   std::int64_t groups;  // of blocks that share outputs
   if (config.kind == ReduceKind::warp) {
     const std::int64_t loads = std::max<std::int64_t>(ceil_div(p.reduced.count * p.units.divisor, choice.width), 1);
-    const bool at_once = loads <= config.loads() && p.tail == 0;
-    p.loads_log2 = at_once ? std::bit_width(std::uint64_t(loads - 1)) : -1;
-    groups = ceil_div(shape.outputs, config.threads() / choice.width * (at_once ? config.loads() >> p.loads_log2 : 1));
+    const bool several = loads < config.loads() && p.tail == 0;
+    p.loads_log2 = several ? std::bit_width(std::uint64_t(loads - 1)) : -1;
+    groups = ceil_div(shape.outputs, config.threads() / choice.width * (several ? config.loads() >> p.loads_log2 : 1));
   } else if (config.kind == ReduceKind::block) {
     groups = shape.outputs;
   } else {

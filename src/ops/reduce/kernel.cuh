@@ -200,12 +200,10 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     T const* x = static_cast<T const*>(p.x);
     Pivot none = monoid.pivot(T(0));
     auto filler = [&](int) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(none); };
-    if (p.kept.rank == 1 && p.reduced.count == 1) {
-      fill(batch, filler);
+    if (p.kept.rank == 1 && p.reduced.count == 1 && exists(LOADS - 1)) {  // then all of them do
       T const* data = x + first * p.kept.strides[0];
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < LOADS; ++i)
-        if (exists(i)) load(data + row(i) * p.kept.strides[0] + unit(i) * unit_step(p), batch(_, i));
+      for (int i = 0; i < LOADS; ++i) load(data + row(i) * p.kept.strides[0] + unit(i) * unit_step(p), batch(_, i));
     } else {
       auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
         return offset(p.kept, p.kept.strides, first + row(i)) + unit_offset(p, unit(i));

@@ -89,14 +89,12 @@ template <DType D> struct Monoid<ReduceFamily::sum, D> : WithoutPivot {
   CUTE_DEVICE State operator()(State x, State y) const { return {x.sum + y.sum}; }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const&) const {
     using Narrow = typename A::Narrow;
-    bool magnitudes = p.op == ReduceOp::l1;
-    Narrow terms[N];
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < N; ++i) {
-      terms[i] = Narrow(x[i]);
-      if constexpr (!A::integer) terms[i] = magnitudes ? abs(terms[i]) : terms[i];
-    }
-    return {typename A::Wide(reduce_tree(terms, [](Narrow a, Narrow b) { return a + b; }))};
+    auto plus = [](Narrow a, Narrow b) { return a + b; };
+    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Narrow(x[i]); };
+    auto magnitude = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return abs(Narrow(x[i])); };
+    if constexpr (!A::integer)
+      if (p.op == ReduceOp::l1) return {typename A::Wide(reduce_tree_of<N>(magnitude, plus))};
+    return {typename A::Wide(reduce_tree_of<N>(value, plus))};
   }
   CUTE_DEVICE typename A::Wide result(State state) const {
     return p.op == ReduceOp::mean ? typename A::Wide(double(state.sum) / p.divisor) : state.sum;
@@ -135,10 +133,10 @@ template <DType D> struct Order {
 
   /// Its own inverse.
   CUTE_DEVICE Exact operator()(Exact x) const {
-    if constexpr (A::integer)
-      return x ^ Exact(reversed ? -1 : 0);
-    else
-      return reversed ? -x : x;
+    // Of floats the sign: by its bit, for all elements with one mask.
+    using Bits = cute::conditional_t<A::integer, Exact, cute::uint_bit_t<cute::sizeof_bits_v<Exact>>>;
+    constexpr Bits mask = A::integer ? Bits(-1) : Bits(Bits(1) << (cute::sizeof_bits_v<Exact> - 1));
+    return std::bit_cast<Exact>(Bits(std::bit_cast<Bits>(x) ^ (reversed ? mask : Bits(0))));
   }
   CUTE_DEVICE Exact least() const { return (*this)(A::lowest); }
 };
@@ -157,14 +155,10 @@ template <DType D> struct Monoid<ReduceFamily::extreme, D> : WithoutPivot {
   CUTE_DEVICE T filler(Pivot) const { return logical() ? T(p.op == ReduceOp::all) : T(order().least()); }
   CUTE_DEVICE State operator()(State x, State y) const { return {Larger()(x.largest, y.largest)}; }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const&) const {
-    Exact values[N];
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < N; ++i) {
-      values[i] = Exact(x[i]);
-      if (logical()) values[i] = Exact(values[i] != Exact(0));
-      values[i] = order()(values[i]);
-    }
-    return {reduce_tree(values, Larger())};
+    auto nonzero = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return order()(Exact(Exact(x[i]) != Exact(0))); };
+    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return order()(Exact(x[i])); };
+    if (logical()) return {reduce_tree_of<N>(nonzero, Larger())};
+    return {reduce_tree_of<N>(value, Larger())};
   }
   CUTE_DEVICE Exact result(State state) const {
     // Of no elements at all, any is false and all is true, whatever the identity would say.
@@ -180,6 +174,7 @@ template <DType D> struct Monoid<ReduceFamily::extreme, D> : WithoutPivot {
 template <DType D> struct Monoid<ReduceFamily::arg, D> : WithoutPivot {
   using A = Arithmetic<D>;
   using T = typename A::T;
+  using Exact = typename A::Exact;
   using Key = cute::conditional_t<sizeof(typename A::Exact) == 8, int64_t, int32_t>;
   struct State {
     Key key;
@@ -193,27 +188,37 @@ template <DType D> struct Monoid<ReduceFamily::arg, D> : WithoutPivot {
     return y.key > x.key || (y.key == x.key && y.place < x.place) ? y : x;
   }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const& place) const {
-    Key best = key(x[0]);
+    // Some at a time: first the largest of them, then the first of those that are as large.
+    constexpr int FEW = cute::min(N, 8);
+    Exact best = Order<D>(p.op)(Exact(x[0]));
     int at = 0;
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 1; i < N; ++i) {
-      Key next = key(x[i]);
-      at = next > best ? i : at;
-      best = next > best ? next : best;
+    for (int first = 0; first < N; first += FEW) {
+      auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Order<D>(p.op)(Exact(x[first + i])); };
+      Exact largest = reduce_tree_of<FEW>(value, cutlass::maximum<Exact, true>());
+      int which = FEW - 1;
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = FEW - 2; i >= 0; --i) which = value(i) == largest ? i : which;
+      if (largest != largest) {  // a NaN equals nothing
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = FEW - 1; i >= 0; --i) which = value(i) != value(i) ? i : which;
+      }
+      bool better = first == 0 || largest > best || (largest != largest && best == best);
+      at = better ? first + which : at;
+      best = better ? largest : best;
     }
-    return {best, place(at)};
+    return {key(best), place(at)};
   }
   CUTE_DEVICE int64_t result(State state) const { return state.place; }
 
  private:
-  CUTE_DEVICE Key key(T x) const {
-    auto value = Order<D>(p.op)(typename A::Exact(x));
+  CUTE_DEVICE static Key key(Exact value) {
     if constexpr (A::integer) {
       return value;
     } else {
       // The bits of a float that is not negative order as integers do; those of a negative one the other way. The sum makes zeros
       // equal, and all NaNs of f32 the largest of all; those of f64 keep their bits.
-      value += typename A::Exact(0);
+      value += Exact(0);
       if constexpr (sizeof(Key) == 8)
         if (value != value) return Key(~least);
       Key bits = std::bit_cast<Key>(value);
@@ -244,12 +249,19 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
     for (int i = 0; i < N; ++i) values[i] = Exact(x[i]);
     Exact largest = reduce_tree(values, cutlass::maximum<Exact, true>());
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < N; ++i) values[i] = exponential(values[i] - base(largest));
+    for (int i = 0; i < N; ++i) values[i] = term(values[i] - base(largest));
     return {largest, double(reduce_tree(values, [](Exact a, Exact b) { return a + b; }))};
   }
   CUTE_DEVICE double result(State state) const { return double(base(state.largest)) + log(state.sum); }
 
  private:
+  /// e^x of an x that is not above 0, but for infinities and NaNs. Terms below 2^-126 are none beside the largest, which is 1.
+  CUTE_DEVICE static Exact term(Exact x) {
+    if constexpr (cute::is_same_v<Exact, float>)
+      return exp2_approx(x * 1.4426950408889634f);
+    else
+      return exponential(x);
+  }
   /// Infinities and NaNs are not subtracted: the sum has them.
   CUTE_DEVICE static Exact base(Exact largest) { return largest - largest == Exact(0) ? largest : Exact(0); }
   CUTE_DEVICE static double rescaled(State x, Exact largest) {
@@ -275,13 +287,10 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
   CUTE_DEVICE State operator()(State x, State y) const { return {x.first + y.first, x.second + y.second}; }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot pivot, Place const&) const {
     auto add = [](Narrow a, Narrow b) { return a + b; };
-    Narrow distances[N], squares[N];
+    Narrow distances[N];
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < N; ++i) {
-      distances[i] = Narrow(x[i]) - Narrow(pivot);
-      squares[i] = distances[i] * distances[i];
-    }
-    return {double(reduce_tree(distances, add)), double(reduce_tree(squares, add))};
+    for (int i = 0; i < N; ++i) distances[i] = Narrow(x[i]) - Narrow(pivot);
+    return {double(reduce_tree(distances, add)), double(sum_of_squares(distances))};
   }
   CUTE_DEVICE double result(State state) const {
     double value = state.second;
@@ -290,6 +299,17 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
       value = (value < 0 ? 0 : value) / p.divisor;
     }
     return p.op == ReduceOp::variance ? value : sqrt(value);
+  }
+
+ private:
+  /// As a tree, whose leaves are the squares of two.
+  template <int N> CUTE_DEVICE static Narrow sum_of_squares(Narrow const (&x)[N]) {
+    if constexpr (N == 1) {
+      return x[0] * x[0];
+    } else {
+      auto pair = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return x[2 * i] * x[2 * i] + x[2 * i + 1] * x[2 * i + 1]; };
+      return reduce_tree_of<N / 2>(pair, [](Narrow a, Narrow b) { return a + b; });
+    }
   }
 };
 

@@ -30,7 +30,7 @@ struct ReduceParams {
 
   // How the work is shared out.
   int width_log2;  ///< warp: lanes of an output; columns: threads of a block side by side.
-  int loads_log2;  ///< warp: loads that a lane has of a row, if it has them all at once; else -1.
+  int loads_log2;  ///< warp: loads that a lane has of a row, if it takes several rows at once; else -1.
   Divider splits;  ///< Blocks that share outputs.
   Divider tiles;   ///< columns: blocks side by side along the inner dimension.
   bool clustered;  ///< Those that share outputs are a cluster, and meet in distributed shared memory.
