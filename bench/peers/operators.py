@@ -201,7 +201,7 @@ def cross_entropy_backward(p):
     def expression(logits, targets, lse, dloss, _):
         wide = logits.to(lse.dtype)
         hit = torch.arange(p.sizes[-1], device="cuda") == targets[..., None]
-        return (dloss[..., None] * (torch.exp(wide - lse[..., None]) - hit)).to(logits.dtype)
+        return (dloss[..., None] * (torch.exp(wide - lse[..., None]) - hit.to(wide.dtype))).to(logits.dtype)
 
     def eager(logits, targets, _, dloss, kept):
         zero = torch.zeros((), device="cuda", dtype=kept.dtype)

@@ -20,7 +20,7 @@ class MemoryAblation(unittest.TestCase):
 
     def test_columns_are_what_is_under_way(self):
         lines = self.tables(row("read", "plain_v4_l1", 20.4), row("copy", "bulk_v16_l8", 97.6), row("copy", "plain_v16_l2", 80),
-                            row("copy", "plain_v8_l4", 79), row("copy", "memcpy", 100), row("rows", "cluster_8", 88), row("rows", "cluster_1", 95))
+                            row("copy", "plain_v8_l4", 79), row("copy", "memcpy", 100), row("rows", "cluster_8", 88), row("rows", "cluster_1", 95), row("rows", "memcpy", 100))
         self.assertEqual(lines[2], "| percent of a copy, or of a read, with so much under way an SM | 4 KB | 32 KB | 128 KB |")
         self.assertEqual(lines[4:8], ["| copy: plain loads, 8 bytes a thread |  | 79 |  |", "| copy: plain loads, 16 bytes a thread |  | 80 |  |",
                                       "| copy: bulk copies |  |  | 98 |", "| read: plain loads, 4 bytes a thread | 20 |  |  |"])
