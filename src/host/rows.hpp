@@ -33,7 +33,8 @@ struct RowShape {
 };
 
 /// The configs among `shipped` that can serve rows of `columns` elements of `dtype` in an operator with these needs, best first.
-/// `vectors`: 16-byte accesses are possible; `passes`: how often a row is gone through, wherever it is held. None of it depends on the number of rows, so that a row's bits do not either.
+/// `vectors`: 16-byte accesses are possible; `passes`: how often a row is gone through, wherever it is held. None of it depends on the number of
+/// rows, so that a row's bits do not either.
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
                                           const std::vector<std::string>& shipped, RowNeeds needs = {}, int passes = 2);
 
