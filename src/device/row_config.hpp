@@ -26,8 +26,7 @@ struct RowNeeds {
   int sm_threads = 1024;    ///< Threads of an SM at most, which is what limits the registers of each.
   bool persistent = false;  ///< A pipeline's block has an SM to itself, and takes as many rows as there are.
   int stages = 2;           ///< Of each ring of a pipeline. A row in registers has left its stage.
-  bool waits =
-      false;  ///< Kernels of rows in registers wait for the preceding grids: they are launched before those end.
+  bool waits = false;       ///< Kernels of rows in registers wait for the preceding grids: launched before those end.
 
   friend constexpr bool operator==(const RowNeeds&, const RowNeeds&) = default;
 };
