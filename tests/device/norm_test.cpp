@@ -41,6 +41,8 @@ class NormData : NormOperands {
   OperandBuffer& y() {
     return case_.where == NormCase::y_is_x ? x_ : case_.where == NormCase::y_is_residual ? residual_ : y_;
   }
+  OperandBuffer& mean() { return mean_; }
+  OperandBuffer& rstd() { return rstd_; }
   OperandBuffer& scale() { return scale_; }
   OperandBuffer& weight() { return weight_; }
   OperandBuffer& sum() { return case_.where == NormCase::sum_is_x ? x_ : sum_; }
@@ -275,9 +277,13 @@ TEST_F(NormBehaviour, RowsAreIndependentOfTheirNeighboursMeans) {
           numeric.write(data.x().host(), i, draw.symmetric() + ((i / columns % 2 == 0) == is_far ? 50 : 0));
         data.x().upload();
         norm(data.arguments());
-        auto y = data.y().download();
-        y.resize(std::size_t(columns) * size_of(DType::bf16));
-        return y;
+        auto row = data.y().download();
+        row.resize(std::size_t(columns) * size_of(DType::bf16));
+        for (OperandBuffer* statistic : {&data.mean(), &data.rstd()}) {  // f32, where more can be seen
+          const auto all = statistic->download();
+          row.insert(row.end(), all.begin(), all.begin() + sizeof(float));
+        }
+        return row;
       };
       EXPECT_TRUE(first_row(9) == first_row(1));
     }
