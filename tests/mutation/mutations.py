@@ -145,7 +145,7 @@ DEVICE = [
             "Real distance = Real(0);", "norm:*cluster2", "the parts of a row have means of their own"),
     mistake("parts-weigh-alike", "src/ops/softmax/kernel.cuh", "return {all, total, exponential(max - reference_of(all))};", "return {all, total, 1.0f};",
             "softmax:*cluster2", "a part's exponentials are relative to its own largest value"),
-    mistake("stage-is-filled-too-early", "src/device/row_source.cuh", "    if (!have_met) Engine::Reduction::sync();\n", "", "softmax:*many_rows*", "a stage is filled again when all threads have read it"),
+    mistake("stage-is-filled-too-early", "src/device/row_source.cuh", "    if (!have_met) Engine::Reduction::sync();\n", "", "cross_entropy:*pieces*:*many_rows*", "a stage is filled again when all threads have read it"),
     mistake("rows-are-skipped", "src/device/row_source.cuh", "int64_t(ahead) * step()", "int64_t(ahead + 1) * step()",
             "softmax:*many_rows*", "a group takes the rows in turn"),
     mistake("exponents-stay-rounded", "src/device/online_softmax.cuh", "return log2_e == 1.0f ? sum : sum / weight(largest);", "return sum;",
