@@ -20,13 +20,21 @@ enum class RowKind : std::uint8_t {
   stream,  ///< Nowhere: a cluster reads it once for its statistics and once more, as far as it can from L2, for the result.
 };
 
+/// Which kernels of an operator wait for the preceding grids, and are launched before those end (programmatic launch).
+enum class RowWaits : std::uint8_t {
+  none,
+  registers,  ///< Those of rows in registers: short ones, of whose time a launch is a part that counts.
+  all,
+};
+
 /// What an operator asks of its kernels: the same for all of its configs, and no part of their names.
 struct RowNeeds {
-  int inputs = 1;           ///< Operands whose rows are held.
-  int sm_threads = 1024;    ///< Threads of an SM at most, which is what limits the registers of each.
-  bool persistent = false;  ///< A pipeline's block has an SM to itself, and takes as many rows as there are.
-  int stages = 2;           ///< Of each ring of a pipeline. A row in registers has left its stage.
-  bool waits = false;       ///< Kernels of rows in registers wait for the preceding grids: launched before those end.
+  int inputs = 1;                ///< Operands whose rows are held.
+  int sm_threads = 1024;         ///< Threads of an SM at most, which is what limits the registers of each.
+  int sm_threads_of_blocks = 0;  ///< The same where a block has one row, by vectors, if it is not 0.
+  bool persistent = false;       ///< A pipeline's block has an SM to itself, and takes as many rows as there are.
+  int stages = 2;                ///< Of each ring of a pipeline. A row in registers has left its stage.
+  RowWaits waits = RowWaits::none;
 
   friend constexpr bool operator==(const RowNeeds&, const RowNeeds&) = default;
 };
@@ -65,12 +73,16 @@ struct RowConfig {
   /// room for their parts in shared memory; 512 where single elements are loaded.
   constexpr int blocks_per_sm() const {
     int wanted = !vector ? 512 : in_pieces() ? 768 : 1024;
-    return (needs.sm_threads < wanted ? needs.sm_threads : wanted) / threads();
+    int most = needs.sm_threads_of_blocks != 0 && vector && rows_per_block() == 1 ? needs.sm_threads_of_blocks
+                                                                                  : needs.sm_threads;
+    return (most < wanted ? most : wanted) / threads();
   }
   /// Whether every pass over a row loads it again, piece by piece.
   constexpr bool in_pieces() const { return kind == RowKind::shared || kind == RowKind::stream; }
   /// Whether it is launched before the preceding grids end (programmatic launch): the kernel waits for them, and lets the next one start.
-  constexpr bool is_ahead() const { return needs.waits && kind == RowKind::registers; }
+  constexpr bool is_ahead() const {
+    return needs.waits == RowWaits::all || (needs.waits == RowWaits::registers && kind == RowKind::registers);
+  }
   /// Whether the blocks of a cluster may share a row.
   constexpr bool is_cluster() const { return in_pieces() || (kind == RowKind::pipeline && group >= cluster_group); }
   constexpr int max_cluster() const { return in_pieces() ? 8 : is_cluster() ? largest_cluster : 1; }

@@ -136,11 +136,12 @@ TEST(RowConfig, IsReadFromItsName) {
   static_assert(parse_row_config("bf16_p128_vec", {2}).piece() == 2048);  // two operands share a thread's registers
   static_assert(parse_row_config("f32_t16_vec").kind == RowKind::registers);
   static_assert(parse_row_config("f16_stream_any").kind == RowKind::stream);
-  constexpr RowNeeds waiting{.waits = true};
+  constexpr RowNeeds waiting{.waits = RowWaits::registers};
   static_assert(parse_row_config("f16_t8_vec", waiting).is_ahead() &&
                 parse_row_config("f16_t32_any", waiting).is_ahead());
   static_assert(!parse_row_config("f16_t8_vec").is_ahead());  // its kernels do not wait
-  static_assert(!parse_row_config("f16_p64_vec", waiting).is_ahead());
+  static_assert(!parse_row_config("f16_p64_vec", waiting).is_ahead() &&
+                parse_row_config("f16_p64_vec", {.waits = RowWaits::all}).is_ahead());
   constexpr RowConfig shared = parse_row_config("f32_s256_vec");
   static_assert(shared.kind == RowKind::shared && shared.piece() == 4096 && shared.capacity() == 16384 &&
                 shared.shared_bytes() == 64 * 1024 && shared.blocks_per_sm() == 3 && shared.max_cluster() == 8);

@@ -131,7 +131,6 @@ struct CrossEntropyPlan::Implementation {
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device);
     launch = host::prepare_rows("cross_entropy", config, params.grid, device, cross_entropy_needs);
-    launch.overlaps_preceding = true;  // the kernel waits for the grids before it
   }
 };
 

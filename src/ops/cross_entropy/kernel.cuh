@@ -20,6 +20,7 @@ template <RowConfig Config> struct CrossEntropyKernel {
   static_assert(Config.kind != RowKind::stream);
 
   CUTE_DEVICE static void run(CrossEntropyParams const& p) {
+    static_assert(Config.is_ahead());
     allow_next_grid();
     wait_for_preceding_grids();
     auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
@@ -126,10 +127,9 @@ template <RowConfig Config> struct CrossEntropyKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_CROSS_ENTROPY_ENTRY(NAME)                                                                     \
-  extern "C" __global__ void __launch_bounds__(                                                           \
-      ckl::parse_row_config(#NAME, ckl::cross_entropy_needs).threads(),                                   \
-      ckl::cross_entropy_blocks_per_sm(ckl::parse_row_config(#NAME, ckl::cross_entropy_needs)))           \
-      ckl_cross_entropy_##NAME(__grid_constant__ ckl::CrossEntropyParams const params) {                  \
-    ckl::device::CrossEntropyKernel<ckl::parse_row_config(#NAME, ckl::cross_entropy_needs)>::run(params); \
+#define CKL_CROSS_ENTROPY_ENTRY(NAME)                                                                                  \
+  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::cross_entropy_needs).threads(),       \
+                                               ckl::parse_row_config(#NAME, ckl::cross_entropy_needs).blocks_per_sm()) \
+      ckl_cross_entropy_##NAME(__grid_constant__ ckl::CrossEntropyParams const params) {                               \
+    ckl::device::CrossEntropyKernel<ckl::parse_row_config(#NAME, ckl::cross_entropy_needs)>::run(params);              \
   }

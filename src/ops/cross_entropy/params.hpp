@@ -7,13 +7,8 @@
 
 namespace ckl {
 
-/// A kernel reads rows of logits in pieces, and has registers for all the sums.
-constexpr RowNeeds cross_entropy_needs{.sm_threads = 768};
-
-/// Blocks that an SM shall hold at a time: 1024 threads where the registers of so many suffice, which is where a whole block reads a row.
-constexpr int cross_entropy_blocks_per_sm(const RowConfig& config) {
-  return config.vector && config.rows_per_block() == 1 ? 1024 / config.threads() : config.blocks_per_sm();
-}
+/// A kernel reads rows of logits in pieces, and has registers for all the sums, which are fewer where a whole block reads a row.
+constexpr RowNeeds cross_entropy_needs{.sm_threads = 768, .sm_threads_of_blocks = 1024, .waits = RowWaits::all};
 
 /// Which class each row has to predict, and what of that the kernels need to know.
 struct TargetParams {

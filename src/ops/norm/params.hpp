@@ -7,7 +7,7 @@
 
 namespace ckl {
 
-constexpr RowNeeds norm_needs{.waits = true};
+constexpr RowNeeds norm_needs{.waits = RowWaits::registers};
 
 struct NormParams {
   RowGrid grid;

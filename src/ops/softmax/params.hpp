@@ -7,7 +7,7 @@
 
 namespace ckl {
 
-constexpr RowNeeds softmax_needs{.waits = true};
+constexpr RowNeeds softmax_needs{.waits = RowWaits::registers};
 
 struct SoftmaxParams {
   RowGrid grid;

@@ -8,7 +8,7 @@
 namespace ckl {
 
 /// A kernel holds the rows of y and dy.
-constexpr RowNeeds softmax_backward_needs{.inputs = 2, .waits = true};
+constexpr RowNeeds softmax_backward_needs{.inputs = 2, .waits = RowWaits::registers};
 
 struct SoftmaxBackwardParams {
   RowGrid grid;

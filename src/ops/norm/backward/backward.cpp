@@ -263,7 +263,6 @@ class NormBackwardPlan::Implementation {
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device_);
     launch_ = host::prepare_rows("norm_backward", config_, params_.grid, device_, norm_backward_needs);
-    launch_.overlaps_preceding = true;  // the kernel waits for the grids before it
     const std::int64_t partitions =
         partitions_of(parse_row_config(config_, norm_backward_needs), launch_, device_info(device_));
     launch_.grid = unsigned(partitions) * launch_.cluster;

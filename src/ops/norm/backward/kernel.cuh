@@ -23,6 +23,7 @@ template <RowConfig Config> struct NormBackwardKernel {
   static constexpr bool is_held = Config.kind != RowKind::stream;
 
   CUTE_DEVICE static void run(NormBackwardParams const& p) {
+    static_assert(Config.is_ahead());
     allow_next_grid();  // which adds up the partial sums
     wait_for_preceding_grids();
     __shared__ typename Reduction::Storage storage;

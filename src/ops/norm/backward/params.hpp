@@ -8,7 +8,8 @@
 namespace ckl {
 
 /// A kernel holds the rows of x and dy, and the sums over its rows.
-constexpr RowNeeds norm_backward_needs{.inputs = 2, .sm_threads = 512, .persistent = true, .stages = 4};
+constexpr RowNeeds norm_backward_needs{
+    .inputs = 2, .sm_threads = 512, .persistent = true, .stages = 4, .waits = RowWaits::all};
 
 struct NormBackwardParams {
   RowGrid grid;
