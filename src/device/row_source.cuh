@@ -191,6 +191,9 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
     Engine::Reduction::sync();  // nobody waits at a barrier that is not one yet
   }
 
+  /// With IN_PIECES, the columns of a row that are loaded before anybody asks spans.is_wanted(part); those behind them only if it is.
+  static constexpr int at_once = STAGES * Config.piece();
+
   CUTE_DEVICE unsigned step() const { return unsigned(grid_.clusters) * Engine::GROUPS; }
 
   /// Calls f(part) for the rows of the calling thread's group.
@@ -225,6 +228,8 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
   /// Starts the bulk copies of what comes `ahead` stages after the row that is worked on, or in IN_PIECES of what has not been started.
   CUTE_DEVICE void fill(int stage, int ahead) {
     if constexpr (IN_PIECES) {
+      if (next_.begin == at_once && !spans_.is_wanted(Engine::part(grid_, int64_t(next_.row))))
+        next_.begin = 0, next_.row += step();
       if (next_.row >= grid_.rows) return;
       if (next_.begin == 0) next_.spans = spans_(Engine::part(grid_, int64_t(next_.row)));
       int left = int(next_.spans.columns) - next_.begin;

@@ -3,6 +3,7 @@
 // Cross-entropy of rows of logits: loss = lse - logit of the target, with lse = log(sum of exp(logit)). A row is read once, and nothing
 // of it is held: its threads keep the largest logit so far and the sum relative to it.
 
+#include "device/arch_halves.cuh"
 #include "device/online_softmax.cuh"
 #include "device/row_engine.cuh"
 #include "device/row_source.cuh"
@@ -23,14 +24,8 @@ template <RowConfig Config> struct CrossEntropyKernel {
     static_assert(Config.is_ahead());
     allow_next_grid();
     wait_for_preceding_grids();
-    auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
-      Row row(p, part);
-      return RowSpans<T, 1>{{{row.x + row.ragged.head}}, {{p.logits.step}}, row.ragged.body};
-    };
-    using Rows = cute::conditional_t<Config.kind == RowKind::pipeline, PipelinedRows<Config, 1, decltype(spans), true>,
-                                     GlobalRows<Config, 1, decltype(spans)>>;
     __shared__ typename Rows::Storage row_storage;
-    Rows rows(row_storage, p.grid, spans);
+    Rows rows(row_storage, p.grid, Spans{p});
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
     rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
@@ -51,18 +46,42 @@ template <RowConfig Config> struct CrossEntropyKernel {
   }
 
  private:
-  /// A row of logits; one that nobody asks for has no columns. With lse, all are asked for, and no target is waited for.
+  /// A row of logits.
   struct Row {
     T const* x;
     typename Engine::Ragged ragged;
 
     CUTE_DEVICE Row(CrossEntropyParams const& p, Part const& part)
-        : x(Engine::at(p.grid, p.logits, part)),
-          ragged(Engine::Ragged::of(x, p.lse.data || !target_of(p, part).is_ignored ? part.columns : 0)) {}
+        : x(Engine::at(p.grid, p.logits, part)), ragged(Engine::Ragged::of(x, part.columns)) {}
   };
+
+  /// Whether anybody asks for a row. With lse, all are asked for, and no target is waited for.
+  CUTE_DEVICE static bool is_wanted(CrossEntropyParams const& p, Part const& part) {
+    return p.lse.data || !target_of(p, part).is_ignored;
+  }
+
+  /// Where a row's body lies.
+  struct Spans {
+    CrossEntropyParams const& p;
+
+    CUTE_DEVICE RowSpans<T, 1> operator()(Part const& part) const {
+      Row row(p, part);
+      return {{{row.x + row.ragged.head}}, {{p.logits.step}}, row.ragged.body};
+    }
+    CUTE_DEVICE bool is_wanted(Part const& part) const { return CrossEntropyKernel::is_wanted(p, part); }
+  };
+  using Rows = cute::conditional_t<Config.kind == RowKind::pipeline, PipelinedRows<Config, 1, Spans, true>,
+                                   GlobalRows<Config, 1, Spans>>;
 
   CUTE_DEVICE static Target target_of(CrossEntropyParams const& p, Part const& part) {
     return Target::of(p.targets, p.grid, part.row < p.grid.rows ? part.row : 0);
+  }
+
+  template <class Rows> static constexpr int at_once() {
+    if constexpr (Config.kind == RowKind::pipeline)
+      return Rows::at_once;
+    else
+      return 0;
   }
 
   /// What a thread keeps of the elements that it has seen.
@@ -70,8 +89,23 @@ template <RowConfig Config> struct CrossEntropyKernel {
     OnlineSoftmax softmax;
     Real total = 0;  // only where all classes share in the target's weight
 
-    /// Adds the thread's elements of the row.
-    template <class Rows>
+    /// Adds the thread's elements of a piece, of which `most` is the largest: those of `columns` columns, the others being -infinity.
+    template <bool WITH_TOTAL> CUTE_DEVICE void absorb_piece(Fragment& rX, float most, int columns, int thread) {
+      constexpr int AT_ONCE = Engine::VALUES < 16 ? Engine::VALUES : 16;  // converted, in registers
+      softmax.template absorb<Engine::VALUES, AT_ONCE>(
+          [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Engine::value(rX, i); }, most,
+          [&](int first) CUTLASS_LAMBDA_FUNC_INLINE {
+            if constexpr (WITH_TOTAL) {
+              auto term = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
+                return Engine::has(first + i, columns, thread) ? Real(Engine::value(rX, first + i)) : Real(0);
+              };
+              total += reduce_tree_of<AT_ONCE>(term, Sum());
+            }
+            Engine::forget_derived(rX);
+          });
+    }
+
+    /// Adds the thread's elements of the row; where nobody asks for it, of what is loaded in any case.
     CUTE_DEVICE void absorb(CrossEntropyParams const& p, Row const& row, Part const& part, Rows& rows) {
       auto absorb_end = [&](float logit) CUTLASS_LAMBDA_FUNC_INLINE {
         softmax.template absorb<1>([&](int) CUTLASS_LAMBDA_FUNC_INLINE { return logit; });
@@ -80,26 +114,22 @@ template <RowConfig Config> struct CrossEntropyKernel {
       // A large group has no more than one end a thread, which is under way while the others arrive.
       bool is_end = Config.kind == RowKind::pipeline && part.thread < row.ragged.ends();
       float end = is_end ? float(row.x[row.ragged.end(part.thread)]) : 0.0f;
-      Engine::for_each_piece(
-          row.ragged.body, [&](typename Engine::Column begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-            Fragment rX;                    // (VEC, VECTORS)
-            if (columns == Config.piece())  // no thread asks whether its elements are there
-              rows.load(0, begin, Config.piece(), rX);
-            else
-              rows.load(0, begin, columns, rX, T(-INFINITY));
-            rows.advance();
-            constexpr int AT_ONCE = Engine::VALUES < 16 ? Engine::VALUES : 16;  // converted, in registers
-            CUTLASS_PRAGMA_UNROLL
-            for (int first = 0; first < Engine::VALUES; first += AT_ONCE) {
-              softmax.template absorb<AT_ONCE>([&](int i)
-                                                   CUTLASS_LAMBDA_FUNC_INLINE { return Engine::value(rX, first + i); });
-              Engine::forget_derived(rX);
-            }
-            if (p.targets.smoothing > 0)
-              total += Engine::template sums<1>(
-                  [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return cute::array<Real, 1>{{Real(Engine::value(rX, i))}}; },
-                  columns, part.thread)[0];
-          });
+      constexpr typename Engine::Column unasked = at_once<Rows>();
+      typename Engine::Column body = row.ragged.body;
+      if (body > unasked && !is_wanted(p, part)) body = unasked;
+      Engine::for_each_piece(body, [&](typename Engine::Column begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+        Fragment rX;                    // (VEC, VECTORS)
+        if (columns == Config.piece())  // no thread asks whether its elements are there
+          rows.load(0, begin, Config.piece(), rX);
+        else
+          rows.load(0, begin, columns, rX, T(-INFINITY));
+        float most = largest(rX);
+        rows.advance();
+        if (p.targets.smoothing > 0)
+          absorb_piece<true>(rX, most, columns, part.thread);
+        else
+          absorb_piece<false>(rX, most, columns, part.thread);
+      });
       if (row.ragged.body == 0) rows.advance();
       if constexpr (Config.kind == RowKind::pipeline) {
         if (is_end) absorb_end(end);
