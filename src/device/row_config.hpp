@@ -17,6 +17,8 @@ enum class RowKind : std::uint8_t {
              ///< copies fill meanwhile. Large groups share long rows with those of other blocks, as a cluster.
   shared,  ///< A block, or all blocks of a cluster, hold it in shared memory, each a part that is larger than registers would hold: more is
            ///< under way at a time, and each pass over the row unpacks it again.
+  team,  ///< As in a pipeline; blocks that have an SM each and run at once share rows as those of a cluster do, but more of them, and tell
+         ///< each other in global memory.
   stream,  ///< Nowhere: a cluster reads it once for its statistics and once more, as far as it can from L2, for the result.
 };
 
@@ -34,6 +36,7 @@ struct RowNeeds {
   int sm_threads_of_blocks = 0;  ///< The same where a block has one row, by vectors, if it is not 0.
   bool persistent = false;       ///< A pipeline's block has an SM to itself, and takes as many rows as there are.
   int stages = 2;                ///< Of each ring of a pipeline. A row in registers has left its stage.
+  int fed_stages = 0;            ///< Not 0: a large group's ring has as many, and is filled by a warp of its own.
   RowWaits waits = RowWaits::none;
 
   friend constexpr bool operator==(const RowNeeds&, const RowNeeds&) = default;
@@ -64,10 +67,14 @@ struct RowConfig {
     return kind == RowKind::shared ? shared_part() / needs.inputs / int(size_of(dtype)) : piece();
   }
   constexpr int threads() const {
-    int least = kind != RowKind::pipeline ? min_threads : needs.persistent ? needs.sm_threads : pipeline_threads;
+    int least = !is_ring() ? min_threads : needs.persistent ? needs.sm_threads : pipeline_threads;
     return group < least ? least : group;
   }
   constexpr int rows_per_block() const { return threads() / group; }
+  /// Whether beside each group of threads a warp fills its ring.
+  constexpr bool is_fed() const { return needs.fed_stages != 0 && is_ring() && group >= fed_group; }
+  /// Threads of a block, with those that fill rings, which come last.
+  constexpr int block_threads() const { return threads() + (is_fed() ? 32 * rows_per_block() : 0); }
   /// Blocks that an SM shall hold at a time, to which the registers of a thread are limited, so that some blocks load while others
   /// compute, wait for each other or store: 1024 threads with 64 bytes under way each; 768 where rows are read in pieces, as many as have
   /// room for their parts in shared memory; 512 where single elements are loaded.
@@ -77,20 +84,25 @@ struct RowConfig {
                                                                                   : needs.sm_threads;
     return (most < wanted ? most : wanted) / threads();
   }
+  /// Whether bulk copies fill a ring of stages.
+  constexpr bool is_ring() const { return kind == RowKind::pipeline || kind == RowKind::team; }
+  constexpr int stages() const { return is_fed() ? needs.fed_stages : needs.stages; }
   /// Whether every pass over a row loads it again, piece by piece.
   constexpr bool in_pieces() const { return kind == RowKind::shared || kind == RowKind::stream; }
   /// Whether it is launched before the preceding grids end (programmatic launch): the kernel waits for them, and lets the next one start.
   constexpr bool is_ahead() const {
+    if (kind == RowKind::team) return false;  // its blocks run at once
     return needs.waits == RowWaits::all || (needs.waits == RowWaits::registers && kind == RowKind::registers);
   }
   /// Whether the blocks of a cluster may share a row.
   constexpr bool is_cluster() const { return in_pieces() || (kind == RowKind::pipeline && group >= cluster_group); }
+  /// The same, or those of a team.
+  constexpr bool is_shared() const { return is_cluster() || kind == RowKind::team; }
+  constexpr int max_blocks() const { return kind == RowKind::team ? largest_team : max_cluster(); }
   constexpr int max_cluster() const { return in_pieces() ? 8 : is_cluster() ? largest_cluster : 1; }
   /// Of dynamic shared memory: a pipeline's stages, or a part of a row.
   constexpr int shared_bytes() const {
-    return kind == RowKind::pipeline ? needs.stages * threads() * thread_bytes
-           : kind == RowKind::shared ? shared_part()
-                                     : 0;
+    return is_ring() ? stages() * threads() * thread_bytes : kind == RowKind::shared ? shared_part() : 0;
   }
 
   /// Bytes that a block of rows in shared memory holds of one: the blocks of an SM hold 192 KB.
@@ -101,7 +113,9 @@ struct RowConfig {
   static constexpr int stream_group = 256;  ///< Threads of a block that reads a row in pieces.
   static constexpr int cluster_group =
       512;  ///< Threads of a group that shares its row with other blocks where it is too long.
+  static constexpr int fed_group = 256;
   static constexpr int largest_cluster = 16;  ///< Blocks; more than 8 are not portable.
+  static constexpr int largest_team = 256;    ///< Blocks; the device has to have as many SMs.
   static constexpr int thread_bytes = 64;     ///< That a thread holds.
 };
 
@@ -119,13 +133,14 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   if (accept("stream")) {
     config.kind = RowKind::stream;
     config.group = RowConfig::stream_group;
-  } else if (accept("t") || accept("p") || accept("s")) {
+  } else if (accept("t") || accept("p") || accept("s") || accept("g")) {
     if (whole[0] == 'p') config.kind = RowKind::pipeline;
     if (whole[0] == 's') config.kind = RowKind::shared;
+    if (whole[0] == 'g') config.kind = RowKind::team;
     for (; !text.empty() && text[0] >= '0' && text[0] <= '9' && config.group < 1024; text.remove_prefix(1))
       config.group = config.group * 10 + (text[0] - '0');
   }
-  const bool copied = config.kind == RowKind::pipeline || config.kind == RowKind::shared;
+  const bool copied = config.is_ring() || config.kind == RowKind::shared;
   const int least = copied ? 64 : 4;  // a stage of one warp would be small
   const bool is_group = config.group >= least && config.group <= 1024 && (config.group & (config.group - 1)) == 0;
   if (accept("_vec"))

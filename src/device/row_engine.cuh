@@ -23,7 +23,7 @@ template <RowConfig Config> struct RowEngine {
   using T = Element<Config.dtype>;
   static constexpr int VEC = Config.vector_elements(), VALUES = Config.thread_elements(), VECTORS = VALUES / VEC;
   static constexpr int GROUP = Config.group, GROUPS = Config.rows_per_block();
-  static constexpr bool is_cluster = Config.is_cluster();
+  static constexpr bool is_cluster = Config.is_cluster(), is_team = Config.kind == RowKind::team;
   /// What sums are formed in. f64 where f32's rounding errors would show: in f32 results, and where a thread sums up more than it
   /// holds.
   using Real = cute::conditional_t<Config.dtype == DType::f32 || Config.kind == RowKind::stream, double, float>;
@@ -34,7 +34,7 @@ template <RowConfig Config> struct RowEngine {
   static_assert(Config.group != 0 && VALUES % VEC == 0);
 
   /// Whether rows come from shared memory, which bulk copies have brought them to.
-  static constexpr bool is_copied = Config.kind == RowKind::pipeline || Config.kind == RowKind::shared;
+  static constexpr bool is_copied = Config.is_ring() || Config.kind == RowKind::shared;
   /// Columns: of what is copied, 32 bits are enough.
   using Column = cute::conditional_t<is_copied, int, int64_t>;
 
@@ -63,13 +63,14 @@ template <RowConfig Config> struct RowEngine {
   }
   /// The same of row `row`, which there is.
   CUTE_DEVICE static Part part(RowGrid const& grid, int64_t row) {
-    if constexpr (!is_cluster) return {row, 0, Column(grid.columns), thread()};
-    int rank = int(block_rank_in_cluster());
+    if constexpr (!Config.is_shared()) return {row, 0, Column(grid.columns), thread()};
+    int rank = is_team ? int(blockIdx.x) % blocks(grid) : int(block_rank_in_cluster());
     return {row, rank * Column(grid.part), columns_of_block(grid, rank), thread()};
   }
 
   /// Blocks that share a row.
   CUTE_DEVICE static int blocks() { return Reduction::blocks(); }
+  CUTE_DEVICE static int blocks(RowGrid const& grid) { return is_team ? int(gridDim.x) / grid.clusters : blocks(); }
 
   /// Columns of block `block` of a cluster.
   CUTE_DEVICE static Column columns_of_block(RowGrid const& grid, int block) {

@@ -17,6 +17,7 @@ struct Launch {
   std::size_t shared_bytes = 0;
   /// May start before the stream's preceding kernels end; the kernel itself waits for them (device/arch.cuh).
   bool overlaps_preceding = false;
+  bool at_once = false;  ///< All blocks run at the same time, or none does (cooperative launch).
 };
 
 /// Allows `shared_bytes` of dynamic shared memory and `cluster` blocks a cluster for `kernel` on `device`. Legal while a stream captures.

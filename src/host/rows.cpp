@@ -106,13 +106,17 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
   std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
   std::erase_if(able, [columns](const Candidate& candidate) {
     const RowConfig& config = candidate.config;
-    return config.kind != RowKind::stream && columns > std::int64_t(config.capacity()) * config.max_cluster();
+    return config.kind != RowKind::stream && columns > std::int64_t(config.capacity()) * config.max_blocks();
   });
   // Vectors before elements; what reads a row once before what reads it twice; registers before shared memory, but for the longest rows;
   // few threads a row, so that many rows are in flight; registers alone before a pipeline, which is for rows that have to be shared.
   const bool in_shared = columns > longest_in_registers(dtype, passes);
   return names_by(std::move(able), [in_shared](const RowConfig& c) {
-    return std::array<int, 5>{!c.vector, c.kind == RowKind::stream, (c.kind == RowKind::shared) != in_shared, c.group,
+    return std::array<int, 6>{!c.vector,
+                              c.kind == RowKind::stream,
+                              c.kind == RowKind::team,
+                              (c.kind == RowKind::shared) != in_shared,
+                              c.group,
                               int(c.kind)};
   });
 }
@@ -146,15 +150,35 @@ std::int64_t pipeline_clusters(const RowConfig& config, const Launch& launch, co
 
 }  // namespace
 
+namespace {
+
+/// As many teams as there are SMs for, each of as many blocks: their number depends on the rows' length, but not on how many there are.
+Launch prepare_team(const char* op, const RowConfig& config, Launch launch, RowGrid& grid, int device) {
+  const std::int64_t sms = device_info(device).sm_count, least = ceil_div(grid.columns, config.capacity());
+  require_supported(least <= sms, op, " by ", launch.threads, " threads an SM takes rows of ", sms * config.capacity(),
+                    " columns at most, but this problem has ", grid.columns);
+  const std::int64_t teams = sms / least, vector = config.vector_elements();
+  grid.part = ceil_div(ceil_div(grid.columns, sms / teams), vector) * vector;
+  grid.clusters = int(std::min(teams, grid.rows));
+  launch.grid = unsigned(grid.clusters * ceil_div(grid.columns, grid.part));
+  require_supported(grid.rows < std::int64_t(1) << 31, op, " takes fewer than 2^31 rows of ", grid.columns,
+                    " columns, but this problem has ", grid.rows);
+  return launch;
+}
+
+}  // namespace
+
 Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device, RowNeeds needs) {
   RowConfig config = parse_row_config(name, needs);
   Launch launch;
   launch.kernel = find_kernel(op, name);
   launch.overlaps_preceding = config.is_ahead();
-  launch.threads = unsigned(config.threads());
+  launch.threads = unsigned(config.block_threads());
   launch.cluster = unsigned(row_cluster(config, grid.columns));
   launch.shared_bytes = std::size_t(config.shared_bytes());
+  launch.at_once = config.kind == RowKind::team;
   prepare(launch, device);
+  if (config.kind == RowKind::team) return prepare_team(op, config, launch, grid, device);
   grid.part = grid.columns;
   if (config.is_cluster()) {
     int vector = config.vector_elements();

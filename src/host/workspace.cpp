@@ -13,10 +13,14 @@ void require_workspace(const void* workspace, std::size_t bytes) {
           workspace);
 }
 
+void zero(void* data, std::size_t bytes, Stream stream) {
+  check(cudaMemsetAsync(data, 0, bytes, stream), "cudaMemsetAsync");
+}
+
 StreamWorkspace::StreamWorkspace(std::size_t bytes, std::size_t zeroed, Stream stream) : stream_(stream) {
   if (bytes == 0) return;
   check(cudaMallocAsync(&data_, bytes, stream), "cudaMallocAsync");
-  if (zeroed > 0) check(cudaMemsetAsync(data_, 0, zeroed, stream), "cudaMemsetAsync");
+  if (zeroed > 0) zero(data_, zeroed, stream);
 }
 
 StreamWorkspace::~StreamWorkspace() {

@@ -10,6 +10,9 @@ namespace ckl::host {
 /// multiple of 256.
 void require_workspace(const void* workspace, std::size_t bytes);
 
+/// Fills `bytes` of device memory with zeros, in stream order.
+void zero(void* data, std::size_t bytes, Stream stream);
+
 /// Device memory from the stream's pool, for one launch: taken and given back in stream order.
 class StreamWorkspace {
  public:

@@ -36,13 +36,15 @@ TEST(NormBackwardProblem, RefusesWhatIsMalformed) {
   }
 }
 
-std::string best(std::int64_t rows, std::int64_t columns, DType dtype, std::int64_t leading = 0) {
+std::string best(std::int64_t rows, std::int64_t columns, DType dtype, std::int64_t leading = 0, int sms = 132) {
   const auto matrix = [&](std::uintptr_t address) {
     return Tensor::strided(at(address), dtype, {rows, columns}, {leading ? leading : columns, 1});
   };
   const NormBackwardArguments in{NormKind::rms, matrix(0x100000000000), matrix(0x200000000000), matrix(0x300000000000),
                                  Tensor::contiguous(memory(0), DType::f32, {rows})};
-  const std::vector<std::string> names = norm_backward_candidates(norm_backward_problem(in), DeviceInfo{});
+  DeviceInfo device;
+  device.sm_count = sms;
+  const std::vector<std::string> names = norm_backward_candidates(norm_backward_problem(in), device);
   return names.empty() ? "" : names.front();
 }
 
@@ -54,8 +56,11 @@ TEST(NormBackwardChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t32_vec");
   EXPECT_EQ(best(1000, 4096, DType::bf16), "bf16_p256_vec");
   EXPECT_EQ(best(1000, 4096, DType::f32), "f32_p512_vec");
-  EXPECT_EQ(best(1000, 8200, DType::f16), "f16_p512_vec");  // a cluster
-  EXPECT_EQ(best(1000, 131080, DType::f16), "f16_stream_vec");
+  EXPECT_EQ(best(1000, 8200, DType::f16), "f16_p512_vec");    // a cluster
+  EXPECT_EQ(best(1000, 131080, DType::f16), "f16_g512_vec");  // all SMs
+  EXPECT_EQ(best(1000, 132 * 8192, DType::bf16), "bf16_g512_vec");
+  EXPECT_EQ(best(1000, 132 * 8192, DType::bf16, 0, 131), "bf16_stream_vec");
+  EXPECT_EQ(best(1000, 132 * 8192 + 8, DType::bf16), "bf16_stream_vec");
   EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t256_any");
   EXPECT_EQ(best(0, 64, DType::bf16), "");
   for (const std::int64_t columns : {64, 1000, 4096, 40000})

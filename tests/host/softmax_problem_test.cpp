@@ -147,6 +147,10 @@ TEST(RowConfig, IsReadFromItsName) {
                 shared.shared_bytes() == 64 * 1024 && shared.blocks_per_sm() == 3 && shared.max_cluster() == 8);
   static_assert(parse_row_config("f32_s128_vec").shared_bytes() == 32 * 1024 &&
                 parse_row_config("f32_s128_vec").blocks_per_sm() == 6);
+  constexpr RowConfig team = parse_row_config("bf16_g512_vec", {.fed_stages = 6});
+  static_assert(team.is_fed() && team.block_threads() == 544 && team.shared_bytes() == 6 * 512 * 64 &&
+                team.is_shared() && !team.is_cluster() && team.max_cluster() == 1);
+  static_assert(!parse_row_config("bf16_p128_vec", {.fed_stages = 6}).is_fed());
   for (const char* name : {"", "bf16", "bf16_", "bf16_t", "bf16_t128", "bf16_t100_vec", "bf16_t2_vec", "bf16_t2048_vec",
                            "i8_t128_vec", "bf16_t128_vec_", "bf16_block_vec", "bf16_t128_both", "bf16_p32_vec",
                            "bf16_p128_any", "bf16_s32_vec", "bf16_s256_any"})

@@ -9,7 +9,7 @@ SHIPPED = {
     "gemm_fused": 36,
     "pad": 2,
     "norm": 45,
-    "norm_backward": 33,
+    "norm_backward": 36,
     "norm_quantized": 45,
     "norm_sums": 1,
     "reduce": 192,
@@ -90,7 +90,7 @@ RULES = [
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_norm_sums_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_(norm|softmax)_.*_(p512|s128|s256|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
-    (r"^ckl_(norm|softmax|cross_entropy)_.*_[ps]\d+_vec$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
+    (r"^ckl_(norm|softmax|cross_entropy)_.*_[psg]\d+_vec$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|softmax)_(?!backward|quantized).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_t\d+_vec$", ["16-byte loads"], ["wgmma", "16-byte stores"], 80, 0),
     (r"^ckl_cross_entropy_(?!backward).*_p\d+_vec$", [], ["wgmma", "16-byte stores"], 80, 0),

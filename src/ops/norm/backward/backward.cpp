@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <tuple>
 
 #include "ckl/norm_backward.hpp"
@@ -173,10 +174,16 @@ host::RowShape shape_of(const NormBackwardProblem& p) {
   return host::RowShape::of(p.rank, p.sizes, p.rank - 1, operands, statistics);
 }
 
-std::vector<std::string> candidates(const NormBackwardProblem& p, const host::RowShape& shape) {
+std::vector<std::string> candidates(const NormBackwardProblem& p, const host::RowShape& shape,
+                                    const DeviceInfo& device) {
   if (is_empty(p)) return {};
-  return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("norm_backward"),
-                                norm_backward_needs);
+  std::vector<std::string> names = host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors,
+                                                          host::shipped_configs("norm_backward"), norm_backward_needs);
+  std::erase_if(names, [&](const std::string& name) {  // a team has an SM for each block
+    const RowConfig config = parse_row_config(name, norm_backward_needs);
+    return config.kind == RowKind::team && shape.grid.columns > std::int64_t(config.capacity()) * device.sm_count;
+  });
+  return names;
 }
 
 /// As many blocks, or clusters, as there is room for at a time, so that each adds up many rows.
@@ -188,9 +195,9 @@ std::int64_t partitions_of(const RowConfig& config, const host::Launch& launch, 
 
 }  // namespace
 
-std::vector<std::string> norm_backward_candidates(const NormBackwardProblem& problem, const DeviceInfo&) {
+std::vector<std::string> norm_backward_candidates(const NormBackwardProblem& problem, const DeviceInfo& device) {
   require_valid(problem);
-  return candidates(problem, shape_of(problem));
+  return candidates(problem, shape_of(problem), device);
 }
 
 // ---- plan --------------------------------------------------------------------------------------------------------------
@@ -200,7 +207,7 @@ class NormBackwardPlan::Implementation {
   Implementation(const NormBackwardProblem& problem, int device, std::string_view wanted = {})
       : problem_(problem), device_(host::require_device(device).index) {
     const host::RowShape shape = shape_of(problem);
-    config_ = host::chosen(candidates(problem, shape), wanted);
+    config_ = host::chosen(candidates(problem, shape, device_info(device_)), wanted);
     if (!config_.empty())
       prepare(shape);
     else if (problem.sizes[problem.rank - 1] > 0)
@@ -212,7 +219,7 @@ class NormBackwardPlan::Implementation {
   const NormBackwardProblem& problem() const { return problem_; }
   const std::string& config() const { return config_; }
   int device() const { return device_; }
-  std::size_t workspace_bytes() const { return partial_bytes() * std::size_t(sums_.size()); }
+  std::size_t workspace_bytes() const { return boxes_at() + box_bytes_; }
 
   /// Launches, all having been checked.
   void launch(const NormBackwardPointers& pointers, void* workspace, Stream stream) const {
@@ -224,6 +231,10 @@ class NormBackwardPlan::Implementation {
     host::DeviceGuard guard(device_);
     if (!config_.empty()) {
       NormBackwardParams params = params_;
+      if (box_bytes_ > 0) {
+        params.boxes = reinterpret_cast<std::uint64_t*>(static_cast<char*>(workspace) + boxes_at());
+        host::zero(params.boxes, box_bytes_, stream);
+      }
       params.x.data = const_cast<void*>(pointers.x);
       params.dy.data = const_cast<void*>(pointers.dy);
       params.dx.data = pointers.dx;
@@ -248,6 +259,9 @@ class NormBackwardPlan::Implementation {
     return (bytes + 255) / 256 * 256;
   }
 
+  /// Where the boxes of a team's blocks begin in the workspace.
+  std::size_t boxes_at() const { return partial_bytes() * sums_.size(); }
+
   void prepare(const host::RowShape& shape) {
     params_.grid = shape.grid;
     auto operand = shape.operands.begin();
@@ -263,11 +277,15 @@ class NormBackwardPlan::Implementation {
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device_);
     launch_ = host::prepare_rows("norm_backward", config_, params_.grid, device_, norm_backward_needs);
-    const std::int64_t partitions =
-        partitions_of(parse_row_config(config_, norm_backward_needs), launch_, device_info(device_));
-    launch_.grid = unsigned(partitions) * launch_.cluster;
-    params_.grid.clusters = int(partitions);
-    prepare_sums(partitions);
+    const RowConfig config = parse_row_config(config_, norm_backward_needs);
+    if (config.kind == RowKind::team) {
+      box_bytes_ = std::size_t(norm_backward_box_words(config, launch_.grid)) * sizeof(std::uint64_t);
+    } else {
+      const std::int64_t partitions = partitions_of(config, launch_, device_info(device_));
+      launch_.grid = unsigned(partitions) * launch_.cluster;
+      params_.grid.clusters = int(partitions);
+    }
+    prepare_sums(params_.grid.clusters);
   }
 
   void prepare_sums(std::int64_t partitions) {
@@ -282,7 +300,10 @@ class NormBackwardPlan::Implementation {
     if (sums_.empty()) return;
     sums_params_.partitions = partitions;
     sums_params_.columns = problem_.sizes[last];
-    sums_params_.blocks_each = int((sums_params_.columns + norm_sums_columns - 1) / norm_sums_columns);
+    const std::int64_t batches = (partitions + norm_sums_batch - 1) / norm_sums_batch;
+    sums_params_.warps_each = int(std::bit_ceil(std::uint64_t(std::clamp<std::int64_t>(batches, 1, norm_sums_warps))));
+    const std::int64_t columns = norm_sums_columns * (norm_sums_warps / sums_params_.warps_each);  // of a block
+    sums_params_.blocks_each = int((sums_params_.columns + columns - 1) / columns);
     sums_launch_.kernel = host::find_kernel("norm_sums", "any");
     sums_launch_.grid = unsigned(sums_.size()) * unsigned(sums_params_.blocks_each);
     sums_launch_.threads = norm_sums_columns * norm_sums_warps;
@@ -300,6 +321,7 @@ class NormBackwardPlan::Implementation {
   std::vector<Gradient> sums_;  // that are wanted
   NormSumsParams sums_params_{};
   host::Launch sums_launch_;
+  std::size_t box_bytes_ = 0;
 };
 
 NormBackwardPlan::NormBackwardPlan(const NormBackwardProblem& problem, int device, std::string_view config) {

@@ -4,6 +4,8 @@
 // A block takes one row after another, and adds up dy * x^ and dy of its columns, which stay its own: what it has in the end are its
 // partial sums of dweight and dbias.
 
+#include "device/fed_ring.cuh"
+#include "device/late_sums.cuh"
 #include "device/row_engine.cuh"
 #include "device/row_source.cuh"
 #include "ops/norm/backward/params.hpp"
@@ -23,14 +25,17 @@ template <RowConfig Config> struct NormBackwardKernel {
   static constexpr bool is_held = Config.kind != RowKind::stream;
 
   CUTE_DEVICE static void run(NormBackwardParams const& p) {
-    static_assert(Config.is_ahead());
     allow_next_grid();  // which adds up the partial sums
     wait_for_preceding_grids();
-    __shared__ typename Reduction::Storage storage;
-    if constexpr (is_held)
-      hold(p, storage);
-    else
-      stream(p, storage);
+    if constexpr (Config.is_fed()) {
+      take_fed(p);
+    } else {
+      __shared__ typename Reduction::Storage storage;
+      if constexpr (is_held)
+        hold(p, storage);
+      else
+        stream(p, storage);
+    }
   }
 
  private:
@@ -96,7 +101,7 @@ template <RowConfig Config> struct NormBackwardKernel {
     auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
       return float(rstd * e.gradient(i) - of_g - row.normalized(Engine::value(e.rX, i)) * of_gx);
     };
-    if constexpr (Config.kind == RowKind::pipeline)
+    if constexpr (Config.is_ring())
       Engine::store(result, dx, p.dx.step, columns, thread);
     else
       Engine::store(result, dx, p.dx.step, columns, thread, e.rX, e.rDY);
@@ -165,19 +170,127 @@ template <RowConfig Config> struct NormBackwardKernel {
     store_partials(p, p.dbias_partials, dbias, first);
   }
 
+  /// What is told of a row beside its elements.
+  struct RowInfo {
+    Row row;
+    int64_t dx;  // where its part of dx begins, from p.dx.data on
+  };
+
+  static constexpr unsigned LAG = norm_backward_lag(Config);
+
+  /// The same, of rows that a warp of its own brings: their sums are on their way while the next rows are begun.
+  CUTE_DEVICE static void take_fed(NormBackwardParams const& p) {
+    using Ring = FedRing<Config, 2, RowInfo>;
+    using LateSums = device::LateSums<GROUP / 32, Config.max_blocks(), Engine::is_team, LAG, Real>;
+    __shared__ typename Ring::Storage ring_storage;
+    __shared__ typename LateSums::Storage sums_storage[Engine::GROUPS];
+    if (threadIdx.x == 0) {
+      Ring::initialize(ring_storage);
+      for (auto& storage : sums_storage) LateSums::initialize(storage);
+      cutlass::arch::fence_barrier_init();
+    }
+    if constexpr (Config.is_cluster()) {
+      cute::cluster_arrive_relaxed();
+      cute::cluster_wait();
+    }
+    block_sync();
+    Ring ring(ring_storage);
+    int blocks = Engine::blocks(p.grid);
+    LateSums late_sums(sums_storage[ring.group()], blocks, int(blockIdx.x) % blocks,
+                       p.boxes + int64_t(blockIdx.x) / blocks * norm_backward_box_words(Config, blocks));
+    Part part = Engine::part(p.grid, 0);  // every row's columns
+    if (ring.is_feeder())
+      feed(p, ring, late_sums);
+    else if (part.columns == Config.piece())
+      compute<true>(p, ring, late_sums, part);
+    else
+      compute<false>(p, ring, late_sums, part);
+  }
+
+  /// What the warp does that fills the ring: it also passes on the sums.
+  template <class Ring, class LateSums>
+  CUTE_DEVICE static void feed(NormBackwardParams const& p, Ring& ring, LateSums& late_sums) {
+    unsigned rows = ring.count(p.grid);
+    auto part_of = [&](unsigned i) CUTLASS_LAMBDA_FUNC_INLINE { return Engine::part(p.grid, ring.row(p.grid, i)); };
+    Row next = rows > 0 ? Row::of(p, part_of(0).row) : Row{0, 0};
+    auto start = [&](unsigned i) CUTLASS_LAMBDA_FUNC_INLINE {
+      Part part = part_of(i);
+      if (threadIdx.x % 32 == 0)
+        ring.fill(i, {{Engine::at(p.grid, p.x, part), Engine::at(p.grid, p.dy, part)}}, int(part.columns),
+                  {next, Engine::offset(p.grid, p.dx, part.row) + part.begin});
+      if (i + 1 < rows) next = Row::of(p, part_of(i + 1).row);  // which is under way until it is wanted
+    };
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (unsigned i = 0; i < ring.STAGES && i < rows; ++i) start(i);
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (unsigned i = 0; i < rows; ++i) {
+      late_sums.send(i);
+      if (i > 0) late_sums.collect(i - 1);
+      if (i < LAG || i - LAG + ring.STAGES >= rows) continue;
+      ring.wait_left(i - LAG);
+      start(i - LAG + ring.STAGES);
+    }
+    if (rows > 0) late_sums.collect(rows - 1);
+  }
+
+  /// What all others do.
+  template <bool IS_WHOLE, class Ring, class LateSums>
+  CUTE_DEVICE static void compute(NormBackwardParams const& p, Ring& ring, LateSums& late_sums, Part const& part) {
+    unsigned rows = ring.count(p.grid);
+    int columns = int(part.columns), warp = part.thread / 32;
+    Sums dweight, dbias;
+    clear(dweight), clear(dbias);
+    Elements e;
+    load_weight(p, part.begin, columns, part.thread, e);
+    auto load = [&](unsigned i) CUTLASS_LAMBDA_FUNC_INLINE {
+      ring.template load<IS_WHOLE>(i, 0, columns, e.rX);
+      ring.template load<IS_WHOLE>(i, 1, columns, e.rDY);
+    };
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (unsigned i = 0; i < rows + LAG; ++i) {
+      if (i < rows) {
+        Row row = ring.wait(i).row;
+        load(i);
+        late_sums.give(i, warp, moments(row, e));
+        add_to_dweight(row, e, dweight);
+        if (p.dbias_partials) add_to_dbias(e, dbias);
+      }
+      if (i >= LAG) {
+        unsigned before = i - LAG;
+        RowInfo info = ring.info(before);
+        load(before);
+        ring.leave(before);
+        store(p, info.row, e, late_sums.take(before), static_cast<T*>(p.dx.data) + info.dx, columns, part.thread);
+      }
+    }
+    store_partials(p, p.dweight_partials, dweight, part);
+    store_partials(p, p.dbias_partials, dbias, part);
+  }
+
+  /// Waits for the threads of the block that compute.
+  CUTE_DEVICE static void meet() {
+    if constexpr (Config.is_fed()) {
+      warp_sync();
+      cutlass::arch::NamedBarrier::sync(Config.threads(), static_cast<cutlass::arch::ReservedNamedBarriers>(1));
+      warp_sync();
+    } else {
+      block_sync();
+    }
+  }
+
   /// Stores the sums over the block's rows, to which all of its groups contribute in order. `part`: of any row.
   CUTE_DEVICE static void store_partials(NormBackwardParams const& p, float* partials, Sums const& sums,
                                          Part const& part) {
     if (!partials) return;
     int columns = int(part.columns);
-    float* to = partials + int64_t(blockIdx.x) / Engine::blocks() * p.grid.columns + part.begin;
+    float* to = partials + int64_t(blockIdx.x) / Engine::blocks(p.grid) * p.grid.columns + part.begin;
     if constexpr (Engine::GROUPS == 1) {
       store_sums(sums, make_gmem_ptr(to), columns, part.thread);
     } else {
       __shared__ __align__(16) float of_groups[Engine::GROUPS][Config.piece()];
-      block_sync();  // nobody reads the sums before these any more
+      meet();  // nobody reads the sums before these any more
       store_sums(sums, make_smem_ptr(of_groups[Engine::group()]), columns, part.thread);
-      block_sync();
+      meet();
       constexpr int WIDTH = VEC < 4 ? VEC : 4;
       auto vector_at = [&](auto data, int column)
                            CUTLASS_LAMBDA_FUNC_INLINE { return make_tensor(data + column, Shape<Int<WIDTH>>{}); };
@@ -318,7 +431,7 @@ template <RowConfig Config> struct NormBackwardKernel {
 
 /// One entry of a module: the kernel for the config that NAME spells.
 #define CKL_NORM_BACKWARD_ENTRY(NAME)                                                                                  \
-  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::norm_backward_needs).threads(),       \
+  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::norm_backward_needs).block_threads(), \
                                                ckl::parse_row_config(#NAME, ckl::norm_backward_needs).blocks_per_sm()) \
       ckl_norm_backward_##NAME(__grid_constant__ ckl::NormBackwardParams const params) {                               \
     ckl::device::NormBackwardKernel<ckl::parse_row_config(#NAME, ckl::norm_backward_needs)>::run(params);              \

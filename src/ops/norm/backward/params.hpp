@@ -2,6 +2,7 @@
 
 // What the host hands to a kernel of a normalization's gradients.
 
+#include "device/late_sums.hpp"
 #include "device/row_config.hpp"
 #include "device/row_params.hpp"
 
@@ -9,7 +10,15 @@ namespace ckl {
 
 /// A kernel holds the rows of x and dy, and the sums over its rows.
 constexpr RowNeeds norm_backward_needs{
-    .inputs = 2, .sm_threads = 512, .persistent = true, .stages = 4, .waits = RowWaits::all};
+    .inputs = 2, .sm_threads = 512, .persistent = true, .stages = 4, .fed_stages = 6, .waits = RowWaits::all};
+
+/// After how many rows the sums of one are wanted: those that blocks share are known later.
+constexpr unsigned norm_backward_lag(const RowConfig& config) { return config.is_shared() ? 2 : 1; }
+
+/// Words of 8 bytes that a team of `blocks` blocks shares for the two sums of each row.
+constexpr std::int64_t norm_backward_box_words(const RowConfig& config, std::int64_t blocks) {
+  return late_sums_words(norm_backward_lag(config), blocks, 2, config.dtype == DType::f32 ? 8 : 4);
+}
 
 struct NormBackwardParams {
   RowGrid grid;
@@ -21,6 +30,7 @@ struct NormBackwardParams {
   double reciprocal_columns;
   /// The sums over each partition's rows, (partitions, columns) f32; null where nobody wants them.
   float *dweight_partials, *dbias_partials;
+  std::uint64_t* boxes;  ///< Of a team's blocks, 0 at first; else null.
 };
 
 }  // namespace ckl

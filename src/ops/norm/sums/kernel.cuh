@@ -16,20 +16,22 @@ using namespace cute;
 using cute::Tensor;  // not ckl::Tensor
 
 struct NormSumsKernel {
-  static constexpr int COLUMNS = norm_sums_columns, WARPS = norm_sums_warps, BATCH = 8;
+  static constexpr int COLUMNS = norm_sums_columns, WARPS = norm_sums_warps, BATCH = norm_sums_batch;
 
   CUTE_DEVICE static void run(NormSumsParams const& p) {
     __shared__ float of_warps[WARPS][COLUMNS];
     NormSum const& sum = p.sums[int(blockIdx.x) / p.blocks_each];
     int lane = int(threadIdx.x) % COLUMNS, warp = int(threadIdx.x) / COLUMNS;
-    int64_t column = int64_t(int(blockIdx.x) % p.blocks_each) * COLUMNS + lane;
+    int64_t number = (int(blockIdx.x) % p.blocks_each * WARPS + warp) / p.warps_each;  // of neighbouring columns
+    int64_t column = number * COLUMNS + lane;
+    int share = warp % p.warps_each;
     allow_next_grid();
     wait_for_preceding_grids();
-    if (column < p.columns) of_warps[warp][lane] = share_of(sum, p.partitions, p.columns, column, warp);
+    if (column < p.columns) of_warps[warp][lane] = share_of(p, sum, column, share);
     block_sync();
-    if (warp != 0 || column >= p.columns) return;
-    float total =
-        reduce_tree_of<WARPS>([&](int i) { return of_warps[i][lane]; }, [](float x, float y) { return x + y; });
+    if (share != 0 || column >= p.columns) return;
+    float total = 0;
+    for (int i = 0; i < p.warps_each; ++i) total += of_warps[warp + i][lane];
     with_element(sum.dtype, [&](auto element) {
       using T = decltype(element);
       static_cast<T*>(sum.y)[column * sum.step] = T(total);
@@ -37,16 +39,19 @@ struct NormSumsKernel {
   }
 
  private:
-  /// The sum of every WARPS-th partition's partial sum of a column, BATCH of them at a time.
-  CUTE_DEVICE static float share_of(NormSum const& sum, int64_t partitions, int64_t columns, int64_t column, int warp) {
-    Tensor gP = make_tensor(make_gmem_ptr(sum.partials + column), make_shape(partitions),
-                            make_stride(columns));  // (partitions)
+  /// The sum of a warp's share of the partial sums of a column, BATCH of them at a time.
+  CUTE_DEVICE static float share_of(NormSumsParams const& p, NormSum const& sum, int64_t column, int share) {
+    Tensor gP = make_tensor(make_gmem_ptr(sum.partials + column), make_shape(p.partitions),
+                            make_stride(p.columns));  // (partitions)
     float total = 0;
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int64_t first = warp; first < partitions; first += WARPS * BATCH) {
+    for (int64_t first = share; first < p.partitions; first += p.warps_each * BATCH) {
       float batch[BATCH];
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < BATCH; ++i) batch[i] = first + i * WARPS < partitions ? gP(first + i * WARPS) : 0.0f;
+      for (int i = 0; i < BATCH; ++i) {
+        int64_t partition = first + i * p.warps_each;
+        batch[i] = partition < p.partitions ? gP(partition) : 0.0f;
+      }
       total += reduce_tree(batch, [](float x, float y) { return x + y; });
     }
     return total;

@@ -21,10 +21,11 @@ constexpr int max_norm_sums = 2;
 struct NormSumsParams {
   NormSum sums[max_norm_sums];
   std::int64_t partitions, columns;
+  int warps_each;   ///< Warps that share the partitions of a column: a power of two.
   int blocks_each;  ///< Blocks that work on one sum.
 };
 
-/// A block's threads: a warp has neighbouring columns, the warps share the partitions.
-constexpr int norm_sums_columns = 32, norm_sums_warps = 16;
+/// A block's threads: a warp has neighbouring columns, which some warps share. Each of their threads takes some partitions at a time.
+constexpr int norm_sums_columns = 32, norm_sums_warps = 16, norm_sums_batch = 8;
 
 }  // namespace ckl
