@@ -146,6 +146,58 @@ TEST_F(SoftmaxBehaviour, LargeValuesDoNotOverflow) {
   data.check();
 }
 
+/// Runs all configs on rows whose elements are value(i).
+template <class Value> void expect_right(const SoftmaxCase& one, const Value& value) {
+  SoftmaxData data(one);
+  const std::int64_t rows = data.problem().sizes[0], columns = data.problem().sizes[1];
+  for (std::int64_t i = 0; i < rows * columns; ++i)
+    reference::Numeric(one.dtype).write(data.x().host(), i, value(i % columns));
+  data.x().upload();
+  data.expect();
+  for (const std::string& config : softmax_candidates(data.problem(), device_info(0))) {
+    SCOPED_TRACE(config);
+    data.reset();
+    SoftmaxPlan(data.problem(), 0, config).run(data.x().device(), data.y().device());
+    data.check();
+  }
+}
+
+// Positive scales are a factor of distances; with others the order of the elements is not that of their products.
+TEST_F(SoftmaxBehaviour, ScalesOfEverySign) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+    for (const std::int64_t columns : {24, 130, 2048, short_list() ? 8200 : 17000})
+      for (const float scale : {0.3f, 20.0f, 0.0f, -2.0f})
+        for (const bool log : {false, true}) {
+          SCOPED_TRACE(std::string(name(dtype)) + " " + std::to_string(columns) + " " + std::to_string(scale) +
+                       (log ? " log" : ""));
+          SoftmaxCase one = rows_of(dtype, 2, columns);
+          one.scale = scale, one.log = log;
+          expect_right(one, [](std::int64_t column) { return double(column * 7 % 23) / 8 - 1; });
+        }
+}
+
+// With a scale, large elements lie near each other; their differences count, or not if they are so large that neighbours differ by many.
+TEST_F(SoftmaxBehaviour, ScaledLargeValuesDoNotOverflow) {
+  for (const std::int64_t columns : {40, 2048, 8200})
+    for (const double size : {1e4, 1e8, 1e12, 1e30})
+      for (const float scale : {1e-3f, 1.0f, 100.0f}) {
+        SCOPED_TRACE(std::to_string(columns) + " " + std::to_string(size) + " " + std::to_string(scale));
+        SoftmaxCase one = rows_of(DType::f32, 2, columns);
+        one.scale = scale;
+        expect_right(one, [&](std::int64_t column) { return size * (1 + double(column % 5) * 0x1p-23); });
+      }
+}
+
+// Results below 2^-126 are what they should be, not 0.
+TEST_F(SoftmaxBehaviour, DenormalResultsAreNoZeros) {
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const std::int64_t columns : {24, 130, 2048, 8200}) {
+      SCOPED_TRACE(std::string(name(dtype)) + " " + std::to_string(columns));
+      expect_right(rows_of(dtype, 2, columns),
+                   [](std::int64_t column) { return column == 0 ? 100.0 : double(column % 24) / 2; });
+    }
+}
+
 // Threads that see nothing but -infinity, while all that the others see is far below 0.
 TEST_F(SoftmaxBehaviour, MaskedElementsDoNotOverflow) {
   for (const std::int64_t columns : {40, 5001, short_list() ? 8200 : 20000}) {

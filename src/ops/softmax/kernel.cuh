@@ -16,7 +16,7 @@ template <RowConfig Config> struct SoftmaxKernel {
   using Fragment = typename Engine::Fragment;
   using T = typename Engine::T;
   static constexpr int VALUES = Engine::VALUES, VEC = Engine::VEC;
-  static constexpr float ln_2 = 0.6931471805599453f;
+  static constexpr float ln_2 = 0.6931471805599453f, log2_e = OnlineSoftmax::log2_e;
 
   CUTE_DEVICE static void run(SoftmaxParams const& p) {
     if constexpr (Config.is_ahead()) allow_next_grid();
@@ -66,27 +66,41 @@ template <RowConfig Config> struct SoftmaxKernel {
       hold<IsLog>(p, row, rows, reduction);
   }
 
-  /// What the softmax is taken of: a thread's elements, scaled and masked; -infinity beyond what counts, where it changes nothing.
-  CUTE_DEVICE static void mask_and_scale(SoftmaxParams const& p, Row const& row, Fragment const& rX, int64_t begin,
-                                         int columns, Values& values) {
+  /// A row's numbers are its elements, of whose distances the scale is a factor, as far as their order is that of the scaled ones; else they
+  /// are scaled and masked elements.
+  CUTE_DEVICE static bool are_elements(SoftmaxParams const& p) { return !p.mask.data && p.scale > 0; }
+  CUTE_DEVICE static float scale_of_numbers(SoftmaxParams const& p) { return are_elements(p) ? p.scale : 1.0f; }
+
+  /// A thread's numbers; -infinity beyond what counts, where it changes nothing.
+  template <class Rows> CUTE_DEVICE static void load_numbers(SoftmaxParams const& p, Row const& row, Rows& rows,
+                                                             int64_t begin, int columns, Values& values) {
     int thread = row.part.thread;
-    T const* mask = p.mask.data ? Engine::at_column(Engine::at(p.grid, p.mask, row.part), p.mask.step, begin) : nullptr;
+    Fragment rX;  // (VEC, VECTORS)
+    rows.load(0, begin, columns, rX, T(-INFINITY));
+    rows.advance();
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VALUES; ++i)
-      values[i] = Engine::has(i, columns, thread) ? Engine::value(rX, i) * p.scale : -INFINITY;
-    if (mask) {
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < Engine::VECTORS; ++i) {
-        Tensor rM = make_tensor<T>(Int<VEC>{});  // (VEC)
-        Engine::load_vector(mask, p.mask.step, columns, thread, i, rM, T(0));
-        CUTLASS_PRAGMA_UNROLL
-        for (int v = 0; v < VEC; ++v) values[i * VEC + v] += float(rM(v));
-      }
-    }
+    for (int i = 0; i < VALUES; ++i) values[i] = Engine::value(rX, i);
+    if (!are_elements(p)) scale_and_mask(p, row, begin, columns, values);
     if (p.causal) {
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < VALUES; ++i)
         if (begin + Engine::column_of(i, thread) >= row.visible) values[i] = -INFINITY;
+    }
+  }
+
+  CUTE_DEVICE static void scale_and_mask(SoftmaxParams const& p, Row const& row, int64_t begin, int columns,
+                                         Values& values) {
+    int thread = row.part.thread;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < VALUES; ++i) values[i] = Engine::has(i, columns, thread) ? values[i] * p.scale : -INFINITY;
+    if (!p.mask.data) return;
+    T const* mask = Engine::at_column(Engine::at(p.grid, p.mask, row.part), p.mask.step, begin);
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < Engine::VECTORS; ++i) {
+      Tensor rM = make_tensor<T>(Int<VEC>{});  // (VEC)
+      Engine::load_vector(mask, p.mask.step, columns, thread, i, rM, T(0));
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < VEC; ++v) values[i * VEC + v] += float(rM(v));
     }
   }
 
@@ -97,51 +111,58 @@ template <RowConfig Config> struct SoftmaxKernel {
   /// Registers hold the row: it is read once, and each exponential computed once.
   template <bool IsLog, class Rows>
   CUTE_DEVICE static void hold(SoftmaxParams const& p, Row const& row, Rows& rows, Reduction& reduction) {
-    int columns = int(row.part.columns), wanted = int(row.wanted()), thread = row.part.thread;
-    Fragment rX;  // (VEC, VECTORS)
-    rows.load(0, 0, wanted, rX);
-    rows.advance();
-    T* y = y_at(p, row, 0);
+    int columns = int(row.part.columns), thread = row.part.thread;
+    float scale = scale_of_numbers(p);
     Values values;
-    mask_and_scale(p, row, rX, 0, wanted, values);
+    load_numbers(p, row, rows, 0, int(row.wanted()), values);
+    T* y = y_at(p, row, 0);
     auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i]; };
     float max = float(reduction.in_group(Engine::reduce(value, Max()), Max()));
-    float reference = reference_of(max);
-    auto exponential_of = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return exponential(values[i] - reference); };
+    float reference = reference_of(max), rate = scale * log2_e;
     if constexpr (IsLog) {
-      float sum = float(reduction.in_group(Engine::reduce(exponential_of, Sum()), Sum()));
-      Shares shares = over_cluster(reduction, max, sum);
+      auto power = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return exp2_approx((values[i] - reference) * rate); };
+      float sum = float(reduction.in_group(Engine::reduce(power, Sum()), Sum()));
+      Shares shares = over_cluster(reduction, max, sum, scale);
       float log_sum = log2f(shares.sum) * ln_2;
-      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i] - shares.max - log_sum; };
+      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return (values[i] - shares.max) * scale - log_sum; };
       Engine::store(result, y, p.y.step, columns, thread);
     } else {
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < VALUES; ++i) values[i] = exponential_of(i);
+      for (int i = 0; i < VALUES; ++i) values[i] = magnified_power(values[i] - reference, rate);
       float sum = float(reduction.in_group(Engine::reduce(value, Sum()), Sum()));
-      Shares shares = over_cluster(reduction, max, sum);
+      Shares shares = over_cluster(reduction, max, sum, scale);
       float factor = shares.weight / shares.sum;
       auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i] * factor; };
       Engine::store(result, y, p.y.step, columns, thread);
     }
   }
 
-  /// The largest value of a row and the sum of its exponentials relative to that, from those of the block's part; and what the part's
+  /// The largest number of a row and the sum of its exponentials relative to that, from those of the block's part; and what the part's
   /// exponentials have to be multiplied with.
   struct Shares {
     float max, sum, weight;
   };
-  CUTE_DEVICE static Shares over_cluster(Reduction& reduction, float max, float sum) {
+  CUTE_DEVICE static Shares over_cluster(Reduction& reduction, float max, float sum, float scale) {
     if constexpr (Engine::is_cluster) {
       if (Engine::blocks() > 1) {
         auto const& parts = reduction.gather(cute::array<typename Engine::Real, 2>{{max, sum}});
         float all = float(parts[0][0]), total = 0;
         for (int block = 1; block < Engine::blocks(); ++block) all = fmaxf(all, float(parts[0][block]));
+        auto weight = [&](float of_part) { return exponential((of_part - reference_of(all)) * scale); };
         for (int block = 0; block < Engine::blocks(); ++block)
-          total += float(parts[1][block]) * exponential(float(parts[0][block]) - reference_of(all));
-        return {all, total, exponential(max - reference_of(all))};
+          total += float(parts[1][block]) * weight(float(parts[0][block]));
+        return {all, total, weight(max)};
       }
     }
     return {max, sum, 1.0f};
+  }
+
+  /// 2^(distance * rate) times `magnification`. For 16-bit results in two instructions: magnified, what becomes a denormal result is a normal
+  /// number, of which the hardware's power of two does not make 0. That costs the exponent five bits, which f32 has to keep.
+  static constexpr bool is_magnified = sizeof(T) == 2;
+  static constexpr float magnification = is_magnified ? 0x1p24f : 1.0f;
+  CUTE_DEVICE static float magnified_power(float distance, float rate) {
+    return is_magnified ? exp2_approx(fmaf(distance, rate, 24.0f)) : exp2f(distance * rate);
   }
 
   /// What exponentials are relative to. In a cluster, a part may have nothing but -infinity, which must not make NaN of the others.
@@ -152,24 +173,20 @@ template <RowConfig Config> struct SoftmaxKernel {
   CUTE_DEVICE static void pass_twice(SoftmaxParams const& p, Row const& row, Rows& rows, Reduction& reduction) {
     int thread = row.part.thread;
     int64_t wanted = row.wanted();
+    float scale = scale_of_numbers(p);
     T* y = y_at(p, row, 0);
-    auto load = [&](int64_t begin, int columns, Values& values) CUTLASS_LAMBDA_FUNC_INLINE {
-      Fragment rX;  // (VEC, VECTORS)
-      rows.load(0, begin, columns, rX);
-      mask_and_scale(p, row, rX, begin, columns, values);
-    };
-    OnlineSoftmax softmax;
+    OnlineSoftmax softmax{scale * log2_e};
     Engine::for_each_piece(wanted, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
       Values values;
-      load(begin, columns, values);
+      load_numbers(p, row, rows, begin, columns, values);
       softmax.template absorb<VALUES>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i]; });
     });
     softmax = softmax.over(reduction);
-    float log_sum = softmax.log_sum(), reciprocal = 1.0f / softmax.sum;
+    float log_sum = softmax.log_sum(), factor = 1.0f / (magnification * softmax.sum);
     auto store = [&](int64_t begin, int columns, Values const& values) CUTLASS_LAMBDA_FUNC_INLINE {
       auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
         float distance = values[i] - softmax.max;
-        return IsLog ? distance - log_sum : exponential(distance) * reciprocal;
+        return IsLog ? distance * scale - log_sum : magnified_power(distance, softmax.rate) * factor;
       };
       Engine::store(result, Engine::at_column(y, p.y.step, begin), p.y.step, columns, thread);
     };
@@ -177,7 +194,7 @@ template <RowConfig Config> struct SoftmaxKernel {
       int64_t left = wanted - begin;
       Values values;
       if (left > 0) {
-        load(begin, left < columns ? int(left) : columns, values);
+        load_numbers(p, row, rows, begin, left < columns ? int(left) : columns, values);
       } else {
         CUTLASS_PRAGMA_UNROLL
         for (int i = 0; i < VALUES; ++i) values[i] = -INFINITY;
