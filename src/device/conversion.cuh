@@ -14,9 +14,8 @@ struct Boolean {
   uint8_t byte;
 };
 
-/// Calls f(uintN_t{}) with the unsigned integer as large as an element of `dtype`; no element is larger than Widest bytes.
-template <int Widest, class F> CUTE_DEVICE void with_element_bits(DType dtype, F&& f) {
-  int bytes = int(size_of(dtype));
+/// Calls f(uintN_t{}) with the unsigned integer of `bytes` bytes, Widest at most.
+template <int Widest, class F> CUTE_DEVICE void with_element_bits(int bytes, F&& f) {
   if constexpr (Widest == 8)
     if (bytes == 8) return f(uint64_t{});
   if constexpr (Widest >= 4)

@@ -56,7 +56,7 @@ struct ElementwiseConfig {
     if (access == Access::flat) {
       if (inputs == 4) return vector == 8 ? 4 : 3;
       if (inputs == 2) return vector == 16 ? 3 : vector == 8 ? 8 : 5;
-      return vector == 16 ? 5 : 8;
+      return vector == 16 ? 6 : 8;
     }
     return inputs == 4 ? 2 : vector == 16 ? 3 : inputs == 2 || access == Access::rows ? 4 : 5;
   }

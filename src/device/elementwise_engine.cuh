@@ -39,29 +39,25 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
 
   /// A vector of an operand, as it lies in memory or as the functor's type.
   template <class T> using Vector = cutlass::Array<T, VEC>;
-
-  CUTE_DEVICE static void run(ElementwiseParams const& p) {
-    allow_next_grid();
-    if (FLAT || p.vectors >= int64_t(1) << 31)
-      run<int64_t>(p);
-    else
-      run<int32_t>(p);
-  }
+  /// Inputs wait for the functor in this type: elements of a byte are f16 exactly, which takes half of the registers.
+  using Input = conditional_t<WIDEST == 1 && is_same_v<C, float>, cutlass::half_t, C>;
 
   /// The branches on what is known at run time only - dtypes, function, whether a vector is cut off - are taken once for all of a
   /// thread's vectors: a branch takes longer than the element's arithmetic.
-  template <class Index> CUTE_DEVICE static void run(ElementwiseParams const& p) {
+  CUTE_DEVICE static void run(ElementwiseParams const& p) {
+    allow_next_grid();
     // From one of a thread's vectors to the next. Those of a dense run lie a grid apart: each of its parts is read in order then.
     int64_t step = FLAT ? int64_t(gridDim.x) * THREADS : THREADS;
     int64_t first = int64_t(blockIdx.x) * (FLAT ? THREADS : Config.block_vectors()) + threadIdx.x;
     Place place[UNROLL];
-    place[0] = locate<Index>(p, first);
+    place[0] = locate(p, first);
     CUTLASS_PRAGMA_UNROLL
     for (int u = 1; u < UNROLL; ++u)
-      if (!follows(p, place[0], u * step * VEC, place[u])) place[u] = locate<Index>(p, first + u * step);
+      if (!follows(p, place[0], u * step * VEC, place[u])) place[u] = locate(p, first + u * step);
     prefetch_inputs(p, place);
     wait_for_preceding_grids();
-    Vector<C> x[INPUTS][UNROLL], y[OUTPUTS][UNROLL];
+    Vector<Input> x[INPUTS][UNROLL];
+    Vector<C> y[OUTPUTS][UNROLL];
     load_inputs(p, place, x);
     apply<UNROLL>(p, x, y);
     CUTLASS_PRAGMA_UNROLL
@@ -72,12 +68,13 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
           T* to = static_cast<T*>(p.out[i].data);
           bool whole = all_whole(place);
           CUTLASS_PRAGMA_UNROLL
-          for (int u = 0; u < UNROLL; ++u) store(convert<T>(y[i][u]), to + place[u].out[i], place[u].count, whole);
+          for (int u = 0; u < UNROLL; ++u) store(convert<T>(y[i][u]), to + place[u].out[i], place[u].left, whole);
         });
   }
 
   /// Outputs y of the functor on inputs x, for COUNT vectors of each.
-  template <int COUNT> CUTE_DEVICE static void apply(ElementwiseParams const& p, Vector<C> const (&x)[INPUTS][COUNT],
+  template <int COUNT> CUTE_DEVICE static void apply(ElementwiseParams const& p,
+                                                     Vector<Input> const (&x)[INPUTS][COUNT],
                                                      Vector<C> (&y)[OUTPUTS][COUNT]) {
     C scalars[max_elementwise_scalars];
     read_scalars(p, scalars);
@@ -88,7 +85,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
         for (int v = 0; v < VEC; ++v) {
           C in[INPUTS], out[OUTPUTS];
           CUTLASS_PRAGMA_UNROLL
-          for (int i = 0; i < INPUTS; ++i) in[i] = x[i][u][v];
+          for (int i = 0; i < INPUTS; ++i) in[i] = C(x[i][u][v]);
           function(in, scalars, out);
           CUTLASS_PRAGMA_UNROLL
           for (int i = 0; i < OUTPUTS; ++i) y[i][u][v] = out[i];
@@ -97,8 +94,8 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     });
   }
 
-  /// Loads a vector, of which `count` elements are inside; `whole`: all of them, and aligned.
-  template <class T> CUTE_DEVICE static void load(T const* from, int count, bool whole, Vector<T>& x) {
+  /// Loads a vector, of which the first `left` elements are inside; `whole`: all of them, and aligned.
+  template <class T> CUTE_DEVICE static void load(T const* from, int64_t left, bool whole, Vector<T>& x) {
     using Bits = uint_bit_t<sizeof_bits_v<T>>;
     Tensor gX = make_tensor(make_gmem_ptr(reinterpret_cast<Bits const*>(from)), Int<VEC>{});  // (VEC)
     Tensor rX = make_tensor(reinterpret_cast<Bits*>(&x), Int<VEC>{});                         // (VEC)
@@ -107,32 +104,40 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     } else {
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v)
-        if (v < count) rX(v) = gX(v);
+        if (v < left) rX(v) = gX(v);
     }
   }
 
   /// Stores a vector in the same way.
-  template <class T> CUTE_DEVICE static void store(Vector<T> const& x, T* to, int count, bool whole) {
+  template <class T> CUTE_DEVICE static void store(Vector<T> x, T* to, int64_t left, bool whole) {
     using Bits = uint_bit_t<sizeof_bits_v<T>>;
-    Tensor rD = make_tensor(reinterpret_cast<Bits const*>(&x), Int<VEC>{});           // (VEC)
+    keep_whole(x);
+    Tensor rD = make_tensor(reinterpret_cast<Bits*>(&x), Int<VEC>{});                 // (VEC)
     Tensor gD = make_tensor(make_gmem_ptr(reinterpret_cast<Bits*>(to)), Int<VEC>{});  // (VEC)
     if (whole) {
       copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, rD, gD);
     } else {
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v)
-        if (v < count) gD(v) = rD(v);
+        if (v < left) gD(v) = rD(v);
     }
   }
 
  private:
-  /// Where a vector lies: in elements from each operand's begin, how many elements of its row there are from it on, and how many of its own.
+  /// Where a vector lies: in elements from each operand's begin, and how many elements of its row there are from it on.
   struct Place {
     int64_t in[INPUTS], out[OUTPUTS], left;
-    int count;
   };
 
-  CUTE_DEVICE static int count_of(int64_t left) { return int(cute::max(int64_t(0), cute::min(left, int64_t(VEC)))); }
+  /// Where the paths of vectors that are cut off and of whole ones meet, the compiler would go on with single elements.
+  template <class T> CUTE_DEVICE static void keep_whole(Vector<T>& x) {
+    using Bits = uint_bit_t<sizeof_bits_v<T>>;
+    if constexpr (sizeof(T) < sizeof(uint32_t) && VEC * sizeof(T) % sizeof(uint32_t) == 0) {
+      Tensor rX = make_tensor(reinterpret_cast<Bits*>(&x), Int<VEC>{});  // (VEC)
+      Tensor words = recast<uint32_t>(rX);                               // (VEC * sizeof(T) / 4)
+      warpgroup_fence_operand(words);
+    }
+  }
 
   /// From an index of the innermost dimension to elements.
   CUTE_DEVICE static int64_t along_row(ElementwiseOperand const& operand, int64_t index) {
@@ -149,19 +154,18 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < OUTPUTS; ++i) place.out[i] = from.out[i] + (FLAT ? distance : along_row(p.out[i], distance));
     place.left = from.left - distance;
-    place.count = count_of(place.left);
     return true;
   }
 
   CUTE_DEVICE static bool all_whole(Place const (&place)[UNROLL]) {
     bool whole = true;
     CUTLASS_PRAGMA_UNROLL
-    for (int u = 0; u < UNROLL; ++u) whole = whole && place[u].count == VEC;
+    for (int u = 0; u < UNROLL; ++u) whole = whole && place[u].left >= VEC;
     return whole;
   }
 
   /// Takes vector `number` apart into coordinates.
-  template <class Index> CUTE_DEVICE static Place locate(ElementwiseParams const& p, int64_t number) {
+  CUTE_DEVICE static Place locate(ElementwiseParams const& p, int64_t number) {
     Place place;
     if constexpr (FLAT) {
       int64_t at = number * VEC;
@@ -170,14 +174,23 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < OUTPUTS; ++i) place.out[i] = at;
       place.left = p.row - at;
-      place.count = count_of(place.left);
       return place;
     }
     bool inside = number < p.vectors;
-    Index rest = p.row_vectors.quotient(Index(inside ? number : 0));
-    int64_t column = ((inside ? number : 0) - int64_t(rest) * p.row_vectors.divisor) * VEC;
-    place.left = inside ? p.row - column : 0;
-    place.count = count_of(place.left);
+    if (!inside) number = 0;
+    if (p.vectors < int64_t(1) << 31)
+      set_coordinates(p, int32_t(number), place);
+    else
+      set_coordinates(p, number, place);
+    if (!inside) place.left = 0;
+    return place;
+  }
+
+  template <class Index>
+  CUTE_DEVICE static void set_coordinates(ElementwiseParams const& p, Index number, Place& place) {
+    Index row = p.row_vectors.quotient(number);
+    int64_t column = int64_t(number - row * Index(p.row_vectors.divisor)) * VEC;
+    place.left = p.row - column;
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < INPUTS; ++i) place.in[i] = along_row(p.in[i], column);
     CUTLASS_PRAGMA_UNROLL
@@ -188,8 +201,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < OUTPUTS; ++i) place.out[i] += coordinate * p.out[i].strides[d];
     };
-    if (p.first_dimension < max_rank - 1) for_each_coordinate(p.sizes, p.first_dimension, max_rank - 2, rest, add);
-    return place;
+    if (p.first_dimension < max_rank - 1) for_each_coordinate(p.sizes, p.first_dimension, max_rank - 2, row, add);
   }
 
   /// Has the L2 fetch what this thread will load. That may be done before the preceding grids have ended, since what they still write
@@ -201,16 +213,15 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
       for (int i = 0; i < INPUTS; ++i)
         if (i < p.inputs) {
           auto from = static_cast<uint8_t const*>(p.in[i].data);
-          int64_t bytes = int64_t(size_of(p.in[i].dtype));
           CUTLASS_PRAGMA_UNROLL
           for (int u = 0; u < UNROLL; ++u)
-            if (place[u].count > 0) prefetch(from + place[u].in[i] * bytes);
+            if (place[u].left > 0) prefetch(from + place[u].in[i] * p.in[i].element_bytes);
         }
     }
   }
 
   CUTE_DEVICE static void load_inputs(ElementwiseParams const& p, Place const (&place)[UNROLL],
-                                      Vector<C> (&x)[INPUTS][UNROLL]) {
+                                      Vector<Input> (&x)[INPUTS][UNROLL]) {
     if constexpr (INPUTS > 1)
       if (!p.inputs_alike) return load_mixed_inputs(p, place, x);
     with_element<C, WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
@@ -226,21 +237,21 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
 
   /// Inputs of several dtypes: loaded by their elements' size, so that no load waits for another input's conversion.
   CUTE_DEVICE static void load_mixed_inputs(ElementwiseParams const& p, Place const (&place)[UNROLL],
-                                            Vector<C> (&x)[INPUTS][UNROLL]) {
+                                            Vector<Input> (&x)[INPUTS][UNROLL]) {
     struct {
       alignas(16) uint8_t bytes[UNROLL][VEC * WIDEST];
     } loaded[INPUTS];
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < INPUTS; ++i)
       if (i < p.inputs)
-        with_element_bits<WIDEST>(p.in[i].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+        with_element_bits<WIDEST>(p.in[i].element_bytes, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
           load_input(p, i, place, reinterpret_cast<Vector<decltype(element)>(&)[UNROLL]>(loaded[i]));
         });
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < INPUTS; ++i)
       if (i < p.inputs)
         with_element<C, WIDEST>(p.in[i].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-          convert_input(reinterpret_cast<Vector<decltype(element)> const(&)[UNROLL]>(loaded[i]), x[i]);
+          convert_input(reinterpret_cast<Vector<decltype(element)>(&)[UNROLL]>(loaded[i]), x[i]);
         });
   }
 
@@ -252,16 +263,19 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     CUTLASS_PRAGMA_UNROLL
     for (int u = 0; u < UNROLL; ++u) {
       if (Config.access == Access::rows && p.in[i].strides[max_rank - 1] == 0) {
-        if (place[u].count > 0) x[u].fill(from[place[u].in[i]]);
+        if (place[u].left > 0) x[u].fill(from[place[u].in[i]]);
       } else {
-        load(from + place[u].in[i], place[u].count, whole, x[u]);
+        load(from + place[u].in[i], place[u].left, whole, x[u]);
       }
     }
   }
 
-  template <class T> CUTE_DEVICE static void convert_input(Vector<T> const (&from)[UNROLL], Vector<C> (&to)[UNROLL]) {
+  template <class T> CUTE_DEVICE static void convert_input(Vector<T> (&from)[UNROLL], Vector<Input> (&to)[UNROLL]) {
     CUTLASS_PRAGMA_UNROLL
-    for (int u = 0; u < UNROLL; ++u) to[u] = convert<C>(from[u]);
+    for (int u = 0; u < UNROLL; ++u) {
+      keep_whole(from[u]);
+      to[u] = convert<Input>(from[u]);
+    }
   }
 };
 

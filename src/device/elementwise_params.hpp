@@ -19,6 +19,7 @@ struct ElementwiseOperand {
   std::int64_t strides[max_rank];
   DType dtype;
   bool aligned;  ///< Whether every vector of a tile is.
+  std::uint8_t element_bytes;
 };
 
 /// The operands in a common shape, outermost dimension first; dimension max_rank - 1 is the innermost one, and dimensions before

@@ -38,10 +38,10 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     allow_next_grid();
     Tile tile = locate(p);
     wait_for_preceding_grids();
-    with_element_bits<WIDEST>(p.in[0].dtype,
+    with_element_bits<WIDEST>(p.in[0].element_bytes,
                               [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE { load(element, p, tile, smem); });
     block_sync();
-    with_element_bits<WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+    with_element_bits<WIDEST>(p.in[0].element_bytes, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
       using Bits = decltype(element);
       if (p.moves)
         for_each_vector<1, Bits>(p, tile, smem, [&](auto const& x, Places const& places) CUTLASS_LAMBDA_FUNC_INLINE {
@@ -171,12 +171,14 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   /// Applies the functor to vectors, and stores the results.
   template <class Bits, int COUNT>
   CUTE_DEVICE static void compute(ElementwiseParams const& p, Vector<Bits> const (&bits)[COUNT], Places const& places) {
-    Vector<C> x[1][COUNT], y[1][COUNT];
+    Vector<typename Engine::Input> x[1][COUNT];
+    Vector<C> y[1][COUNT];
     with_element<C, WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
       using T = decltype(element);
       if constexpr (sizeof(T) == sizeof(Bits)) {
         CUTLASS_PRAGMA_UNROLL
-        for (int v = 0; v < COUNT; ++v) x[0][v] = convert<C>(reinterpret_cast<Vector<T> const&>(bits[v]));
+        for (int v = 0; v < COUNT; ++v)
+          x[0][v] = convert<typename Engine::Input>(reinterpret_cast<Vector<T> const&>(bits[v]));
       }
     });
     Engine::template apply<COUNT>(p, x, y);

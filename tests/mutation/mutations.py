@@ -189,8 +189,8 @@ DEVICE = [
             "the last, partial block is launched"),
 
     # Elementwise kernels.
-    mistake("add-writes-one-more", "src/device/elementwise_engine.cuh", "if (v < count) gD(v) = rD(v);",
-            "if (v <= count) gD(v) = rD(v);", "add:*size*:*broadcast*", "nothing outside of D is written"),
+    mistake("add-writes-one-more", "src/device/elementwise_engine.cuh", "if (v < left) gD(v) = rD(v);",
+            "if (v <= left) gD(v) = rD(v);", "add:*size*:*broadcast*", "nothing outside of D is written"),
     mistake("add-loses-the-carry", "src/device/coordinates.cuh", "    number = rest;\n", "", "add:*rank*:*permuted*",
             "a linear number is taken apart into coordinates"),
 

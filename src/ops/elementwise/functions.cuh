@@ -44,7 +44,7 @@ CUTE_DEVICE float gate(float x) { return sigmoid_from(exponential(-fabsf(x)), x)
 /// least.
 CUTE_DEVICE float hyperbolic_tangent(float x) {
   constexpr float two_log2_e = 2.88539008f;
-  float far = 1.0f - 2.0f * reciprocal_approx(1.0f + exp2_approx(two_log2_e * fabsf(x)));
+  float far = fmaf(-2.0f, reciprocal_approx(1.0f + exp2_approx(two_log2_e * fabsf(x))), 1.0f);
   float square = x * x;
   float p = 0.01643752183f;
   p = fmaf(p, square, -0.05267177196f);
@@ -80,7 +80,10 @@ template <ElementwiseOp Op> struct ElementwiseFunction {
     if constexpr (Op == neg) y[0] = negative(x[0]);
     if constexpr (Op == abs) y[0] = magnitude(x[0]);
     if constexpr (Op == relu) y[0] = x[0] < C(0) ? C(0) : x[0];
-    if constexpr (Op == clamp) y[0] = x[0] < s[0] ? s[0] : x[0] > s[1] ? s[1] : x[0];
+    if constexpr (Op == clamp) {
+      C bounded = x[0] > s[1] ? s[1] : x[0];
+      y[0] = x[0] < s[0] ? s[0] : bounded;
+    }
     if constexpr (Op == add) y[0] = sum(x[0], x[1]);
     if constexpr (Op == sub) y[0] = difference(x[0], x[1]);
     if constexpr (Op == mul) y[0] = product(x[0], x[1]);
@@ -98,7 +101,7 @@ template <ElementwiseOp Op> struct ElementwiseFunction {
     if constexpr (Op == sigmoid) y[0] = logistic(x[0]);
     if constexpr (Op == gelu) y[0] = gaussian_error_linear_unit(x[0]);
     if constexpr (Op == gelu_tanh) y[0] = ckl::gelu_tanh(x[0]);
-    if constexpr (Op == silu) y[0] = x[0] * gate(x[0]);
+    if constexpr (Op == silu) y[0] = ckl::silu(x[0]);
     if constexpr (Op == div) y[0] = x[0] / x[1];
     if constexpr (Op == swiglu) y[0] = x[0] * gate(x[0]) * x[1];
     if constexpr (Op == swiglu_backward) {

@@ -219,6 +219,7 @@ void ElementwiseLauncher::prepare(const ElementwiseProblem& p, int device, const
     ElementwiseOperand& to = from.is_input ? params_.in[i] : params_.out[i - std::size_t(info.inputs)];
     std::copy(from.strides.begin(), from.strides.end(), to.strides);
     to.dtype = from.dtype;
+    to.element_bytes = std::uint8_t(size_of(from.dtype));
     to.aligned = vectors_are_aligned(c, from, from.is_input ? params_.tile_dimension : inner, config.vector);
   }
   for (int i = 0; i < max_elementwise_scalars; ++i) {
