@@ -94,6 +94,9 @@ inline std::vector<ReduceCase> reduce_cases(bool short_list) {
       add(type + "_row" + std::to_string(n), "row lengths around those of vectors, lanes and batches", op, dtype,
           dense({19, n}), {1});
     add(type + "_many_rows", "more rows than a block of warps has, several a lane", op, dtype, dense({1031, 40}), {1});
+    add(type + "_many_odd_rows", "more rows than a block brings to shared memory, begun anywhere", op, dtype,
+        dense({517, 33}), {1});
+    add(type + "_long_odd_rows", "vectors between ends that differ from row to row", op, dtype, dense({5, 9001}), {1});
     add(type + "_long_rows", "each row shared by blocks", op, dtype, dense({3, 40000}), {1});
     add(type + "_ragged_rows", "rows that end within a vector, at distances that are whole vectors", op, dtype,
         {{7, 1003}, {1008, 1}, 0}, {1});
@@ -106,6 +109,9 @@ inline std::vector<ReduceCase> reduce_cases(bool short_list) {
     add(type + "_middle_odd", "the same, unaligned", op, dtype, dense({5, 37, 7}), {1});
     add(type + "_outer_and_inner", "two dimensions around one that stays", op, dtype, dense({6, 5, 64}), {0, 2});
     add(type + "_outer_and_inner_odd", "the same, unaligned", op, dtype, dense({6, 5, 13}), {0, 2});
+    add(type + "_odd_runs", "rows of several runs, begun anywhere, by parts of a warp", op, dtype, dense({9, 3, 301}),
+        {0, 2});
+    add(type + "_long_odd_runs", "by whole blocks", op, dtype, dense({3, 2, 12001}), {0, 2});
     add(type + "_two_of_four", "columns over dimensions that cannot be merged", op, dtype, dense({4, 3, 5, 16}),
         {0, 2});
     add(type + "_three_of_five", "three reduced dimensions that cannot be merged", op, dtype, dense({3, 4, 5, 2, 8}),
@@ -120,6 +126,9 @@ inline std::vector<ReduceCase> reduce_cases(bool short_list) {
     add(type + "_size_one", "a reduced dimension of size 1", op, dtype, dense({50, 1, 6}), {1});
     add(type + "_no_output", "no output at all", op, dtype, dense({0, 5}), {1});
     add(type + "_invariant", "rows that are shared out by their length", op, dtype, dense({3, 30000}), {1})
+        .batch_invariant = true;
+    add(type + "_invariant_odd_rows", "rows whose bits may not depend on where they begin", op, dtype, dense({7, 2003}),
+        {1})
         .batch_invariant = true;
     add(type + "_invariant_columns", "columns that are shared out by their length", op, dtype, dense({20000, 5}), {0})
         .batch_invariant = true;

@@ -84,7 +84,11 @@ TEST(ReduceChoice, ToAScalarFollowsTheNumberOfElements) {
 
 TEST(ReduceChoice, OfRowsFollowsTheirLengthAndNumber) {
   EXPECT_EQ(best({100000, 32}, {1}), "sum_f32_warp_vec_w8");
-  EXPECT_EQ(best({100000, 33}, {1}), "sum_f32_warp_any_w32");
+  EXPECT_EQ(best({100000, 33}, {1}), "sum_f32_warp_any_w2_staged");
+  EXPECT_EQ(best({100000, 100}, {1}), "sum_f32_warp_any_w4_staged");  // 25 loads would leave lanes idle
+  EXPECT_EQ(best({100000, 1000}, {1}), "sum_f32_warp_vec_w32");
+  EXPECT_EQ(best({100000, 1001}, {1}), "sum_f32_warp_vec_w32");  // vectors between ragged ends
+  EXPECT_EQ(best({100000, 1001}, {1}, ReduceOp::sum, DType::f32, true), "sum_f32_warp_any_w32");
   EXPECT_EQ(best({100000, 512}, {1}), "sum_f32_warp_vec_w16");  // 8 loads a lane
   EXPECT_EQ(best({100000, 1024}, {1}), "sum_f32_warp_vec_w32");
   EXPECT_EQ(best({10, 100000}, {1}), "sum_f32_block_vec_s13");
@@ -92,6 +96,14 @@ TEST(ReduceChoice, OfRowsFollowsTheirLengthAndNumber) {
   EXPECT_EQ(best({64, 1 << 20}, {1}), "sum_f32_block_vec_s4");
   EXPECT_EQ(best({4096, 100000}, {1}), "sum_f32_block_vec_s1");
   EXPECT_EQ(best({0, 64}, {1}), "");
+}
+
+TEST(ReduceChoice, OfSeveralRunsFollowsTheirLength) {
+  EXPECT_EQ(best({64, 256, 4096}, {0, 2}), "sum_f32_block_vec_w256_s1");
+  EXPECT_EQ(best({64, 257, 2047}, {0, 2}), "sum_f32_block_vec_w128_s1");
+  EXPECT_EQ(best({512, 512, 49}, {0, 2}), "sum_f32_block_vec_w4_s1");
+  EXPECT_EQ(best({32, 3, 349525}, {0, 2}), "sum_f32_block_vec_w512_s32");
+  EXPECT_EQ(best({512, 512, 64}, {0, 2}), "sum_f32_block_vec_s1");  // vector by vector
 }
 
 TEST(ReduceChoice, OfColumnsFollowsBothSizes) {
@@ -156,7 +168,9 @@ TEST(ReduceShape, SortsAndMergesDimensions) {
   EXPECT_EQ(shape.kept[0].size, 6);
   ASSERT_EQ(shape.reduced.size(), 1u);
   EXPECT_EQ(shape.count, 20);
+  EXPECT_TRUE(shape.whole_rows);
   EXPECT_TRUE(shape.vector_rows);
+  EXPECT_FALSE(shape.vector_runs);
   EXPECT_FALSE(shape.vector_columns);
 
   p.reduced = {true, false, false, true};  // two reduced dimensions around 12 outputs; rows of 5 are no whole vectors
@@ -165,6 +179,10 @@ TEST(ReduceShape, SortsAndMergesDimensions) {
   EXPECT_EQ(shape.reduced.size(), 2u);
   EXPECT_EQ(shape.kept.size(), 1u);
   EXPECT_FALSE(shape.vector_rows);
+  EXPECT_TRUE(shape.vector_runs);
+  p.batch_invariant = true;  // runs of 5 begin within a vector
+  EXPECT_FALSE(ReduceShape::of(p).vector_runs);
+  p.batch_invariant = false;
 
   p.x.strides = {1, 2, 6, 24};  // the first dimension is the innermost in memory, but places are counted in its order
   p.op = ReduceOp::argmax;

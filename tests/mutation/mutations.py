@@ -169,7 +169,7 @@ DEVICE = [
             "the workspace is ready for the next launch"),
     mistake("lanes-leave-the-wrong-rows", "src/ops/reduce/kernel.cuh", "first += upper ? half : 0;", "first += upper ? 0 : half;",
             "reduce:*sum_f32_many_rows*", "a lane has the rows that its partner leaves to it"),
-    mistake("tail-of-a-row-is-forgotten", "src/ops/reduce/kernel.cuh", "if (split == splits - 1) absorb_tail(", "if (false) absorb_tail(",
+    mistake("tail-of-a-row-is-forgotten", "src/ops/reduce/kernel.cuh", "if (split == splits - 1) absorb_ends(", "if (false) absorb_ends(",
             "reduce:*sum_f32_all8191*:*sum_f32_all16389*", "a ragged row has elements behind its last vector"),
     mistake("last-of-equals-wins", "src/ops/reduce/monoid.cuh", "y.key == x.key && y.place < x.place", "y.key == x.key && y.place > x.place",
             "reduce:*argmax_bf16*", "the first of equals is meant"),

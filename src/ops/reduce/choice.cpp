@@ -31,13 +31,15 @@ Dimensions merged(const Dimensions& dimensions) {
   return result;
 }
 
-/// Whether dimension `inner`, the last of its kind, can be loaded by vectors of `vector` elements: they are neighbours, and it begins on a
-/// vector at each index of the others. `ragged`: it need not end on one.
-bool can_vectorize(const Dimensions& dimensions, const Dimensions& others, std::int64_t vector, bool ragged) {
+/// Whether the last dimension can be loaded by vectors of `vector` elements, but for some at its ends.
+bool has_vectors(const Dimensions& dimensions, std::int64_t vector) {
+  return dimensions.back().x == 1 && dimensions.back().size >= vector;
+}
+
+/// Whether it begins on a vector at each index of the other dimensions, and of `others`.
+bool begins_on_vectors(const Dimensions& dimensions, const Dimensions& others, std::int64_t vector) {
   auto whole = [vector](const ReduceShape::Dimension& d) { return d.x % vector == 0; };
-  const auto& inner = dimensions.back();
-  return inner.x == 1 && inner.size >= vector && (ragged || inner.size % vector == 0) &&
-         std::all_of(dimensions.begin(), dimensions.end() - 1, whole) &&
+  return std::all_of(dimensions.begin(), dimensions.end() - 1, whole) &&
          std::all_of(others.begin(), others.end(), whole);
 }
 
@@ -49,7 +51,8 @@ std::string entry_of(const ReduceConfig& c) {
 
 std::string to_string(const ReduceChoice& c) {
   std::string text = entry_of(c.config);
-  if (c.config.kind != ReduceKind::block) text += host::sentence("_w", c.width);
+  if (c.config.kind != ReduceKind::block || c.width > 1) text += host::sentence("_w", c.width);
+  if (c.staged) text += "_staged";
   if (c.config.kind != ReduceKind::warp) text += host::sentence(c.clustered ? "_c" : "_s", c.splits);
   return text;
 }
@@ -89,8 +92,15 @@ ReduceShape ReduceShape::of(const ReduceProblem& p) {
   shape.reduced = merged(shape.reduced);
   if (p.x.alignment >= 16) {
     const auto vector = std::int64_t(16 / size_of(p.x.dtype));
-    shape.vector_rows = can_vectorize(shape.reduced, shape.kept, vector, shape.reduced.size() == 1);
-    shape.vector_columns = can_vectorize(shape.kept, shape.reduced, vector, false);
+    const Dimensions &rows = shape.reduced, &columns = shape.kept;
+    const bool begin = begins_on_vectors(rows, columns, vector);
+    shape.whole_rows = has_vectors(rows, vector) && begin && rows.back().size % vector == 0;
+    // A row's bits may depend on where it begins, but for batch_invariant.
+    shape.vector_rows =
+        shape.whole_rows || (has_vectors(rows, vector) && rows.size() == 1 && (begin || !p.batch_invariant));
+    shape.vector_runs = has_vectors(rows, vector) && rows.size() > 1 && (begin || !p.batch_invariant);
+    shape.vector_columns =
+        has_vectors(columns, vector) && begins_on_vectors(columns, rows, vector) && columns.back().size % vector == 0;
   }
   return shape;
 }
@@ -114,6 +124,23 @@ struct Ranking {
     if (std::find(choices.begin(), choices.end(), choice) == choices.end()) choices.push_back(choice);
   }
 
+  /// Short rows that lie one right behind the other, unless whole vectors of theirs fill the lanes. Of longer ones a warp's loads make more
+  /// than their ends take.
+  static constexpr std::int64_t most_staged = 512;  // bytes
+  void add_staged_rows() {
+    const ReduceConfig warp = config(ReduceKind::warp, false);
+    const std::int64_t units = shape.whole_rows ? shape.count * std::int64_t(size_of(problem.x.dtype)) / 16 : 0;
+    if (10 * units >= 9 * std::int64_t(std::bit_ceil(std::uint64_t(units)))) return;
+    const std::int64_t row_bytes = shape.count * std::int64_t(size_of(problem.x.dtype));
+    if (row_bytes == 0 || row_bytes > most_staged || problem.x.alignment < 16 || shape.reduced.size() > 1 ||
+        shape.kept.size() > 1 || shape.reduced[0].x != 1 || shape.kept[0].x != shape.count)
+      return;
+    for (int width = 1; width <= ReduceConfig::warp; width *= 2) {
+      const std::int64_t bytes = warp.threads() / width * row_bytes;
+      if (bytes <= ReduceConfig::stage_bytes && bytes % 16 == 0) return add({warp, width, 1, false, true});
+    }
+  }
+
   void add_rows(bool vector) {
     const ReduceConfig warp = config(ReduceKind::warp, vector), block = config(ReduceKind::block, vector);
     const std::int64_t units = ceil_div(shape.count, block.vector_elements());
@@ -121,7 +148,10 @@ struct Ranking {
     const auto lanes = [](std::int64_t wanted) {
       return int(std::bit_ceil(std::uint64_t(std::clamp<std::int64_t>(wanted, 1, ReduceConfig::warp))));
     };
-    const int width = std::max(lanes(ceil_div(units, warp.loads())), lanes(std::min<std::int64_t>(units, warp.line())));
+    // Where that is more than a number, two batches a lane are better than one.
+    const int batches = warp.state_bytes() > 8 ? 2 : 1;
+    const int width =
+        std::max(lanes(ceil_div(units, batches * warp.loads())), lanes(std::min<std::int64_t>(units, warp.line())));
     // Half a batch of a warp's loads is not worth a block. Longer rows a warp streams without ever waiting for another, but it needs
     // company to fill the memory's latency.
     const std::int64_t row_bytes = shape.count * std::int64_t(size_of(problem.x.dtype));
@@ -161,7 +191,7 @@ struct Ranking {
     // Blocks of columns load little at a time each. With eight loads a thread two thirds of those that fit are enough, but those that all
     // run at once wait for the slowest multiprocessor, while with a quarter of a wave more, who is done early takes another.
     const bool columns = config.kind == ReduceKind::columns;
-    if (columns && config.loads() == 8) return waves < 1.25 ? 0.95 * std::min(1.0, 1.5 * waves) : 1;
+    if (columns && config.loads() >= 8) return waves < 1.25 ? 0.95 * std::min(1.0, 1.5 * waves) : 1;
     // With four, what remains for the last wave takes as long as three fifths of one: a little less than a whole one is best.
     const double whole = std::floor(waves), rest = waves - whole;
     if (columns && waves <= 1) return 0.92 * (waves < 0.98 ? waves : 0.95);
@@ -186,6 +216,21 @@ struct Ranking {
     choices.push_back(alone);
     if (batches > 1) choices.push_back({block, 1, ReduceConfig::max_cluster, true});
     return choices;
+  }
+
+  /// Rows that consist of runs of neighbours. Those of less than half a batch's loads a warp are best taken vector by vector, where whole.
+  void add_runs() {
+    const ReduceConfig block = config(ReduceKind::block, true);
+    const std::int64_t units = shape.reduced.back().size / block.vector_elements(), most = block.threads();
+    const auto width =
+        std::int64_t(std::bit_ceil(std::uint64_t(std::clamp<std::int64_t>(units / block.loads(), 4, most))));
+    if (shape.whole_rows && width < ReduceConfig::warp) return;
+    const std::int64_t runs = shape.count / shape.reduced.back().size;
+    const std::int64_t turns = ceil_div(runs, most / width);
+    const std::int64_t splits =
+        problem.batch_invariant ? std::min<std::int64_t>(turns, 8) : share(block, shape.outputs, turns).splits;
+    add({block, int(width), splits});
+    add({block, int(width), 1});
   }
 
   void add_columns(bool vector) {
@@ -220,6 +265,8 @@ struct Ranking {
 std::vector<ReduceChoice> rank_reduce_choices(const ReduceProblem& problem, const ReduceShape& shape,
                                               const DeviceInfo& device) {
   Ranking ranking{problem, shape, device, {}};
+  ranking.add_staged_rows();
+  if (shape.vector_runs) ranking.add_runs();
   if (shape.vector_rows) ranking.add_rows(true);
   if (shape.vector_columns) ranking.add_columns(true);
   // Element by element along whichever elements lie closer together.
@@ -263,7 +310,6 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
   p.inner_y_step = inner.y;
   const int vector = config.vector_elements();
   p.units = Divider::of(inner.size / vector);
-  p.tail = int(inner.size % vector);
   p.count = shape.count;
   p.op = problem.op;
   p.y_dtype = problem.y.dtype;
@@ -273,10 +319,11 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
   p.width_log2 = std::countr_zero(unsigned(choice.width));
   p.splits = Divider::of(choice.splits);
   p.clustered = choice.clustered;
+  p.staged = choice.staged;
   std::int64_t groups;  // of blocks that share outputs
   if (config.kind == ReduceKind::warp) {
     const std::int64_t loads = std::max<std::int64_t>(ceil_div(p.reduced.count * p.units.divisor, choice.width), 1);
-    const bool several = loads < config.loads() && p.tail == 0;
+    const bool several = !choice.staged && loads < config.loads() && (!config.vector || shape.whole_rows);
     p.loads_log2 = several ? std::bit_width(std::uint64_t(loads - 1)) : -1;
     groups = ceil_div(shape.outputs, config.threads() / choice.width * (several ? config.loads() >> p.loads_log2 : 1));
   } else if (config.kind == ReduceKind::block) {

@@ -50,8 +50,30 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     return static_cast<T const*>(p.x) + offset(p.kept, p.kept.strides, row);
   }
 
-  /// All units of a row, one after another: vectors, or elements.
+  /// All units of a row that begins and ends on one, one after another: vectors, or elements.
   CUTE_DEVICE static int64_t units(ReduceParams const& p) { return p.reduced.count * p.units.divisor; }
+
+  /// What threads add up together: a row, or a run of neighbours in it.
+  struct Row {
+    T const* data;
+    int64_t place, units;  // of the first element among those of the output; vectors or elements from element `head` on
+    int head, ends;        // elements before the units, and those together with the ones behind
+    bool dense;            // the units have one distance
+  };
+
+  /// p.inner neighbours, which may begin anywhere.
+  CUTE_DEVICE static Row run_at(ReduceParams const& p, T const* data, int64_t place) {
+    int head = -int(reinterpret_cast<uintptr_t>(data) / sizeof(T)) & (VEC - 1);
+    int64_t units = (p.inner - head) / VEC;
+    return {data, place, units, head, int(p.inner - units * VEC), true};
+  }
+
+  CUTE_DEVICE static Row row_at(ReduceParams const& p, int64_t number) {
+    T const* data = row_of(p, number);
+    bool dense = p.reduced.count == 1;
+    if (Config.vector && dense) return run_at(p, data, 0);
+    return {data, 0, units(p), 0, 0, dense};
+  }
 
   /// From the row's first element to unit `i` of it.
   CUTE_DEVICE static int64_t unit_offset(ReduceParams const& p, int64_t i) {
@@ -131,58 +153,117 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
 
   /// Adds what `threads` threads, of which this is number `thread`, load of a row in batches that begin at unit `first` and lie `step`
   /// units apart; a batch of loads is issued before the first is used.
-  CUTE_DEVICE static void absorb_row(ReduceParams const& p, Monoid const& monoid, T const* row, Pivot pivot,
+  CUTE_DEVICE static void absorb_row(ReduceParams const& p, Monoid const& monoid, Row const& row, Pivot pivot,
                                      int64_t first, int64_t step, int thread, int threads, State& state) {
-    int64_t end = units(p);
     CUTLASS_PRAGMA_NO_UNROLL
-    for (first += thread; first < end; first += step) {
+    for (first += thread; first < row.units; first += step) {
       Batch batch;
-      auto exists = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * threads < end; };
+      auto exists = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * threads < row.units; };
       auto filler = [&](int) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivot); };
-      if (p.reduced.count == 1) {
-        load_spaced(batch, row + first * unit_step(p), threads * unit_step(p), exists, filler);
+      if (row.dense) {
+        load_spaced(batch, row.data + row.head + first * unit_step(p), threads * unit_step(p), exists, filler);
       } else {
         auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return unit_offset(p, first + i * threads); };
-        load_scattered(batch, row, exists, place, filler);
+        load_scattered(batch, row.data, exists, place, filler);
       }
       T values[VEC * LOADS];
       unpack(batch, values);
-      auto place = [&](int i)
-                       CUTLASS_LAMBDA_FUNC_INLINE { return (first + int64_t(i / VEC) * threads) * VEC + i % VEC; };
+      auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
+        return row.place + row.head + (first + int64_t(i / VEC) * threads) * VEC + i % VEC;
+      };
       state = monoid(state, monoid.of(values, pivot, place));
     }
   }
 
-  /// Adds the elements of a ragged row behind its last vector.
-  CUTE_DEVICE static void absorb_tail(ReduceParams const& p, Monoid const& monoid, T const* row, Pivot pivot,
-                                      int thread, int threads, State& state) {
+  /// Adds the elements before and behind a row's vectors.
+  CUTE_DEVICE static void absorb_ends(Monoid const& monoid, Row const& row, Pivot pivot, int thread, int threads,
+                                      State& state) {
     if constexpr (Config.vector) {
       CUTLASS_PRAGMA_NO_UNROLL
-      for (int i = thread; i < p.tail; i += threads) {
-        int64_t at = p.inner - p.tail + i;
-        T value[1] = {row[at]};
-        state = monoid(state, monoid.of(value, pivot, [&](int) { return at; }));
+      for (int i = thread; i < row.ends; i += threads) {
+        int64_t at = i < row.head ? i : i + row.units * VEC;
+        T value[1] = {row.data[at]};
+        state = monoid(state, monoid.of(value, pivot, [&](int) { return row.place + at; }));
       }
+    }
+  }
+
+  /// Adds the runs of neighbours that a row consists of: teams of threads take turns at them.
+  CUTE_DEVICE static void absorb_runs(ReduceParams const& p, Monoid const& monoid, T const* data, Pivot pivot,
+                                      int split, int splits, int thread, State& state) {
+    int team = 1 << p.width_log2, teams = THREADS >> p.width_log2, member = thread & (team - 1);
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int64_t i = split * teams + (thread >> p.width_log2); i < p.reduced.count; i += splits * teams) {
+      Row run = run_at(p, data + offset(p.reduced, p.reduced.strides, i), i * p.inner);
+      absorb_row(p, monoid, run, pivot, 0, team * LOADS, member, team, state);
+      absorb_ends(monoid, run, pivot, member, team, state);
     }
   }
 
   /// A part of a warp has an output, or several of them.
   CUTE_DEVICE static void warp(ReduceParams const& p, Monoid const& monoid) {
-    int width = 1 << p.width_log2, lane = int(threadIdx.x) % width;
+    int width = 1 << p.width_log2, lane = int(threadIdx.x) & (width - 1);
     wait_for_preceding_grids();
     if (p.loads_log2 >= 0) return several_rows(p, monoid, lane, width);
+    if constexpr (!Config.vector)
+      if (p.staged) return staged_rows(p, monoid, lane, width);
 
-    int64_t row = (int64_t(blockIdx.x) * THREADS + threadIdx.x) >> p.width_log2;
-    bool exists = row < p.kept.count;
+    int64_t number = (int64_t(blockIdx.x) * THREADS + threadIdx.x) >> p.width_log2;
+    bool exists = number < p.kept.count;
     State state = Monoid::identity;
     if (exists) {
-      T const* data = row_of(p, row);
-      Pivot pivot = pivot_of(p, monoid, data);
-      absorb_row(p, monoid, data, pivot, 0, width * LOADS, lane, width, state);
-      absorb_tail(p, monoid, data, pivot, lane, width, state);
+      Row row = row_at(p, number);
+      Pivot pivot = pivot_of(p, monoid, row.data);
+      absorb_row(p, monoid, row, pivot, 0, width * LOADS, lane, width, state);
+      absorb_ends(monoid, row, pivot, lane, width, state);
     }
     state = fold_lanes(monoid, state, 1, width);
-    if (exists && lane == 0) store(p, monoid, state, offset(p.kept, p.y_strides, row));
+    if (exists && lane == 0) store(p, monoid, state, offset(p.kept, p.y_strides, number));
+  }
+
+  /// Short rows, one right behind the other. A block brings as many as it has groups of lanes to shared memory by vectors of 16 bytes,
+  /// whatever rows those are of, and takes their elements one by one there.
+  CUTE_DEVICE static void staged_rows(ReduceParams const& p, Monoid const& monoid, int lane, int width) {
+    constexpr int PACKED = 16 / int(sizeof(T)), BATCH = 8;
+    __shared__ alignas(16) uint8_t stage[Config.stage_bytes];
+    T* sX = reinterpret_cast<T*>(stage);
+    int row = int(threadIdx.x) >> p.width_log2, rows = THREADS >> p.width_log2, length = int(p.inner);
+    int64_t first = int64_t(blockIdx.x) * rows, left = p.kept.count - first;
+    int elements = int(cute::min(int64_t(rows), left)) * length;
+    T const* x = static_cast<T const*>(p.x) + first * length;
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int i = int(threadIdx.x) * PACKED; i + PACKED <= elements; i += THREADS * PACKED)
+      copy(Copy_Atom<SM80_CP_ASYNC_CACHEGLOBAL<uint128_t>, T>{}, make_tensor(make_gmem_ptr(x + i), Int<PACKED>{}),
+           make_tensor(make_smem_ptr(sX + i), Int<PACKED>{}));  // (PACKED)
+    int rest = elements % PACKED;
+    if (int(threadIdx.x) < rest) sX[elements - rest + threadIdx.x] = x[elements - rest + threadIdx.x];
+    cp_async_fence();
+    cp_async_wait<0>();
+    block_sync();
+
+    State state = Monoid::identity;
+    if (row < left) {
+      T const* data = sX + row * length;
+      Pivot pivot = monoid.pivot(*data);
+      int at = lane;
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (; at + (BATCH - 1) * width < length; at += BATCH * width)
+        absorb_spaced<BATCH>(monoid, data, pivot, at, width, state);
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (; at < length; at += width) absorb_spaced<1>(monoid, data, pivot, at, width, state);
+    }
+    state = fold_lanes(monoid, state, 1, width);
+    if (row < left && lane == 0) store(p, monoid, state, offset(p.kept, p.y_strides, first + row));
+  }
+
+  /// Adds N elements of a row, `space` apart.
+  template <int N> CUTE_DEVICE static void absorb_spaced(Monoid const& monoid, T const* row, Pivot pivot, int first,
+                                                         int space, State& state) {
+    T values[N];
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < N; ++i) values[i] = row[first + i * space];
+    auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return int64_t(first + i * space); };
+    state = monoid(state, monoid.of(values, pivot, place));
   }
 
   /// Lanes that share outputs take as many rows at a time as make LOADS loads a lane, all of which are issued before the first is used.
@@ -190,7 +271,8 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     // Rows beside each other belong to lanes beside each other, so that a load of the warp is of neighbours.
     int rows_log2 = log_2(unsigned(LOADS)) - p.loads_log2, rows = 1 << rows_log2, groups = Config.warp >> p.width_log2;
     int64_t warp = (int64_t(blockIdx.x) * THREADS + threadIdx.x) / Config.warp;
-    int64_t first = warp * rows * groups + int(threadIdx.x) % Config.warp / width, left = p.kept.count - first;
+    int64_t first = warp * rows * groups + (int(threadIdx.x) % Config.warp >> p.width_log2),
+            left = p.kept.count - first;
     int units_of_a_row = int(units(p));
     auto row = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return (i & (rows - 1)) * groups; };
     auto unit = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return lane + (i >> rows_log2) * width; };
@@ -201,9 +283,15 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     Pivot none = monoid.pivot(T(0));
     auto filler = [&](int) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(none); };
     if (p.kept.rank == 1 && p.reduced.count == 1 && exists(LOADS - 1)) {  // then all of them do
-      T const* data = x + first * p.kept.strides[0];
+      T const* data[LOADS] = {x + first * p.kept.strides[0] + lane * unit_step(p)};
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < LOADS; ++i) load(data + row(i) * p.kept.strides[0] + unit(i) * unit_step(p), batch(_, i));
+      for (int half = 1; half < LOADS; half *= 2) {
+        int64_t step = half < rows ? p.kept.strides[0] * row(half) : unit_step(p) * (unit(half) - lane);
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < half; ++i) data[half + i] = data[i] + step;
+      }
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < LOADS; ++i) load(data[i], batch(_, i));
     } else {
       auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
         return offset(p.kept, p.kept.strides, first + row(i)) + unit_offset(p, unit(i));
@@ -302,16 +390,20 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     Fold fold{monoid};
     Reduction reduction(storage);
     int thread = int(threadIdx.x), splits = int(p.splits.divisor);
-    int64_t row = p.splits.quotient(int32_t(blockIdx.x));
-    int split = int(blockIdx.x) - int(row) * splits;
-    T const* data = row_of(p, row);
+    int64_t number = p.splits.quotient(int32_t(blockIdx.x));
+    int split = int(blockIdx.x) - int(number) * splits;
+    Row row = row_at(p, number);
     wait_for_preceding_grids();
 
-    Pivot pivot = pivot_of(p, monoid, data);
+    Pivot pivot = pivot_of(p, monoid, row.data);
     State state = Monoid::identity;
-    constexpr int batch = THREADS * LOADS;
-    absorb_row(p, monoid, data, pivot, int64_t(split) * batch, int64_t(splits) * batch, thread, THREADS, state);
-    if (split == splits - 1) absorb_tail(p, monoid, data, pivot, thread, THREADS, state);
+    if (p.width_log2 > 0) {
+      absorb_runs(p, monoid, row.data, pivot, split, splits, thread, state);
+    } else {
+      constexpr int batch = THREADS * LOADS;
+      absorb_row(p, monoid, row, pivot, int64_t(split) * batch, int64_t(splits) * batch, thread, THREADS, state);
+      if (split == splits - 1) absorb_ends(monoid, row, pivot, thread, THREADS, state);
+    }
     state = reduction(state, fold);
 
     if (p.clustered) {
@@ -319,7 +411,7 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
       if (split != 0) return;
     } else if (splits > 1) {
       Mailbox<State, 1> mailbox(p.mailbox);
-      int64_t first = row * splits;
+      int64_t first = number * splits;
       if (split < splits - 1) {
         State left[1] = {state};
         if (thread == 0) mailbox.leave(first + split, left);
@@ -330,7 +422,7 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
         mailbox.take(first + i, [&](int, State taken) CUTLASS_LAMBDA_FUNC_INLINE { others = monoid(others, taken); });
       state = monoid(reduction(others, fold), state);
     }
-    if (thread == 0) store(p, monoid, state, offset(p.kept, p.y_strides, row));
+    if (thread == 0) store(p, monoid, state, offset(p.kept, p.y_strides, number));
   }
 
   /// Every block of the cluster leaves its state with the first one, which has the result.
@@ -364,7 +456,7 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
 
   /// Threads side by side have VEC columns each; threads above one another, and `splits` blocks, share them.
   CUTE_DEVICE static void columns(ReduceParams const& p, Monoid const& monoid) {
-    __shared__ State storage[VEC][THREADS / 2];
+    __shared__ State storage[VEC][THREADS * 3 / 4];
     int width = 1 << p.width_log2, height = THREADS >> p.width_log2, splits = int(p.splits.divisor);
     int side = int(threadIdx.x) & (width - 1), above = int(threadIdx.x) >> p.width_log2;
     uint32_t block = blockIdx.x;
@@ -458,19 +550,24 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     }
   }
 
-  /// Over the threads above one another; the first of them have the results.
-  CUTE_DEVICE static void fold_above(Monoid const& monoid, State (&storage)[VEC][THREADS / 2], State (&states)[VEC],
+  /// Over the threads above one another; the first of them have the results. Each step leaves a quarter of them: their reads cost less than
+  /// to wait for each other more often.
+  CUTE_DEVICE static void fold_above(Monoid const& monoid, State (&storage)[VEC][THREADS * 3 / 4], State (&states)[VEC],
                                      int side, int above, int width, int height) {
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int half = height / 2; half > 0; half /= 2) {
+    for (int left = height, next; left > 1; left = next) {
+      next = cute::max(left / 4, 1);
       block_sync();  // the storage has been read
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v)
-        if (above >= half && above < 2 * half) storage[v][(above - half) * width + side] = states[v];
+        if (above >= next && above < left) storage[v][(above - next) * width + side] = states[v];
       block_sync();
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v)
-        if (above < half) states[v] = monoid(states[v], storage[v][above * width + side]);
+      if (above >= next) continue;
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int other = above; other < left - next; other += next) {
+        CUTLASS_PRAGMA_UNROLL
+        for (int v = 0; v < VEC; ++v) states[v] = monoid(states[v], storage[v][other * width + side]);
+      }
     }
   }
 };

@@ -41,6 +41,13 @@ CUTE_DEVICE float rounded_to_odd(double value) {
   return std::bit_cast<float>((bits - away_from_zero) | 1);
 }
 
+/// `x` as it is, or without its sign: by one mask for all elements.
+template <class T> CUTE_DEVICE T with_sign_bit(T x, bool keep) {
+  using Bits = cute::uint_bit_t<cute::sizeof_bits_v<T>>;
+  constexpr Bits all = Bits(-1);
+  return std::bit_cast<T>(Bits(std::bit_cast<Bits>(x) & (keep ? all : all >> 1)));
+}
+
 /// Calls f(y) with y as a pointer to elements of type `dtype`.
 template <class F> CUTE_DEVICE void with_output(DType dtype, void* y, F const& f) {
   switch (dtype) {
@@ -89,12 +96,13 @@ template <DType D> struct Monoid<ReduceFamily::sum, D> : WithoutPivot {
   CUTE_DEVICE State operator()(State x, State y) const { return {x.sum + y.sum}; }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const&) const {
     using Narrow = typename A::Narrow;
-    auto plus = [](Narrow a, Narrow b) { return a + b; };
-    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Narrow(x[i]); };
-    auto magnitude = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return abs(Narrow(x[i])); };
-    if constexpr (!A::integer)
-      if (p.op == ReduceOp::l1) return {typename A::Wide(reduce_tree_of<N>(magnitude, plus))};
-    return {typename A::Wide(reduce_tree_of<N>(value, plus))};
+    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
+      if constexpr (A::integer)
+        return Narrow(x[i]);
+      else
+        return with_sign_bit(Narrow(x[i]), p.op != ReduceOp::l1);
+    };
+    return {typename A::Wide(reduce_tree_of<N>(value, [](Narrow a, Narrow b) { return a + b; }))};
   }
   CUTE_DEVICE typename A::Wide result(State state) const {
     return p.op == ReduceOp::mean ? typename A::Wide(double(state.sum) / p.divisor) : state.sum;
@@ -240,8 +248,12 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
 
   CUTE_DEVICE static T filler(Pivot) { return T(A::lowest); }
   CUTE_DEVICE State operator()(State x, State y) const {
-    Exact larger = cutlass::maximum<Exact, true>()(x.largest, y.largest);
-    return {larger, rescaled(x, larger) + rescaled(y, larger)};
+    bool swapped = y.largest > x.largest;
+    Exact distance = swapped ? x.largest - y.largest : y.largest - x.largest;
+    // An infinity is not subtracted from itself.
+    double share = x.largest == y.largest ? 1 : double(term(distance));
+    return {cutlass::maximum<Exact, true>()(x.largest, y.largest),
+            swapped ? y.sum + x.sum * share : x.sum + y.sum * share};
   }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const&) const {
     Exact values[N];
@@ -264,9 +276,6 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
   }
   /// Infinities and NaNs are not subtracted: the sum has them.
   CUTE_DEVICE static Exact base(Exact largest) { return largest - largest == Exact(0) ? largest : Exact(0); }
-  CUTE_DEVICE static double rescaled(State x, Exact largest) {
-    return x.sum == 0 ? 0 : x.sum * double(exponential(base(x.largest) - base(largest)));
-  }
 };
 
 /// l2, variance, deviation: sums of distances from a pivot, and of their squares. Of 16-bit elements a tree in f32 over what is loaded at

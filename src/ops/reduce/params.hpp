@@ -24,13 +24,13 @@ struct ReduceParams {
   ReduceDimensions kept, reduced;                ///< Without the inner dimension.
   std::int64_t y_strides[max_rank];              ///< Of y along the kept dimensions, in elements.
   std::int64_t inner, inner_step, inner_y_step;  ///< Its size, and its strides in x and, where it is kept, in y.
-  Divider units;  ///< Vectors (or elements) of the inner dimension, the last columns of a ragged row not among them.
-  int tail;       ///< Elements of a ragged row behind its last vector.
-  std::int64_t count;  ///< Elements that are reduced into one output.
+  Divider units;                                 ///< Whole vectors (or elements) of the inner dimension.
+  std::int64_t count;                            ///< Elements that are reduced into one output.
 
   // How the work is shared out.
-  int width_log2;  ///< warp: lanes of an output; columns: threads of a block side by side.
+  int width_log2;  ///< warp: lanes of an output; block: threads of a run, if they take turns at those; columns: threads of a block side by side.
   int loads_log2;  ///< warp: loads that a lane has of a row, if it takes several rows at once; else -1.
+  bool staged;     ///< warp: blocks bring their rows to shared memory.
   Divider splits;  ///< Blocks that share outputs.
   Divider tiles;   ///< columns: blocks side by side along the inner dimension.
   bool clustered;  ///< Those that share outputs are a cluster, and meet in distributed shared memory.
