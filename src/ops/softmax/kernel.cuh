@@ -66,42 +66,31 @@ template <RowConfig Config> struct SoftmaxKernel {
       hold<IsLog>(p, row, rows, reduction);
   }
 
-  /// A row's numbers are its elements, of whose distances the scale is a factor, as far as their order is that of the scaled ones; else they
-  /// are scaled and masked elements.
-  CUTE_DEVICE static bool are_elements(SoftmaxParams const& p) { return !p.mask.data && p.scale > 0; }
-  CUTE_DEVICE static float scale_of_numbers(SoftmaxParams const& p) { return are_elements(p) ? p.scale : 1.0f; }
-
-  /// A thread's numbers; -infinity beyond what counts, where it changes nothing.
-  template <class Rows> CUTE_DEVICE static void load_numbers(SoftmaxParams const& p, Row const& row, Rows& rows,
-                                                             int64_t begin, int columns, Values& values) {
+  /// What the softmax is taken of: a thread's elements, scaled and masked; -infinity beyond what counts, where it changes nothing.
+  CUTE_DEVICE static void mask_and_scale(SoftmaxParams const& p, Row const& row, Fragment const& rX, int64_t begin,
+                                         int columns, Values& values) {
     int thread = row.part.thread;
-    Fragment rX;  // (VEC, VECTORS)
-    rows.load(0, begin, columns, rX, T(-INFINITY));
-    rows.advance();
+    T const* mask = p.mask.data ? Engine::at_column(Engine::at(p.grid, p.mask, row.part), p.mask.step, begin) : nullptr;
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VALUES; ++i) values[i] = Engine::value(rX, i);
-    if (!are_elements(p)) scale_and_mask(p, row, begin, columns, values);
-    if (p.causal) {
+    for (int i = 0; i < VALUES; ++i)
+      values[i] = Engine::has(i, columns, thread) ? Engine::value(rX, i) * p.scale : -INFINITY;
+    if (mask) {
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < VALUES; ++i)
-        if (begin + Engine::column_of(i, thread) >= row.visible) values[i] = -INFINITY;
+      for (int i = 0; i < Engine::VECTORS; ++i) {
+        Tensor rM = make_tensor<T>(Int<VEC>{});  // (VEC)
+        Engine::load_vector(mask, p.mask.step, columns, thread, i, rM, T(0));
+        CUTLASS_PRAGMA_UNROLL
+        for (int v = 0; v < VEC; ++v) values[i * VEC + v] += float(rM(v));
+      }
     }
+    if (p.causal) hide(row, begin, values);
   }
 
-  CUTE_DEVICE static void scale_and_mask(SoftmaxParams const& p, Row const& row, int64_t begin, int columns,
-                                         Values& values) {
-    int thread = row.part.thread;
+  /// Makes -infinity of what a causal row does not see.
+  CUTE_DEVICE static void hide(Row const& row, int64_t begin, Values& values) {
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VALUES; ++i) values[i] = Engine::has(i, columns, thread) ? values[i] * p.scale : -INFINITY;
-    if (!p.mask.data) return;
-    T const* mask = Engine::at_column(Engine::at(p.grid, p.mask, row.part), p.mask.step, begin);
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < Engine::VECTORS; ++i) {
-      Tensor rM = make_tensor<T>(Int<VEC>{});  // (VEC)
-      Engine::load_vector(mask, p.mask.step, columns, thread, i, rM, T(0));
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v) values[i * VEC + v] += float(rM(v));
-    }
+    for (int i = 0; i < VALUES; ++i)
+      if (begin + Engine::column_of(i, row.part.thread) >= row.visible) values[i] = -INFINITY;
   }
 
   CUTE_DEVICE static T* y_at(SoftmaxParams const& p, Row const& row, int64_t begin) {
@@ -111,69 +100,86 @@ template <RowConfig Config> struct SoftmaxKernel {
   /// Registers hold the row: it is read once, and each exponential computed once.
   template <bool IsLog, class Rows>
   CUTE_DEVICE static void hold(SoftmaxParams const& p, Row const& row, Rows& rows, Reduction& reduction) {
-    int columns = int(row.part.columns), thread = row.part.thread;
-    float scale = scale_of_numbers(p);
-    Values values;
-    load_numbers(p, row, rows, 0, int(row.wanted()), values);
+    int columns = int(row.part.columns), wanted = int(row.wanted()), thread = row.part.thread;
+    Fragment rX;  // (VEC, VECTORS)
+    rows.load(0, 0, wanted, rX);
+    rows.advance();
     T* y = y_at(p, row, 0);
+    Values values;
+    mask_and_scale(p, row, rX, 0, wanted, values);
     auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i]; };
     float max = float(reduction.in_group(Engine::reduce(value, Max()), Max()));
-    float reference = reference_of(max), rate = scale * log2_e;
+    float reference = reference_of(max);
     if constexpr (IsLog) {
-      auto power = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return exp2_approx((values[i] - reference) * rate); };
-      float sum = float(reduction.in_group(Engine::reduce(power, Sum()), Sum()));
-      Shares shares = over_cluster(reduction, max, sum, scale);
+      auto exponential_of = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return exponential(values[i] - reference); };
+      float sum = float(reduction.in_group(Engine::reduce(exponential_of, Sum()), Sum()));
+      Shares shares = over_cluster(reduction, max, sum);
       float log_sum = log2f(shares.sum) * ln_2;
-      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return (values[i] - shares.max) * scale - log_sum; };
+      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i] - shares.max - log_sum; };
       Engine::store(result, y, p.y.step, columns, thread);
     } else {
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < VALUES; ++i) values[i] = magnified_power(values[i] - reference, rate);
+      for (int i = 0; i < VALUES; ++i) values[i] = magnified_power(values[i] - reference, log2_e);
       float sum = float(reduction.in_group(Engine::reduce(value, Sum()), Sum()));
-      Shares shares = over_cluster(reduction, max, sum, scale);
+      Shares shares = over_cluster(reduction, max, sum);
       float factor = shares.weight / shares.sum;
       auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i] * factor; };
       Engine::store(result, y, p.y.step, columns, thread);
     }
   }
 
-  /// The largest number of a row and the sum of its exponentials relative to that, from those of the block's part; and what the part's
+  /// The largest value of a row and the sum of its exponentials relative to that, from those of the block's part; and what the part's
   /// exponentials have to be multiplied with.
   struct Shares {
     float max, sum, weight;
   };
-  CUTE_DEVICE static Shares over_cluster(Reduction& reduction, float max, float sum, float scale) {
+  CUTE_DEVICE static Shares over_cluster(Reduction& reduction, float max, float sum) {
     if constexpr (Engine::is_cluster) {
       if (Engine::blocks() > 1) {
         auto const& parts = reduction.gather(cute::array<typename Engine::Real, 2>{{max, sum}});
         float all = float(parts[0][0]), total = 0;
         for (int block = 1; block < Engine::blocks(); ++block) all = fmaxf(all, float(parts[0][block]));
-        auto weight = [&](float of_part) { return exponential((of_part - reference_of(all)) * scale); };
         for (int block = 0; block < Engine::blocks(); ++block)
-          total += float(parts[1][block]) * weight(float(parts[0][block]));
-        return {all, total, weight(max)};
+          total += float(parts[1][block]) * exponential(float(parts[0][block]) - reference_of(all));
+        return {all, total, exponential(max - reference_of(all))};
       }
     }
     return {max, sum, 1.0f};
   }
 
+  /// What exponentials are relative to. In a cluster, a part may have nothing but -infinity, which must not make NaN of the others.
+  CUTE_DEVICE static float reference_of(float max) { return Engine::is_cluster && max == -INFINITY ? 0.0f : max; }
+
   /// 2^(distance * rate) times `magnification`. For 16-bit results in two instructions: magnified, what becomes a denormal result is a normal
-  /// number, of which the hardware's power of two does not make 0. That costs the exponent five bits, which f32 has to keep.
-  static constexpr bool is_magnified = sizeof(T) == 2;
+  /// number, of which the hardware's power of two does not make 0. That costs the exponent five bits, which f32 has to keep. Shorter rows wait
+  /// for memory in any case.
+  static constexpr bool is_magnified = sizeof(T) == 2 && Engine::is_cluster;
   static constexpr float magnification = is_magnified ? 0x1p24f : 1.0f;
   CUTE_DEVICE static float magnified_power(float distance, float rate) {
     return is_magnified ? exp2_approx(fmaf(distance, rate, 24.0f)) : exp2f(distance * rate);
   }
 
-  /// What exponentials are relative to. In a cluster, a part may have nothing but -infinity, which must not make NaN of the others.
-  CUTE_DEVICE static float reference_of(float max) { return Engine::is_cluster && max == -INFINITY ? 0.0f : max; }
+  /// In two passes, a row's numbers are its elements, of whose distances the scale is a factor, as far as their order is that of the scaled
+  /// ones; else they are scaled and masked elements.
+  CUTE_DEVICE static bool are_elements(SoftmaxParams const& p) { return !p.mask.data && p.scale > 0; }
+
+  /// A thread's numbers; -infinity beyond what counts, where it changes nothing.
+  template <class Rows> CUTE_DEVICE static void load_numbers(SoftmaxParams const& p, Row const& row, Rows& rows,
+                                                             int64_t begin, int columns, Values& values) {
+    Fragment rX;  // (VEC, VECTORS)
+    rows.load(0, begin, columns, rX, T(-INFINITY));
+    if (!are_elements(p)) return mask_and_scale(p, row, rX, begin, columns, values);
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < VALUES; ++i) values[i] = Engine::value(rX, i);
+    if (p.causal) hide(row, begin, values);
+  }
 
   /// Two passes over the row: for the sum of its exponentials, and for the result.
   template <bool IsLog, class Rows>
   CUTE_DEVICE static void pass_twice(SoftmaxParams const& p, Row const& row, Rows& rows, Reduction& reduction) {
     int thread = row.part.thread;
     int64_t wanted = row.wanted();
-    float scale = scale_of_numbers(p);
+    float scale = are_elements(p) ? p.scale : 1.0f;
     T* y = y_at(p, row, 0);
     OnlineSoftmax softmax{scale * log2_e};
     Engine::for_each_piece(wanted, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
