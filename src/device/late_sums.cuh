@@ -102,6 +102,16 @@ template <int WARPS, int MAX_BLOCKS, bool IS_TEAM, unsigned LAG, class Value> cl
     publish(i, over_lanes<32>(x));
   }
 
+  /// Called by a warp: send() and collect() of rows 0 to rows - 1.
+  CUTE_DEVICE void collect_all(unsigned rows) const {
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (unsigned i = 0; i < rows; ++i) {
+      send(i);
+      if (i > 0) collect(i - 1);
+    }
+    if (rows > 0) collect(rows - 1);
+  }
+
   /// The sums of row `i`, behind its collect() or soon.
   CUTE_DEVICE Values take(unsigned i) const {
     unsigned slot = i % SLOTS;

@@ -46,8 +46,9 @@ struct RowNeeds {
 struct RowConfig {
   DType dtype = DType::f32;
   RowKind kind = RowKind::registers;
-  int group = 0;        ///< Threads of a block that share a row; 0: not a config.
-  bool vector = false;  ///< 16-byte loads and stores; else element by element, at any stride.
+  int group = 0;  ///< Threads of a block that share a row; 0: not a config.
+  bool vector =
+      false;  ///< 16-byte loads and stores; else element by element: at any stride, or in a ring of dense rows, however they are aligned.
   RowNeeds needs{};
 
   friend constexpr bool operator==(const RowConfig&, const RowConfig&) = default;
@@ -57,7 +58,7 @@ struct RowConfig {
   /// Elements of each input that a thread holds: 64 bytes of them all, or 32 where it loads single elements, which takes more
   /// registers. In a stream 16 elements at most: its registers also hold sums in f64.
   constexpr int thread_elements() const {
-    int elements = (vector ? thread_bytes : thread_bytes / 2) / needs.inputs / int(size_of(dtype));
+    int elements = (vector || is_ring() ? thread_bytes : thread_bytes / 2) / needs.inputs / int(size_of(dtype));
     return kind == RowKind::stream && elements > 16 ? 16 : elements;
   }
   /// Elements of a row that the group works on at a time.
@@ -79,7 +80,7 @@ struct RowConfig {
   /// compute, wait for each other or store: 1024 threads with 64 bytes under way each; 768 where rows are read in pieces, as many as have
   /// room for their parts in shared memory; 512 where single elements are loaded.
   constexpr int blocks_per_sm() const {
-    int wanted = !vector ? 512 : in_pieces() ? 768 : 1024;
+    int wanted = !vector && !is_ring() ? 512 : in_pieces() ? 768 : 1024;
     int most = needs.sm_threads_of_blocks != 0 && vector && rows_per_block() == 1 ? needs.sm_threads_of_blocks
                                                                                   : needs.sm_threads;
     return (most < wanted ? most : wanted) / threads();
@@ -100,9 +101,14 @@ struct RowConfig {
   constexpr bool is_shared() const { return is_cluster() || kind == RowKind::team; }
   constexpr int max_blocks() const { return kind == RowKind::team ? largest_team : max_cluster(); }
   constexpr int max_cluster() const { return in_pieces() ? 8 : is_cluster() ? largest_cluster : 1; }
+  /// Elements of a stage beyond a piece of each input: of a row that is not aligned.
+  constexpr int margin() const { return is_ring() && !vector ? 16 / int(size_of(dtype)) : 0; }
   /// Of dynamic shared memory: a pipeline's stages, or a part of a row.
   constexpr int shared_bytes() const {
-    return is_ring() ? stages() * threads() * thread_bytes : kind == RowKind::shared ? shared_part() : 0;
+    return is_ring() ? stages() *
+                           (threads() * thread_bytes + rows_per_block() * needs.inputs * margin() * int(size_of(dtype)))
+           : kind == RowKind::shared ? shared_part()
+                                     : 0;
   }
 
   /// Bytes that a block of rows in shared memory holds of one: the blocks of an SM hold 192 KB.
@@ -145,6 +151,8 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   const bool is_group = config.group >= least && config.group <= 1024 && (config.group & (config.group - 1)) == 0;
   if (accept("_vec"))
     config.vector = true;
+  else if (config.is_ring() && accept("_dense"))
+    config.vector = false;
   else if (copied || !accept("_any"))  // bulk copies move 16-byte units
     return {};
   return is_group && text.empty() ? config : RowConfig{};

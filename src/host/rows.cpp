@@ -41,7 +41,7 @@ RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes,
   }
   for (std::size_t i = 0; i < operands.size(); ++i) shape.operands[i].step = operands[i].strides[axis];
 
-  shape.vectors = shape.ragged_vectors = true;
+  shape.vectors = shape.ragged_vectors = shape.dense = true;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     const TensorOperand& operand = operands[i];
     // As many elements are moved at a time as 16 bytes of the first operand have: fewer bytes of narrower ones.
@@ -53,6 +53,7 @@ RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes,
       whole = whole && strides[i] % vector == 0;
       alike = alike && (strides[i] - strides[0]) % vector == 0;
     }
+    shape.dense = shape.dense && dense;
     shape.vectors = shape.vectors && dense && aligned && whole;
     shape.ragged_vectors = shape.ragged_vectors && dense && alike;
   }

@@ -27,6 +27,7 @@ struct RowShape {
   /// Whether rows are dense runs of elements, and those of all operands lie alike between 16-byte boundaries: all but their ends are
   /// vectors.
   bool ragged_vectors = false;
+  bool dense = false;  ///< Whether every row of every operand is a dense run of elements.
 
   static RowShape of(int rank, const std::array<std::int64_t, max_rank>& sizes, int axis,
                      const std::vector<TensorOperand>& operands, const std::vector<TensorOperand>& one_a_row = {});

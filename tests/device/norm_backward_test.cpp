@@ -161,6 +161,9 @@ TEST_F(NormGradientBehaviour, SumsOfManyRowsAreRight) {
                            {NormKind::layer, DType::f16, 600, 4104, "f16_p512_vec"},
                            {NormKind::rms, DType::bf16, 1000, 16400, "bf16_p512_vec"},  // a cluster
                            {NormKind::layer, DType::f16, 14, 16384, "f16_g512_vec"},
+                           {NormKind::layer, DType::bf16, 600, 267, "bf16_p256_dense"},
+                           {NormKind::rms, DType::f32, 300, 4099, "f32_p512_dense"},
+                           {NormKind::layer, DType::f16, 40, 16389, "f16_p512_dense"},
                            {NormKind::layer, DType::bf16, 2000, 40, "bf16_g512_vec"},  // a team of one block
                            {NormKind::rms, DType::f32, 40, 50000, "f32_g512_vec"},
                            {NormKind::layer, DType::bf16, 300, 264, "bf16_stream_vec"},

@@ -151,6 +151,9 @@ TEST(RowConfig, IsReadFromItsName) {
   static_assert(team.is_fed() && team.block_threads() == 544 && team.shared_bytes() == 6 * 512 * 64 &&
                 team.is_shared() && !team.is_cluster() && team.max_cluster() == 1);
   static_assert(!parse_row_config("bf16_p128_vec", {.fed_stages = 6}).is_fed());
+  constexpr RowConfig dense = parse_row_config("f16_p256_dense", {.inputs = 2, .fed_stages = 6});
+  static_assert(dense.capacity() == team.capacity() / 4 && dense.vector_elements() == 1 && dense.margin() == 8);
+  static_assert(parse_row_config("f16_t256_dense").group == 0);
   for (const char* name : {"", "bf16", "bf16_", "bf16_t", "bf16_t128", "bf16_t100_vec", "bf16_t2_vec", "bf16_t2048_vec",
                            "i8_t128_vec", "bf16_t128_vec_", "bf16_block_vec", "bf16_t128_both", "bf16_p32_vec",
                            "bf16_p128_any", "bf16_s32_vec", "bf16_s256_any"})

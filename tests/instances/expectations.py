@@ -9,7 +9,7 @@ SHIPPED = {
     "gemm_fused": 36,
     "pad": 2,
     "norm": 45,
-    "norm_backward": 36,
+    "norm_backward": 42,
     "norm_quantized": 45,
     "norm_sums": 1,
     "reduce": 192,
@@ -87,6 +87,7 @@ RULES = [
     (r"^ckl_(norm|norm_quantized|softmax)_.*_s(128|256)_vec$", [], [], 80, 0),  # 768 threads an SM
     (r"^ckl_norm_quantized_.*_[pt]\d+_vec$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
+    (r"^ckl_norm_backward_.*_dense$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_norm_sums_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_(norm|softmax)_.*_(p512|s128|s256|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),

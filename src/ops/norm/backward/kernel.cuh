@@ -199,38 +199,53 @@ template <RowConfig Config> struct NormBackwardKernel {
     LateSums late_sums(sums_storage[ring.group()], blocks, int(blockIdx.x) % blocks,
                        p.boxes + int64_t(blockIdx.x) / blocks * norm_backward_box_words(Config, blocks));
     Part part = Engine::part(p.grid, 0);  // every row's columns
-    if (ring.is_feeder())
-      feed(p, ring, late_sums);
+    if (ring.is_helper() && ring.duty() == 0)
+      feed(p, ring);
+    else if (ring.is_helper())
+      late_sums.collect_all(ring.count(p.grid));
     else if (part.columns == Config.piece())
       compute<true>(p, ring, late_sums, part);
     else
       compute<false>(p, ring, late_sums, part);
   }
 
-  /// What the warp does that fills the ring: it also passes on the sums.
-  template <class Ring, class LateSums>
-  CUTE_DEVICE static void feed(NormBackwardParams const& p, Ring& ring, LateSums& late_sums) {
+  /// What the warp does that fills the ring.
+  template <class Ring> CUTE_DEVICE static void feed(NormBackwardParams const& p, Ring& ring) {
     unsigned rows = ring.count(p.grid);
     auto part_of = [&](unsigned i) CUTLASS_LAMBDA_FUNC_INLINE { return Engine::part(p.grid, ring.row(p.grid, i)); };
-    Row next = rows > 0 ? Row::of(p, part_of(0).row) : Row{0, 0};
+    using Data = cute::array<T const*, 2>;
+    auto data_of = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      return Data{{Engine::at(p.grid, p.x, part), Engine::at(p.grid, p.dy, part)}};
+    };
+    Row next;
+    typename Ring::AllEnds ends;
+    auto prepare = [&](unsigned i) CUTLASS_LAMBDA_FUNC_INLINE {  // what is under way until it is wanted
+      if (i >= rows) return;
+      Part part = part_of(i);
+      next = Row::of(p, part.row);
+      if constexpr (!Config.vector) {
+        Data data = data_of(part);
+        for (int operand = 0; operand < 2; ++operand)
+          ends[operand] = typename Ring::Ends{data[operand], int(part.columns)}.load();
+      }
+    };
     auto start = [&](unsigned i) CUTLASS_LAMBDA_FUNC_INLINE {
       Part part = part_of(i);
-      if (threadIdx.x % 32 == 0)
-        ring.fill(i, {{Engine::at(p.grid, p.x, part), Engine::at(p.grid, p.dy, part)}}, int(part.columns),
-                  {next, Engine::offset(p.grid, p.dx, part.row) + part.begin});
-      if (i + 1 < rows) next = Row::of(p, part_of(i + 1).row);  // which is under way until it is wanted
+      RowInfo info{next, Engine::offset(p.grid, p.dx, part.row) + part.begin};
+      if constexpr (!Config.vector)
+        ring.fill_anywhere(i, data_of(part), int(part.columns), info, ends);
+      else if (threadIdx.x % 32 == 0)
+        ring.fill(i, data_of(part), int(part.columns), info);
+      prepare(i + 1);
     };
+    prepare(0);
     CUTLASS_PRAGMA_NO_UNROLL
     for (unsigned i = 0; i < ring.STAGES && i < rows; ++i) start(i);
     CUTLASS_PRAGMA_NO_UNROLL
-    for (unsigned i = 0; i < rows; ++i) {
-      late_sums.send(i);
-      if (i > 0) late_sums.collect(i - 1);
-      if (i < LAG || i - LAG + ring.STAGES >= rows) continue;
-      ring.wait_left(i - LAG);
-      start(i - LAG + ring.STAGES);
+    for (unsigned i = ring.STAGES; i < rows; ++i) {
+      ring.wait_left(i - ring.STAGES);
+      start(i);
     }
-    if (rows > 0) late_sums.collect(rows - 1);
   }
 
   /// What all others do.
@@ -430,9 +445,10 @@ template <RowConfig Config> struct NormBackwardKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_NORM_BACKWARD_ENTRY(NAME)                                                                                  \
-  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::norm_backward_needs).block_threads(), \
-                                               ckl::parse_row_config(#NAME, ckl::norm_backward_needs).blocks_per_sm()) \
-      ckl_norm_backward_##NAME(__grid_constant__ ckl::NormBackwardParams const params) {                               \
-    ckl::device::NormBackwardKernel<ckl::parse_row_config(#NAME, ckl::norm_backward_needs)>::run(params);              \
+#define CKL_NORM_BACKWARD_ENTRY(NAME)                                                                     \
+  extern "C" __global__ void __launch_bounds__(                                                           \
+      ckl::norm_backward_threads(ckl::parse_row_config(#NAME, ckl::norm_backward_needs)),                 \
+      ckl::parse_row_config(#NAME, ckl::norm_backward_needs).blocks_per_sm())                             \
+      ckl_norm_backward_##NAME(__grid_constant__ ckl::NormBackwardParams const params) {                  \
+    ckl::device::NormBackwardKernel<ckl::parse_row_config(#NAME, ckl::norm_backward_needs)>::run(params); \
   }
