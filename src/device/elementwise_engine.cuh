@@ -68,7 +68,11 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
           T* to = static_cast<T*>(p.out[i].data);
           bool whole = all_whole(place);
           CUTLASS_PRAGMA_UNROLL
-          for (int u = 0; u < UNROLL; ++u) store(convert<T>(y[i][u]), to + place[u].out[i], place[u].left, whole);
+          for (int u = 0; u < UNROLL; ++u) {
+            Vector<T> result = convert<T>(y[i][u]);
+            keep_whole(result);
+            store(result, to + place[u].out[i], place[u].left, whole);
+          }
         });
   }
 
@@ -109,10 +113,9 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   }
 
   /// Stores a vector in the same way.
-  template <class T> CUTE_DEVICE static void store(Vector<T> x, T* to, int64_t left, bool whole) {
+  template <class T> CUTE_DEVICE static void store(Vector<T> const& x, T* to, int64_t left, bool whole) {
     using Bits = uint_bit_t<sizeof_bits_v<T>>;
-    keep_whole(x);
-    Tensor rD = make_tensor(reinterpret_cast<Bits*>(&x), Int<VEC>{});                 // (VEC)
+    Tensor rD = make_tensor(reinterpret_cast<Bits const*>(&x), Int<VEC>{});           // (VEC)
     Tensor gD = make_tensor(make_gmem_ptr(reinterpret_cast<Bits*>(to)), Int<VEC>{});  // (VEC)
     if (whole) {
       copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, rD, gD);
@@ -124,10 +127,16 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   }
 
  private:
-  /// Where a vector lies: in elements from each operand's begin, and how many elements of its row there are from it on.
+  /// Where a vector lies: in elements from each operand's begin, and how many elements of its row there are from it on; of a dense run
+  /// at most its own.
   struct Place {
-    int64_t in[INPUTS], out[OUTPUTS], left;
+    int64_t in[INPUTS], out[OUTPUTS];
+    conditional_t<FLAT, int, int64_t> left;
   };
+
+  CUTE_DEVICE static int left_of_run(ElementwiseParams const& p, int64_t at) {
+    return int(cute::min(p.row - at, int64_t(VEC)));
+  }
 
   /// Where the paths of vectors that are cut off and of whole ones meet, the compiler would go on with single elements.
   template <class T> CUTE_DEVICE static void keep_whole(Vector<T>& x) {
@@ -153,7 +162,10 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     for (int i = 0; i < INPUTS; ++i) place.in[i] = from.in[i] + (FLAT ? distance : along_row(p.in[i], distance));
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < OUTPUTS; ++i) place.out[i] = from.out[i] + (FLAT ? distance : along_row(p.out[i], distance));
-    place.left = from.left - distance;
+    if constexpr (FLAT)
+      place.left = left_of_run(p, place.out[0]);
+    else
+      place.left = from.left - distance;
     return true;
   }
 
@@ -173,7 +185,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
       for (int i = 0; i < INPUTS; ++i) place.in[i] = at;
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < OUTPUTS; ++i) place.out[i] = at;
-      place.left = p.row - at;
+      place.left = left_of_run(p, at);
       return place;
     }
     bool inside = number < p.vectors;

@@ -45,7 +45,8 @@ struct ReduceConfig {
   constexpr int line() const { return 128 / int(size_of(dtype)) / vector_elements(); }
   /// Independent loads that a thread has in flight: fewer of columns whose states take many registers, by more threads.
   constexpr int loads() const {
-    if (kind == ReduceKind::columns && !vector) return size_of(dtype) == 2 ? 16 : 8;
+    const bool two_trees = family == ReduceFamily::extreme || family == ReduceFamily::moments;  // at a time
+    if (kind == ReduceKind::columns && !vector) return size_of(dtype) == 2 && !two_trees ? 16 : 8;
     if (kind == ReduceKind::columns) return vector_elements() * state_bytes() <= 32 ? 8 : 4;
     return vector && kind == ReduceKind::block ? 4 : 8;
   }
@@ -63,13 +64,13 @@ struct ReduceConfig {
   /// Blocks that an SM shall hold at a time, so that 64 KB of loads or more are in flight, twice what the memory's latency asks for: those
   /// that add up load nothing. Many large states need more registers, as does the exponential of an f64.
   constexpr int blocks_per_sm() const {
-    if (kind == ReduceKind::block) return family == ReduceFamily::lse && dtype == DType::f64 ? 1 : 2;
-    const int states = kind == ReduceKind::columns ? vector_elements() : loads();
+    const bool exponentials = family == ReduceFamily::lse && dtype == DType::f64;
+    if (kind == ReduceKind::block) return exponentials ? 1 : 2;
+    if (exponentials) return 2;
     const bool many = family == ReduceFamily::moments || family == ReduceFamily::custom;  // in between
-    const int bytes = (states + many) * state_bytes();
-    if (family == ReduceFamily::lse && dtype == DType::f64) return 2;
-    if (bytes > 64) return 3;
-    return vector && loads() == 8 ? 3 : 4;
+    const int states = (kind == ReduceKind::columns ? vector_elements() : loads()) + many;
+    const int bytes = states * state_bytes();
+    return bytes > 128 && kind == ReduceKind::columns ? 2 : bytes > 64 || (vector && loads() == 8) ? 3 : 4;
   }
 
   static constexpr int warp = 32;

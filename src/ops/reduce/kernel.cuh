@@ -46,8 +46,11 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     return strided_offset(dimensions.sizes, strides, dimensions.rank, dimensions.count, i);
   }
 
-  CUTE_DEVICE static T const* row_of(ReduceParams const& p, int64_t row) {
-    return static_cast<T const*>(p.x) + offset(p.kept, p.kept.strides, row);
+  CUTE_DEVICE static T const* elements(ReduceParams const& p, int64_t begin) {
+    return static_cast<T const*>(p.x) + begin;
+  }
+  CUTE_DEVICE static int64_t begin_of(ReduceParams const& p, int64_t row) {
+    return offset(p.kept, p.kept.strides, row);
   }
 
   /// All units of a row that begins and ends on one, one after another: vectors, or elements.
@@ -55,24 +58,24 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
 
   /// What threads add up together: a row, or a run of neighbours in it.
   struct Row {
-    T const* data;
+    int64_t begin;         // in x: of a pointer the compiler would forget that it is to global memory
     int64_t place, units;  // of the first element among those of the output; vectors or elements from element `head` on
     int head, ends;        // elements before the units, and those together with the ones behind
     bool dense;            // the units have one distance
   };
 
   /// p.inner neighbours, which may begin anywhere.
-  CUTE_DEVICE static Row run_at(ReduceParams const& p, T const* data, int64_t place) {
-    int head = -int(reinterpret_cast<uintptr_t>(data) / sizeof(T)) & (VEC - 1);
+  CUTE_DEVICE static Row run_at(ReduceParams const& p, int64_t begin, int64_t place) {
+    int head = -int(reinterpret_cast<uintptr_t>(elements(p, begin)) / sizeof(T)) & (VEC - 1);
     int64_t units = (p.inner - head) / VEC;
-    return {data, place, units, head, int(p.inner - units * VEC), true};
+    return {begin, place, units, head, int(p.inner - units * VEC), true};
   }
 
   CUTE_DEVICE static Row row_at(ReduceParams const& p, int64_t number) {
-    T const* data = row_of(p, number);
+    int64_t begin = begin_of(p, number);
     bool dense = p.reduced.count == 1;
-    if (Config.vector && dense) return run_at(p, data, 0);
-    return {data, 0, units(p), 0, 0, dense};
+    if (Config.vector && dense) return run_at(p, begin, 0);
+    return {begin, 0, units(p), 0, 0, dense};
   }
 
   /// From the row's first element to unit `i` of it.
@@ -161,10 +164,11 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
       auto exists = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * threads < row.units; };
       auto filler = [&](int) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivot); };
       if (row.dense) {
-        load_spaced(batch, row.data + row.head + first * unit_step(p), threads * unit_step(p), exists, filler);
+        load_spaced(batch, elements(p, row.begin + row.head + first * unit_step(p)), threads * unit_step(p), exists,
+                    filler);
       } else {
         auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return unit_offset(p, first + i * threads); };
-        load_scattered(batch, row.data, exists, place, filler);
+        load_scattered(batch, elements(p, row.begin), exists, place, filler);
       }
       T values[VEC * LOADS];
       unpack(batch, values);
@@ -176,27 +180,27 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
   }
 
   /// Adds the elements before and behind a row's vectors.
-  CUTE_DEVICE static void absorb_ends(Monoid const& monoid, Row const& row, Pivot pivot, int thread, int threads,
-                                      State& state) {
+  CUTE_DEVICE static void absorb_ends(ReduceParams const& p, Monoid const& monoid, Row const& row, Pivot pivot,
+                                      int thread, int threads, State& state) {
     if constexpr (Config.vector) {
       CUTLASS_PRAGMA_NO_UNROLL
       for (int i = thread; i < row.ends; i += threads) {
         int64_t at = i < row.head ? i : i + row.units * VEC;
-        T value[1] = {row.data[at]};
+        T value[1] = {*elements(p, row.begin + at)};
         state = monoid(state, monoid.of(value, pivot, [&](int) { return row.place + at; }));
       }
     }
   }
 
   /// Adds the runs of neighbours that a row consists of: teams of threads take turns at them.
-  CUTE_DEVICE static void absorb_runs(ReduceParams const& p, Monoid const& monoid, T const* data, Pivot pivot,
+  CUTE_DEVICE static void absorb_runs(ReduceParams const& p, Monoid const& monoid, int64_t begin, Pivot pivot,
                                       int split, int splits, int thread, State& state) {
     int team = 1 << p.width_log2, teams = THREADS >> p.width_log2, member = thread & (team - 1);
     CUTLASS_PRAGMA_NO_UNROLL
     for (int64_t i = split * teams + (thread >> p.width_log2); i < p.reduced.count; i += splits * teams) {
-      Row run = run_at(p, data + offset(p.reduced, p.reduced.strides, i), i * p.inner);
+      Row run = run_at(p, begin + offset(p.reduced, p.reduced.strides, i), i * p.inner);
       absorb_row(p, monoid, run, pivot, 0, team * LOADS, member, team, state);
-      absorb_ends(monoid, run, pivot, member, team, state);
+      absorb_ends(p, monoid, run, pivot, member, team, state);
     }
   }
 
@@ -213,9 +217,9 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     State state = Monoid::identity;
     if (exists) {
       Row row = row_at(p, number);
-      Pivot pivot = pivot_of(p, monoid, row.data);
+      Pivot pivot = pivot_of(p, monoid, elements(p, row.begin));
       absorb_row(p, monoid, row, pivot, 0, width * LOADS, lane, width, state);
-      absorb_ends(monoid, row, pivot, lane, width, state);
+      absorb_ends(p, monoid, row, pivot, lane, width, state);
     }
     state = fold_lanes(monoid, state, 1, width);
     if (exists && lane == 0) store(p, monoid, state, offset(p.kept, p.y_strides, number));
@@ -395,14 +399,14 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     Row row = row_at(p, number);
     wait_for_preceding_grids();
 
-    Pivot pivot = pivot_of(p, monoid, row.data);
+    Pivot pivot = pivot_of(p, monoid, elements(p, row.begin));
     State state = Monoid::identity;
     if (p.width_log2 > 0) {
-      absorb_runs(p, monoid, row.data, pivot, split, splits, thread, state);
+      absorb_runs(p, monoid, row.begin, pivot, split, splits, thread, state);
     } else {
       constexpr int batch = THREADS * LOADS;
       absorb_row(p, monoid, row, pivot, int64_t(split) * batch, int64_t(splits) * batch, thread, THREADS, state);
-      if (split == splits - 1) absorb_ends(monoid, row, pivot, thread, THREADS, state);
+      if (split == splits - 1) absorb_ends(p, monoid, row, pivot, thread, THREADS, state);
     }
     state = reduction(state, fold);
 
@@ -466,7 +470,7 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     };
     Share share = share_again();
     bool exists = share.unit < p.units.divisor;
-    T const* data = row_of(p, share.slab) + share.unit * unit_step(p);
+    T const* data = elements(p, begin_of(p, share.slab) + share.unit * unit_step(p));
     wait_for_preceding_grids();
 
     State states[VEC];

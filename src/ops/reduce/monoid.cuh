@@ -196,30 +196,37 @@ template <DType D> struct Monoid<ReduceFamily::arg, D> : WithoutPivot {
     return y.key > x.key || (y.key == x.key && y.place < x.place) ? y : x;
   }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const& place) const {
-    // Some at a time: first the largest of them, then the first of those that are as large.
     constexpr int FEW = cute::min(N, 8);
-    Exact best = Order<D>(p.op)(Exact(x[0]));
-    int at = 0;
+    Found best = first_of_largest<FEW>(x);
     CUTLASS_PRAGMA_UNROLL
-    for (int first = 0; first < N; first += FEW) {
-      auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Order<D>(p.op)(Exact(x[first + i])); };
-      Exact largest = reduce_tree_of<FEW>(value, cutlass::maximum<Exact, true>());
-      int which = FEW - 1;
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = FEW - 2; i >= 0; --i) which = value(i) == largest ? i : which;
-      if (largest != largest) {  // a NaN equals nothing
-        CUTLASS_PRAGMA_UNROLL
-        for (int i = FEW - 1; i >= 0; --i) which = value(i) != value(i) ? i : which;
-      }
-      bool better = first == 0 || largest > best || (largest != largest && best == best);
-      at = better ? first + which : at;
-      best = better ? largest : best;
+    for (int first = FEW; first < N; first += FEW) {
+      Found next = first_of_largest<FEW>(x + first);
+      bool better = next.value > best.value || (next.value != next.value && best.value == best.value);
+      best = better ? Found{next.value, first + next.at} : best;
     }
-    return {key(best), place(at)};
+    return {key(best.value), place(best.at)};
   }
   CUTE_DEVICE int64_t result(State state) const { return state.place; }
 
  private:
+  struct Found {
+    Exact value;
+    int at;
+  };
+  /// First the largest of N elements, then the first of those that are as large.
+  template <int N> CUTE_DEVICE Found first_of_largest(T const* x) const {
+    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Order<D>(p.op)(Exact(x[i])); };
+    Exact largest = reduce_tree_of<N>(value, cutlass::maximum<Exact, true>());
+    int at = N - 1;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = N - 2; i >= 0; --i) at = value(i) == largest ? i : at;
+    if (largest != largest) {  // a NaN equals nothing
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = N - 1; i >= 0; --i) at = value(i) != value(i) ? i : at;
+    }
+    return {largest, at};
+  }
+
   CUTE_DEVICE static Key key(Exact value) {
     if constexpr (A::integer) {
       return value;
@@ -255,14 +262,16 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
     return {cutlass::maximum<Exact, true>()(x.largest, y.largest),
             swapped ? y.sum + x.sum * share : x.sum + y.sum * share};
   }
-  template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const&) const {
-    Exact values[N];
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < N; ++i) values[i] = Exact(x[i]);
-    Exact largest = reduce_tree(values, cutlass::maximum<Exact, true>());
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < N; ++i) values[i] = term(values[i] - base(largest));
-    return {largest, double(reduce_tree(values, [](Exact a, Exact b) { return a + b; }))};
+  template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot pivot, Place const& place) const {
+    if constexpr (N > 16) {  // more of them at a time would not fit the registers
+      using Half = T const(&)[N / 2];
+      return (*this)(of(reinterpret_cast<Half>(x[0]), pivot, place),
+                     of(reinterpret_cast<Half>(x[N / 2]), pivot, place));
+    }
+    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Exact(x[i]); };
+    Exact largest = reduce_tree_of<N>(value, cutlass::maximum<Exact, true>());
+    auto share = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return term(value(i) - base(largest)); };
+    return {largest, double(reduce_tree_of<N>(share, [](Exact a, Exact b) { return a + b; }))};
   }
   CUTE_DEVICE double result(State state) const { return double(base(state.largest)) + log(state.sum); }
 
@@ -295,11 +304,17 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
   CUTE_DEVICE static T filler(Pivot pivot) { return pivot; }
   CUTE_DEVICE State operator()(State x, State y) const { return {x.first + y.first, x.second + y.second}; }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot pivot, Place const&) const {
-    auto add = [](Narrow a, Narrow b) { return a + b; };
-    Narrow distances[N];
-    CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < N; ++i) distances[i] = Narrow(x[i]) - Narrow(pivot);
-    return {double(reduce_tree(distances, add)), double(sum_of_squares(distances))};
+    struct Sums {
+      Narrow first, second;
+    };
+    auto distance = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Narrow(x[i]) - Narrow(pivot); };
+    auto sums = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {  // of two elements, or of the only one
+      Narrow a = distance(i * 2), b = N > 1 ? distance(cute::min(i * 2 + 1, N - 1)) : Narrow(0);
+      return Sums{a + b, a * a + b * b};
+    };
+    auto add = [](Sums a, Sums b) { return Sums{a.first + b.first, a.second + b.second}; };
+    Sums all = reduce_tree_of<(N + 1) / 2>(sums, add);
+    return {double(all.first), double(all.second)};
   }
   CUTE_DEVICE double result(State state) const {
     double value = state.second;
@@ -308,17 +323,6 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
       value = (value < 0 ? 0 : value) / p.divisor;
     }
     return p.op == ReduceOp::variance ? value : sqrt(value);
-  }
-
- private:
-  /// As a tree, whose leaves are the squares of two.
-  template <int N> CUTE_DEVICE static Narrow sum_of_squares(Narrow const (&x)[N]) {
-    if constexpr (N == 1) {
-      return x[0] * x[0];
-    } else {
-      auto pair = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return x[2 * i] * x[2 * i] + x[2 * i + 1] * x[2 * i + 1]; };
-      return reduce_tree_of<N / 2>(pair, [](Narrow a, Narrow b) { return a + b; });
-    }
   }
 };
 
