@@ -158,6 +158,7 @@ TEST_F(NormGradientBehaviour, SumsOfManyRowsAreRight) {
                            {NormKind::layer, DType::bf16, 300, 264, "bf16_p256_vec"},
                            {NormKind::rms, DType::f32, 300, 264, "f32_t256_any"},
                            {NormKind::layer, DType::f32, 140, 520, "f32_p512_vec"},
+                           {NormKind::layer, DType::f16, 2000, 40, "f16_p256_vec"},  // whose stages are filled again
                            {NormKind::layer, DType::f16, 600, 4104, "f16_p512_vec"},
                            {NormKind::rms, DType::bf16, 1000, 16400, "bf16_p512_vec"},  // a cluster
                            {NormKind::layer, DType::f16, 14, 16384, "f16_g512_vec"},
