@@ -12,6 +12,13 @@ CUTE_DEVICE void block_sync() { __syncthreads(); }
 /// Waits until all threads of the warp have arrived, and makes their shared-memory accesses visible to each other.
 CUTE_DEVICE void warp_sync() { __syncwarp(); }
 
+/// Whether `x` holds in all threads of the warp (vote.sync).
+CUTE_DEVICE bool all_of_warp(bool x) { return __all_sync(0xffffffff, x); }
+
+/// `x`, which all threads of the warp have alike, as a value that the compiler knows to be so: it keeps that, and what is computed of it, in
+/// uniform registers as long as the threads do not diverge (redux.sync).
+CUTE_DEVICE int uniform(int x) { return static_cast<int>(__reduce_or_sync(0xffffffff, static_cast<unsigned>(x))); }
+
 /// Adds `value` to *counter and returns what was there before; orders nothing else (atom.relaxed.gpu).
 CUTE_DEVICE int atomic_add(int* counter, int value) { return atomicAdd(counter, value); }
 
@@ -36,6 +43,13 @@ template <int W> CUTE_DEVICE void store_async(uint32_t to, float const (&x)[W], 
   else
     asm volatile("st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 [%0], %1, [%2];" ::"r"(to), "f"(x[0]),
                  "r"(barrier));
+}
+
+/// Arrives once at the mbarrier `barrier` of a CTA of the cluster, where `arrives` (mbarrier.arrive). An address as of store_async().
+CUTE_DEVICE void arrive_in_cluster(uint32_t barrier, bool arrives) {
+  asm volatile("{ .reg .pred p; setp.ne.b32 p, %1, 0; @p mbarrier.arrive.shared::cluster.b64 _, [%0]; }" ::"r"(barrier),
+               "r"(int(arrives))
+               : "memory");
 }
 
 /// 2^x to within 2 units in the last place; results below 2^-126 become 0 (ex2.approx.ftz).

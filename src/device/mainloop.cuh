@@ -18,17 +18,22 @@ using namespace cute;
 using cute::Tensor;  // not ckl::Tensor
 
 /// One operand of the mainloop, A or B: a tile of (BLK_MN, BLK_K), K-major or MN-major, in `Stages` stages, of
-/// which each of `Sharers` CTAs loads its share and multicasts it to all of them.
-template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers> struct StagedOperand {
-  using Atom = conditional_t<KMajor, GMMA::Layout_K_SW128_Atom<T>, GMMA::Layout_MN_SW128_Atom<T>>;
+/// which each of `Sharers` CTAs loads its share and multicasts it to all of them. A TMA box has BoxContiguous elements of the
+/// contiguous mode, the swizzle's width.
+template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers, int BoxContiguous> struct StagedOperand {
+  static constexpr int BOX_BYTES = BoxContiguous * sizeof(T);
+  using MNAtom =
+      conditional_t<BOX_BYTES == 128, GMMA::Layout_MN_SW128_Atom<T>,
+                    conditional_t<BOX_BYTES == 64, GMMA::Layout_MN_SW64_Atom<T>, GMMA::Layout_MN_SW32_Atom<T>>>;
+  using Atom = conditional_t<KMajor, GMMA::Layout_K_SW128_Atom<T>, MNAtom>;
   using Order = conditional_t<KMajor, Step<_1, _2, _3>, Step<_2, _1, _3>>;
   using SmemLayout = decltype(tile_to_shape(Atom{}, Shape<Int<BlkMN>, Int<BlkK>, Int<Stages>>{}, Order{}));
   static constexpr GMMA::Major major = KMajor ? GMMA::Major::K : GMMA::Major::MN;
   static constexpr int stage_bytes = BlkMN * BlkK * sizeof(T);
 
-  // A TMA box has 128 bytes of the contiguous mode, the swizzle's width, and this CTA's share of the other mode.
+  // A TMA box has this CTA's share of the other mode.
   static constexpr int CONTIGUOUS = KMajor ? BlkK : BlkMN, OTHER = KMajor ? BlkMN : BlkK;
-  static constexpr int BOX_CONTIGUOUS = 128 / sizeof(T), BOX_OTHER = OTHER / Sharers;
+  static constexpr int BOX_CONTIGUOUS = BoxContiguous, BOX_OTHER = OTHER / Sharers;
 
   static_assert(uint64_t(CacheHint::normal) == uint64_t(TMA::CacheHintSm90::EVICT_NORMAL) &&
                 uint64_t(CacheHint::evict_first) == uint64_t(TMA::CacheHintSm90::EVICT_FIRST) &&
@@ -89,12 +94,17 @@ template <auto Config> struct Mainloop {
   static constexpr int WG_M = Config.warpgroup_m(), WG_N = Config.warpgroup_n();
   static constexpr int CLUSTER_M = Config.cluster_m, CLUSTER_N = Config.cluster_n;
 
-  using OperandA = StagedOperand<T, Config.a_major == decltype(Config.a_major)::k, BLK_M, BLK_K, PIPE, CLUSTER_N>;
-  using OperandB = StagedOperand<T, Config.b_major == decltype(Config.b_major)::k, BLK_N, BLK_K, PIPE, CLUSTER_M>;
+  using OperandA = StagedOperand<T, Config.a_major == decltype(Config.a_major)::k, BLK_M, BLK_K, PIPE, CLUSTER_N,
+                                 Config.a_box_contiguous()>;
+  using OperandB = StagedOperand<T, Config.b_major == decltype(Config.b_major)::k, BLK_N, BLK_K, PIPE, CLUSTER_M,
+                                 Config.b_box_contiguous()>;
   using Mma = decltype(make_tiled_mma(
       SM90::GMMA::ss_op_selector<T, T, float, Shape<_64, Int<WG_N>, Int<BLK_K>>, OperandA::major, OperandB::major>(),
       Layout<Shape<_1, _1, _1>>{}));
-  using Pipeline = StagePipeline<PIPE, CLUSTER_M, CLUSTER_N>;
+  /// Whether what the loop over K tiles computes beside its products, descriptors above all, is to lie in uniform registers. It is a third
+  /// fewer instructions, hence less power, but takes some clocks at a tile's beginning, and ping-pong tiles gained nothing by it.
+  static constexpr bool in_uniform_registers = Config.schedule != decltype(Config.schedule)::pingpong;
+  using Pipeline = StagePipeline<PIPE, CLUSTER_M, CLUSTER_N, in_uniform_registers>;
   using State = typename Pipeline::State;
 
   static_assert(OperandA::stage_bytes == Config.a_stage_bytes() && OperandB::stage_bytes == Config.b_stage_bytes());
@@ -180,11 +190,16 @@ template <auto Config> struct Mainloop {
         make_identity_tensor(Shape<Int<WG_M>, Int<WG_N>>{}));  // (MMA, MMA_M, MMA_N)
   }
 
-  /// acc = A * B over `k_tiles` >= 1 stages, for part (part_m, part_n) of the tile. Calls issued() when the last product
-  /// has been issued: what the tensor cores are to do next may queue up behind it.
-  template <class Accumulators, class Issued>
+  /// acc = A * B over `k_tiles` >= 1 stages, for part (part_m, part_n) of the tile, in turn with the other consumer: the order's tile ends
+  /// when the last product has been issued, and what the tensor cores are to do next may queue up behind it.
+  template <class Accumulators, class Order>
   CUTE_DEVICE static void multiply(Accumulators& acc, int k_tiles, int part_m, int part_n, int thread, Storage& storage,
-                                   Pipeline& pipeline, State& at, Issued const& issued) {
+                                   Pipeline& pipeline, State& at, Order& order) {
+    if constexpr (in_uniform_registers) {
+      part_m = uniform(part_m), part_n = uniform(part_n);
+      at = State(uniform(at.index()), at.phase(), at.count());
+    }
+    order.begin_tile(k_tiles);
     Mma mma;
     auto slice = mma.get_slice(thread);
     Tensor sA = local_tile(smem_a(storage), Shape<Int<WG_M>, Int<BLK_K>>{},
@@ -207,34 +222,35 @@ template <auto Config> struct Mainloop {
     // The first K tile overwrites the accumulators. A stage is released when the products of the *next* one have
     // been issued. Both ways out have a wait of their own: one that they shared would make ptxas serialize the
     // wgmmas (C7514).
-    State done = at;
+    int done = at.index();
     mma.accumulate_ = GMMA::ScaleOut::Zero;
     pipeline.wait_full(at);
     warpgroup_fence_operand(acc);
     multiply_stage(at.index());
     ++at;
     if (k_tiles == 1) {
-      issued();
+      order.end_tile();
       warpgroup_wait<0>();
       warpgroup_fence_operand(acc);
     } else {
-      int k_tile = 1;
+      int left = k_tiles - 1;
       CUTLASS_PRAGMA_NO_UNROLL
       do {
+        order.begin_k_tile(left);
         pipeline.wait_full(at);
         warpgroup_fence_operand(acc);
         multiply_stage(at.index());
         warpgroup_wait<1>();
         warpgroup_fence_operand(acc);
-        pipeline.release(done, thread);
-        ++done;
+        pipeline.release(done);
+        done = at.index();
         ++at;
-      } while (++k_tile < k_tiles);
-      issued();
+      } while (--left > 0);
+      order.end_tile();
       warpgroup_wait<0>();
       warpgroup_fence_operand(acc);
     }
-    pipeline.release(done, thread);
+    pipeline.release(done);
   }
 
  private:

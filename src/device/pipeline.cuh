@@ -6,6 +6,8 @@
 #include <cutlass/arch/barrier.h>
 #include <cutlass/pipeline/sm90_pipeline.hpp>
 
+#include "device/arch.cuh"
+
 namespace ckl::device {
 
 /// Two mbarriers a stage. `full` completes when the producers have arrived and all bytes have landed; `empty`
@@ -14,7 +16,8 @@ namespace ckl::device {
 ///
 /// The cluster is ClusterM x ClusterN CTAs, rank = x + ClusterM * y: CTAs of one row index x share A, CTAs of one
 /// column index y share B. So a CTA's peers are those with its x or its y, itself included.
-template <int Stages, int ClusterM, int ClusterN> class StagePipeline {
+/// Converged: the threads of a consumer's warp are to be known not to diverge where they wait, which uniform registers take.
+template <int Stages, int ClusterM, int ClusterN, bool Converged> class StagePipeline {
  public:
   struct Storage {
     cutlass::arch::ClusterTransactionBarrier full[Stages];
@@ -23,7 +26,16 @@ template <int Stages, int ClusterM, int ClusterN> class StagePipeline {
   using State = cutlass::PipelineState<Stages>;
   static constexpr int peers = ClusterM + ClusterN - 1;
 
-  CUTE_DEVICE explicit StagePipeline(Storage& storage) : storage_(storage) {}
+  /// `thread` of its warpgroup: thread i < peers of a consumer tells peer i what has been read.
+  CUTE_DEVICE StagePipeline(Storage& storage, int thread) : storage_(storage), tells_(thread < peers) {
+    peers_empty_ = cute::cast_smem_ptr_to_uint(&storage.empty[0]);
+    if (peers == 1 || !tells_) return;
+    int rank = cute::block_rank_in_cluster(), x = rank % ClusterM, y = rank / ClusterM;
+    // Peers in the order: the CTAs of this y by x, then the other CTAs of this x by y.
+    int other_y = thread - ClusterM + (thread - ClusterM >= y ? 1 : 0);
+    int peer = thread < ClusterM ? thread + ClusterM * y : x + ClusterM * other_y;
+    peers_empty_ = cute::set_block_rank(peers_empty_, peer);
+  }
 
   /// Called by one thread of the CTA, before the cluster's first synchronization.
   CUTE_DEVICE static void initialize(Storage& storage, int producer_arrivals, int readers) {
@@ -51,23 +63,27 @@ template <int Stages, int ClusterM, int ClusterN> class StagePipeline {
   }
 
   // Consumer side
-  CUTE_DEVICE void wait_full(State const& at) { storage_.full[at.index()].wait(at.phase()); }
-  /// Called by a whole warpgroup: thread i < peers tells peer i that this warpgroup has read the stage.
-  CUTE_DEVICE void release(State const& at, int thread) {
-    if constexpr (peers == 1) {
-      if (thread == 0) storage_.empty[at.index()].arrive();
+  CUTE_DEVICE void wait_full(State const& at) {
+    auto& full = storage_.full[at.index()];
+    if constexpr (Converged) {
+      while (!all_of_warp(full.try_wait(at.phase()))) {}
     } else {
-      int rank = cute::block_rank_in_cluster();
-      int x = rank % ClusterM, y = rank / ClusterM;
-      // Peers in the order: the CTAs of this y by x, then the other CTAs of this x by y.
-      int other_y = thread - ClusterM + (thread - ClusterM >= y ? 1 : 0);
-      int peer = thread < ClusterM ? thread + ClusterM * y : x + ClusterM * other_y;
-      storage_.empty[at.index()].arrive(peer, thread < peers);
+      full.wait(at.phase());
+    }
+  }
+  /// Called by a whole warpgroup, which has read `stage`.
+  CUTE_DEVICE void release(int stage) {
+    if constexpr (peers == 1) {
+      if (tells_) storage_.empty[stage].arrive();
+    } else {
+      arrive_in_cluster(peers_empty_ + stage * sizeof(Storage::empty[0]), tells_);
     }
   }
 
  private:
   Storage& storage_;
+  uint32_t peers_empty_;  // the first of its peer's barriers, in the cluster's window
+  bool tells_;
 };
 
 }  // namespace ckl::device

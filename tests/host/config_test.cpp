@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "cases/add_cases.hpp"
@@ -122,8 +123,13 @@ TEST(GemmConfigs, GeometryFitsTheHardware) {
     // Together the warpgroups' parts are the tile.
     const int parts = c.schedule == Schedule::pingpong ? 1 : 2;
     EXPECT_EQ(c.warpgroup_m() * c.warpgroup_n() * parts, c.tile_m * c.tile_n);
-    // A TMA box has at most 256 elements a side, and with a 128-byte swizzle 128 bytes a row.
-    EXPECT_EQ(c.box_contiguous() * c.element_bytes(), 128);
+    // A TMA box has at most 256 elements a side, and as many bytes a row as the swizzle: 128, or less where an MN-major part ends sooner.
+    for (const auto& [box, major, part] : {std::tuple{c.a_box_contiguous(), c.a_major, c.warpgroup_m()},
+                                           std::tuple{c.b_box_contiguous(), c.b_major, c.warpgroup_n()}}) {
+      const int bytes = box * c.element_bytes();
+      EXPECT_TRUE(bytes == 128 || (major == Major::mn && (bytes == 64 || bytes == 32))) << bytes;
+      EXPECT_EQ((major == Major::k ? c.tile_k : part) % box, 0) << "a consumer's part begins with a box";
+    }
     EXPECT_TRUE(c.a_box_other() >= 8 && c.a_box_other() <= 256);
     EXPECT_TRUE(c.b_box_other() >= 8 && c.b_box_other() <= 256);
     for (const int bytes : {2, 4}) {
@@ -150,7 +156,6 @@ TEST(GemmConfigs, DefectsAreFound) {
       "bf16_tn_128x256x64_4x4_s4_coopm",              // 16 CTAs
       "bf16_tn_128x256x64_0x1_s4_coopm",              // no CTA
       "bf16_tn_128x192x64_5x1_s4_coopm",              // columns that 5 CTAs cannot share
-      "bf16_tt_128x96x64_1x1_s4_coopm",               // an N-major B of half a swizzle atom more
       "bf16_tt_128x128x64_5x1_s4_coopm",              // K rows of an N-major B that 5 CTAs cannot share
       "bf16_nn_128x128x64_1x3_s4_coopm",              // the same of an M-major A
       "bf16_tn_128x128x64_2x1_s4_coopm_gather",       // multicast without TMA

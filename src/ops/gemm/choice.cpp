@@ -48,7 +48,7 @@ bool straddles_lines(const GemmOperand& operand, Major major, bool is_a) {
 
 namespace {
 
-constexpr double dram_bytes = 2740;  // all SMs, per clock
+constexpr double dram_bytes = 2740;  // all SMs, per clock, of an H200
 
 /// What the padded copies cost before the product can begin.
 double padding_clocks(const GemmProblem& problem, Padding padding) {
@@ -69,6 +69,20 @@ double fused_clocks(const GemmProblem& problem, const GemmConfig& c) {
   return for_an_accumulator * hidden_worse * c.accumulators() * c.readers();
 }
 
+/// How long `cut` tiles of stream-K take, beside their sums: more than as many whole ones, since the CTAs that share rows or columns are at
+/// different K, and find those in L2 only if all of their K fits there. Half of L2 counts: each half of the chip keeps a copy.
+double cut_clocks(const GemmProblem& problem, const GemmConfig& c, const DeviceInfo& device, int clusters, double cut,
+                  double tile_clocks) {
+  constexpr double slower = 1.03, missed = 0.2;  // fitted to runs on an H200
+  const double rows_of_tile = c.tile_m * c.cluster_m, columns_of_tile = c.tile_n * c.cluster_n;
+  const double k_bytes = double(problem.k) * c.element_bytes();
+  const double rows = std::min<double>(double(problem.m), gemm_group_rows);
+  const double columns = std::min(double(problem.n), cut * rows_of_tile * columns_of_tile / rows);
+  const double misses = std::max(0., 1 - double(device.l2_bytes) / 2 / ((rows + columns) * k_bytes));
+  return std::max(cut / clusters * tile_clocks * (slower + missed * misses),
+                  cut * (rows_of_tile + columns_of_tile) * k_bytes * misses / dram_bytes);
+}
+
 }  // namespace
 
 double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, const DeviceInfo& device) {
@@ -82,9 +96,9 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   constexpr double gathered = 1.3;       // elements that a gathering warpgroup copies, per clock
   constexpr double wave = 202, store_piece = 539, cooperative_store = 1.93;
   constexpr double swapped_store = 1.47, store_box = 150;  // a piece that is transposed; each box of one that is not
-  constexpr double products_energy = 0.87, shared_energy = 0.0013;        // what power allows: clocks of the whole chip
-  constexpr double cut_slower = 1.03, cut_once = 2080, add_part = 0.174;  // stream-K; the last: per element of a part
-  constexpr double split_once = 6020, split_sum = 0.81;                   // split-K; the last: per element of a tile
+  constexpr double products_energy = 0.87, shared_energy = 0.0013;  // what power allows: clocks of the whole chip
+  constexpr double cut_once = 2080, add_part = 0.174;               // stream-K; the last: per element of a part
+  constexpr double split_once = 6020, split_sum = 0.81;             // split-K; the last: per element of a tile
   constexpr double cluster_once = 985, cluster_sum = 0.184;  // sums in the cluster; the last: per element of a tile
   // From the launch to the first product, by the size of the cluster.
   auto fill_of = [](int cluster) { return cluster == 1 ? 3070. : cluster == 2 ? 4040. : cluster <= 4 ? 4090. : 4680.; };
@@ -138,7 +152,8 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
         double(ceil_div(k_tiles, splits * c.cluster_k)) * k_tile + split_once + split_sum * elements / c.cluster_k;
   } else if (choice.division == Division::stream_k) {
     double cut = tiles_to_cut(tiles, clusters), whole = (double(tiles) - cut) / clusters, share = cut / clusters;
-    clocks += (whole + share * cut_slower) * k_tiles * k_tile + (pingpong ? 1 : whole + std::ceil(share)) * store;
+    clocks += whole * k_tiles * k_tile + cut_clocks(problem, c, device, clusters, cut, k_tiles * k_tile);
+    clocks += (pingpong ? 1 : whole + std::ceil(share)) * store;
     clocks += cut_once + add_part * elements * (1 + clusters / cut);
   } else if (pingpong) {
     clocks += waves * std::max(k_tiles * k_tile + wave, store / 2) + store;  // stores hide, but for the last

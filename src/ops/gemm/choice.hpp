@@ -84,6 +84,9 @@ constexpr int tiles_to_cut(std::int64_t tiles, int clusters) {
 /// order.
 constexpr bool is_batch_invariant(const GemmConfig& config) { return config.tile_k == 64 && config.cluster_k == 1; }
 
+/// Rows of D that the tiles in flight together cover, if it has as many: a group about as tall as it is wide touches the fewest bytes.
+constexpr int gemm_group_rows = 2048;
+
 /// A rough prediction of the time that `problem` takes with `choice` on `device`, in SM clocks. It ranks choices; it does not
 /// promise a time. `problem` has a row-major D (see canonical()).
 double estimated_clocks(const GemmProblem& problem, const GemmChoice& choice, const DeviceInfo& device);

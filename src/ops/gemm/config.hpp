@@ -100,13 +100,18 @@ struct GemmConfig {
   constexpr int staging_buffers() const { return shared_bytes_with(2) <= max_shared_bytes ? 2 : 1; }
   static constexpr int max_shared_bytes = 227 * 1024;
 
-  // TMA boxes: elements along the contiguous mode (128 bytes, the swizzle's width), and along the other one, which the
-  // CTAs that share the operand split: each loads its share and multicasts it.
-  constexpr int box_contiguous() const { return 128 / element_bytes(); }
+  // TMA boxes: elements along the contiguous mode, the swizzle's width (128 bytes, or 64 or 32 where an MN-major tile is no multiple of
+  // that), and along the other one, which the CTAs that share the operand split: each loads its share and multicasts it.
+  constexpr int a_box_contiguous() const { return box_contiguous(a_major, warpgroup_m()); }
+  constexpr int b_box_contiguous() const { return box_contiguous(b_major, warpgroup_n()); }
   constexpr int a_box_other() const { return (a_major == Major::k ? tile_m : tile_k) / cluster_n; }
   constexpr int b_box_other() const { return (b_major == Major::k ? tile_n : tile_k) / cluster_m; }
 
  private:
+  constexpr int box_contiguous(Major major, int warpgroup_mn) const {
+    int widest = 128 / element_bytes();
+    return major == Major::k ? widest : std::gcd(warpgroup_mn, widest);
+  }
   constexpr int shared_bytes_with(int buffers) const {
     int store = cluster_k > 1 ? inbox_bytes() : consumers * buffers * staging_bytes();
     int staged = stages * (a_stage_bytes() + b_stage_bytes()) + store;
@@ -126,8 +131,6 @@ constexpr const char* defect(const GemmConfig& config) {
   if (c.accumulators() > 192) return "a consumer's accumulators must fit 192 registers a thread";
   if (c.cluster_m < 1 || c.cluster_n < 1 || c.cluster_k < 1 || c.cluster_size() > 8)
     return "a cluster must have 1 to 8 CTAs";
-  if (c.a_major == Major::mn && c.tile_m % 64) return "the tile of an M-major A must be a multiple of 64 rows";
-  if (c.b_major == Major::mn && c.tile_n % 64) return "the tile of an N-major B must be a multiple of 64 columns";
   int a_extent = c.a_major == Major::k ? c.tile_m : c.tile_k, b_extent = c.b_major == Major::k ? c.tile_n : c.tile_k;
   if (a_extent % (8 * c.cluster_n) || c.a_box_other() > 256)
     return "a CTA's share of A must be a multiple of 8 up to 256";

@@ -10,6 +10,7 @@
 
 #include "device/arch.cuh"
 #include "device/cluster_sum.cuh"
+#include "device/consumer_order.cuh"
 #include "device/epilogue.cuh"
 #include "device/fixup.cuh"
 #include "device/mainloop.cuh"
@@ -41,17 +42,19 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   /// Whether the CTAs of a cluster share K, add up a share of each tile, and store it as split-K does.
   static constexpr bool sums_in_cluster = Config.cluster_k > 1;
   static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
-  /// Ping-pong turns: who may issue products.
-  using Turns = cutlass::OrderedSequenceBarrier<1, GemmConfig::consumers>;
-  /// Named barriers: 0 is the whole block's, then one of each consumer, then one of all consumers.
-  static constexpr int first_consumer_barrier = 1, consumers_barrier = first_consumer_barrier + GemmConfig::consumers;
+  using Order = conditional_t<pingpong, PingpongOrder<GemmConfig::warpgroup_threads>,
+                              CooperativeOrder<GemmConfig::warpgroup_threads, Config.stages>>;
+  /// Named barriers: 0 is the whole block's, then one of each consumer, then one of all consumers, and one for their order.
+  static constexpr int first_consumer_barrier = 1, consumers_barrier = first_consumer_barrier + GemmConfig::consumers,
+                       order_barrier = consumers_barrier + 1;
+  static constexpr int consumer_threads = GemmConfig::consumers * GemmConfig::warpgroup_threads;
 
   struct Shared {
     typename MainloopT::Storage mainloop;
     conditional_t<sums_in_cluster, typename ClusterSumT::Storage, typename EpilogueT::Storage>
         epilogue[GemmConfig::consumers];
     typename Pipeline::Storage pipeline;
-    typename Turns::SharedStorage turns;
+    typename Order::Storage order;
     typename ClusterSumT::Barriers sums[GemmConfig::consumers];
   };
   static_assert(sizeof(Shared) == Config.shared_bytes(), "config.hpp counts the bytes of Shared");
@@ -101,7 +104,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
         for (auto& barriers : shared.sums) ClusterSumT::initialize(barriers);
       prefetch_maps(p);
     }
-    Turns turns(shared.turns, {uint32_t(warpgroup - 1), GemmConfig::warpgroup_threads});
+    Order order(shared.order, warpgroup - 1, order_barrier);
     cutlass::arch::fence_barrier_init();
     if constexpr (Config.cluster_size() > 1)
       cluster_sync();
@@ -111,13 +114,13 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     wait_for_preceding_grids();
 
     Work work(p, output);
-    Pipeline pipeline(shared.pipeline);
+    Pipeline pipeline(shared.pipeline, thread);
     if (warpgroup == 0) {
       cutlass::arch::warpgroup_reg_dealloc<Config.producer_registers()>();
       produce(work, thread, shared, pipeline);
     } else {
       cutlass::arch::warpgroup_reg_alloc<Config.consumer_registers()>();
-      consume(work, warpgroup - 1, thread, shared, pipeline, turns);
+      consume(work, warpgroup - 1, thread, shared, pipeline, order);
     }
   }
 
@@ -154,7 +157,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   }
 
   CUTE_DEVICE static void consume(Work const& work, int consumer, int thread, Shared& shared, Pipeline& pipeline,
-                                  Turns& turns) {
+                                  Order& order) {
     GemmParams const& p = work.p;
     typename MainloopT::State at;
     int part_m = Config.schedule == Schedule::cooperative_m ? consumer : 0;
@@ -179,11 +182,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
         typename Output::template Part<Config>(p, work.output, tile, part_m, part_n).prefetch(thread);
       auto acc = MainloopT::make_accumulators();  // (MMA, MMA_M, MMA_N)
       if constexpr (sums_in_cluster) ClusterSumT::announce_empty(shared.sums[consumer], number, thread);
-      if constexpr (pingpong) turns.wait();
       MainloopT::multiply(acc, segment.k_end - segment.k_begin, part_m, part_n, thread, shared.mainloop, pipeline, at,
-                          [&]() CUTLASS_LAMBDA_FUNC_INLINE {
-                            if constexpr (pingpong) turns.arrive();
-                          });
+                          order);
       bool by_shares = sums_in_cluster || (can_split_k && p.split.splits > 1);  // each CTA stores a share of the tile
       if (!by_shares && segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
         FixupT::hand_over(acc, workspace, int(blockIdx.x), part, thread, barrier);
@@ -259,13 +259,12 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
 
   /// Clears what the loads of the first tile leave out. Called by all consumers.
   CUTE_DEVICE static void clear_rest(Work const& work, int thread, Shared& shared) {
-    constexpr int threads = GemmConfig::consumers * GemmConfig::warpgroup_threads;
     auto segments = work.segments();
     Segment first;
     if (segments.next(first))
       MainloopT::clear_rest(work.p.a_maps, work.p.b_maps, work.tile(first.tile), first.k_end - first.k_begin, thread,
-                            threads, shared.mainloop);
-    cutlass::arch::NamedBarrier::sync(threads, consumers_barrier);
+                            consumer_threads, shared.mainloop);
+    cutlass::arch::NamedBarrier::sync(consumer_threads, consumers_barrier);
   }
 
   /// Adds what the clusters before this one have computed of the segment's tile: always in the same order.

@@ -15,8 +15,7 @@ namespace ckl {
 
 namespace {
 
-/// Tiles in units of clusters. Rows of tiles that are visited together share B in L2 as columns share A: a group about as
-/// tall as it is wide touches the fewest bytes.
+/// Tiles in units of clusters. Rows of tiles that are visited together share B in L2 as columns share A.
 TileGrid tile_grid(const GemmProblem& p, const GemmConfig& config) {
   auto ceil_div = [](std::int64_t x, std::int64_t y) { return (x + y - 1) / y; };
   std::int64_t tiles_m = ceil_div(p.m, config.tile_m * config.cluster_m),
@@ -25,8 +24,7 @@ TileGrid tile_grid(const GemmProblem& p, const GemmConfig& config) {
   host::require_supported(tiles_m < max_tiles && tiles_n < max_tiles && tiles_m * tiles_n * p.batch < max_tiles,
                           "m and n must make fewer than ", max_tiles, " tiles of ", config.tile_m, "x", config.tile_n,
                           ", but m is ", p.m, " and n is ", p.n);
-  constexpr int group_rows = 2048;  // of D
-  int group = std::clamp(group_rows / (config.tile_m * config.cluster_m), 1, int(tiles_m));
+  int group = std::clamp(gemm_group_rows / (config.tile_m * config.cluster_m), 1, int(tiles_m));
   return TileGrid::of(int(tiles_m), int(tiles_n), int(p.batch), group);
 }
 
@@ -150,10 +148,10 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   params_.tiles = tile_grid(p, config);
   if (loads_by_tma_) {
     params_.a_maps =
-        operand_maps(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride, config.box_contiguous(),
+        operand_maps(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride, config.a_box_contiguous(),
                      config.a_box_other(), config.tile_m, config.cluster_n, config.cluster_m);
     params_.b_maps =
-        operand_maps(p.b, config.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride, config.box_contiguous(),
+        operand_maps(p.b, config.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride, config.b_box_contiguous(),
                      config.b_box_other(), config.tile_n, config.cluster_m, config.cluster_n);
     // What is read once need not stay in L2; what is read with it, many times, should.
     const bool a_once = p.n <= config.tile_n * config.cluster_n, b_once = p.m <= config.tile_m * config.cluster_m;
