@@ -56,10 +56,11 @@ struct RowConfig {
   /// Elements that a thread moves at a time.
   constexpr int vector_elements() const { return vector ? 16 / int(size_of(dtype)) : 1; }
   /// Elements of each input that a thread holds: 64 bytes of them all, or 32 where it loads single elements, which takes more
-  /// registers. In a stream 16 elements at most: its registers also hold sums in f64.
+  /// registers. In a stream 16 elements at most, since its registers also hold sums in f64, and where blocks of many threads fill an SM.
   constexpr int thread_elements() const {
     int elements = (vector || is_ring() ? thread_bytes : thread_bytes / 2) / needs.inputs / int(size_of(dtype));
-    return kind == RowKind::stream && elements > 16 ? 16 : elements;
+    const bool is_short = kind == RowKind::stream || (kind == RowKind::shared && group >= cluster_group);
+    return is_short && elements > 16 ? 16 : elements;
   }
   /// Elements of a row that the group works on at a time.
   constexpr int piece() const { return group * thread_elements(); }
@@ -77,10 +78,11 @@ struct RowConfig {
   /// Threads of a block, with those that fill rings, which come last.
   constexpr int block_threads() const { return threads() + (is_fed() ? 32 * rows_per_block() : 0); }
   /// Blocks that an SM shall hold at a time, to which the registers of a thread are limited, so that some blocks load while others
-  /// compute, wait for each other or store: 1024 threads with 64 bytes under way each; 768 where rows are read in pieces, as many as have
-  /// room for their parts in shared memory; 512 where single elements are loaded.
+  /// compute, wait for each other or store: 1024 threads with 64 bytes under way each; 768 in a stream; as many as have room for their parts in
+  /// shared memory; 512 where single elements are loaded.
   constexpr int blocks_per_sm() const {
-    int wanted = !vector && !is_ring() ? 512 : in_pieces() ? 768 : 1024;
+    int wanted = !vector && !is_ring() ? 512 : kind == RowKind::stream ? 768 : 1024;
+    if (kind == RowKind::shared) wanted = sm_shared / shared_part() * threads();
     int most = needs.sm_threads_of_blocks != 0 && vector && rows_per_block() == 1 ? needs.sm_threads_of_blocks
                                                                                   : needs.sm_threads;
     return (most < wanted ? most : wanted) / threads();
@@ -100,7 +102,14 @@ struct RowConfig {
   /// The same, or those of a team.
   constexpr bool is_shared() const { return is_cluster() || kind == RowKind::team; }
   constexpr int max_blocks() const { return kind == RowKind::team ? largest_team : max_cluster(); }
-  constexpr int max_cluster() const { return in_pieces() ? 8 : is_cluster() ? largest_cluster : 1; }
+  constexpr int max_cluster() const {
+    return !is_cluster() ? 1 : kind != RowKind::stream && group >= cluster_group ? largest_cluster : 8;
+  }
+  /// Columns of the longest row that it takes: what it holds, or in shared memory twice that, the rest of which is read again, from L2.
+  constexpr std::int64_t max_columns() const {
+    const bool reads_again = kind == RowKind::shared && group >= cluster_group;
+    return kind == RowKind::stream ? INT64_MAX : std::int64_t(capacity()) * max_blocks() * (reads_again ? 2 : 1);
+  }
   /// Elements of a stage beyond a piece of each input: of a row that is not aligned.
   constexpr int margin() const { return is_ring() && !vector ? 16 / int(size_of(dtype)) : 0; }
   /// Of dynamic shared memory: a pipeline's stages, or a part of a row.
@@ -111,8 +120,9 @@ struct RowConfig {
                                      : 0;
   }
 
-  /// Bytes that a block of rows in shared memory holds of one: the blocks of an SM hold 192 KB.
-  constexpr int shared_part() const { return 4 * group * thread_bytes; }
+  /// Bytes that a block of rows in shared memory holds of one.
+  constexpr int shared_part() const { return (group < cluster_group ? 4 : 3) * group * thread_bytes; }
+  static constexpr int sm_shared = 192 * 1024;  ///< Bytes of such parts in an SM.
 
   static constexpr int min_threads = 128;
   static constexpr int pipeline_threads = 256;

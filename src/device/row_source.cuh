@@ -51,29 +51,31 @@ template <RowConfig Config, int OPERANDS, class Spans> class GlobalRows {
 };
 
 /// One row, of which each block of a cluster holds a part in shared memory: one thread starts the bulk copies of all its pieces, and a
-/// barrier for each says when it is there. `Spans` is called with a Part.
+/// barrier for each says when it is there. What is beyond its memory a block loads when it is wanted, and again from L2.
+/// `Spans` is called with a Part.
 template <RowConfig Config, int OPERANDS, class Spans> class SharedRows {
  public:
   using Engine = RowEngine<Config>;
   using T = typename Engine::T;
   static constexpr int PIECES = Config.capacity() / Config.piece();
+  static constexpr bool holds_a_part = Config.max_columns() > int64_t(Config.capacity()) * Config.max_blocks();
   static_assert(Config.needs.inputs == OPERANDS && Config.capacity() % Config.piece() == 0 && Engine::GROUPS == 1);
   struct Storage {
     uint64_t arrived[PIECES];
   };
 
   CUTE_DEVICE SharedRows(Storage& storage, RowGrid const& grid, Spans const& spans)
-      : storage_(storage), part_(Engine::part(grid)) {
+      : storage_(storage), part_(Engine::part(grid)), spans_(spans(part_)) {
     if (part_.thread == 0) {
       for (uint64_t& arrived : storage.arrived) cute::initialize_barrier(arrived, 1);
       cutlass::arch::fence_barrier_init();
-      RowSpans<T, OPERANDS> row = spans(part_);
-      Engine::for_each_piece(int(row.columns), [&](int begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+      int held = cute::min(int(spans_.columns), Config.capacity());
+      Engine::for_each_piece(held, [&](int begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
         int bytes = columns * int(sizeof(T));
         cute::set_barrier_transaction_bytes(arrived(begin), OPERANDS * bytes);
         CUTLASS_PRAGMA_UNROLL
         for (int operand = 0; operand < OPERANDS; ++operand)
-          cute::SM90_BULK_COPY_G2S::copy(row.data[operand] + begin, &arrived(begin), memory(operand) + begin, bytes);
+          cute::SM90_BULK_COPY_G2S::copy(spans_.data[operand] + begin, &arrived(begin), memory(operand) + begin, bytes);
       });
     }
     block_sync();  // nobody waits at a barrier that is not one yet
@@ -84,6 +86,8 @@ template <RowConfig Config, int OPERANDS, class Spans> class SharedRows {
 
   /// Loads the thread's elements of a piece of operand `operand`, from column `begin` on.
   CUTE_DEVICE void load(int operand, int begin, int columns, typename Engine::Fragment& rX, T filling = T(0)) const {
+    if (holds_a_part && begin >= Config.capacity())
+      return Engine::load(spans_.data[operand] + begin, 1, columns, part_.thread, rX, filling);
     wait(begin);
     Engine::load(make_smem_ptr(memory(operand) + begin), 1, columns, part_.thread, rX, filling);
   }
@@ -111,6 +115,7 @@ template <RowConfig Config, int OPERANDS, class Spans> class SharedRows {
 
   Storage& storage_;
   typename Engine::Part part_;
+  RowSpans<T, OPERANDS> spans_;
 };
 
 /// One row after another, in blocks of one row a group each: registers hold the next one, which is under way meanwhile.

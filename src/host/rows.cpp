@@ -105,10 +105,7 @@ std::int64_t longest_in_registers(DType dtype, int passes) {
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
                                           const std::vector<std::string>& shipped, RowNeeds needs, int passes) {
   std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
-  std::erase_if(able, [columns](const Candidate& candidate) {
-    const RowConfig& config = candidate.config;
-    return config.kind != RowKind::stream && columns > std::int64_t(config.capacity()) * config.max_blocks();
-  });
+  std::erase_if(able, [columns](const Candidate& candidate) { return columns > candidate.config.max_columns(); });
   // Vectors before elements; what reads a row once before what reads it twice; registers before shared memory, but for the longest rows;
   // few threads a row, so that many rows are in flight; registers alone before a pipeline, which is for rows that have to be shared.
   const bool in_shared = columns > longest_in_registers(dtype, passes);

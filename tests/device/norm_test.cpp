@@ -6,6 +6,8 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "cases/bad_norm.hpp"
@@ -152,6 +154,21 @@ template <class Spoil> void expect_right(const NormCase& one, const Spoil& spoil
     data.expect();
     NormPlan(problem, 0, config).run(data.pointers());
     data.check();
+  }
+}
+
+// Of rows beyond the shared memory of a cluster, a block holds a part and loads the rest again.
+TEST_F(NormBehaviour, RowsThatAreHeldInPart) {
+  for (const auto& [dtype, columns] : {std::pair{DType::bf16, 786432 + 8 * 1000}, {DType::f32, 393216 + 4 * 1000}}) {
+    SCOPED_TRACE(name(dtype));
+    NormData data(rows_of(NormKind::layer, dtype, 1, columns));
+    data.expect();
+    for (const char* shape : {"_s512_vec", "_stream_vec"}) {
+      SCOPED_TRACE(shape);
+      data.reset();
+      NormPlan(data.problem(), 0, name(dtype) + std::string(shape)).run(data.pointers());
+      data.check();
+    }
   }
 }
 

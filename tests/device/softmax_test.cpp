@@ -188,6 +188,21 @@ TEST_F(SoftmaxBehaviour, ScaledLargeValuesDoNotOverflow) {
       }
 }
 
+// Of rows beyond the shared memory of a cluster, a block holds a part and loads the rest again.
+TEST_F(SoftmaxBehaviour, RowsThatAreHeldInPart) {
+  for (const auto& [dtype, columns] : {std::pair{DType::bf16, 786432 + 8 * 1000}, {DType::f32, 393216 + 4 * 1000}}) {
+    SCOPED_TRACE(name(dtype));
+    SoftmaxData data(rows_of(dtype, 1, columns));
+    data.expect();
+    for (const char* shape : {"_s512_vec", "_stream_vec"}) {
+      SCOPED_TRACE(shape);
+      data.reset();
+      SoftmaxPlan(data.problem(), 0, name(dtype) + std::string(shape)).run(data.x().device(), data.y().device());
+      data.check();
+    }
+  }
+}
+
 // Results below 2^-126 are what they should be, not 0.
 TEST_F(SoftmaxBehaviour, DenormalResultsAreNoZeros) {
   for (const DType dtype : {DType::f32, DType::bf16})

@@ -121,8 +121,11 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 8196, DType::f32), "f32_s128_vec");
   EXPECT_EQ(chosen(100, 1 << 16, DType::f32), "f32_s128_vec");
   EXPECT_EQ(chosen(100, 1 << 17, DType::f32), "f32_s256_vec");
-  EXPECT_EQ(chosen(100, (1 << 17) + 4, DType::f32), "f32_stream_vec");
-  EXPECT_EQ(chosen(100, 1 << 20), "bf16_stream_vec");
+  EXPECT_EQ(chosen(100, (1 << 17) + 4, DType::f32), "f32_s512_vec");
+  EXPECT_EQ(chosen(100, 3 << 18, DType::f32), "f32_s512_vec");
+  EXPECT_EQ(chosen(100, (3 << 18) + 4, DType::f32), "f32_stream_vec");
+  EXPECT_EQ(chosen(100, 3 << 19), "bf16_s512_vec");  // half of it in shared memory
+  EXPECT_EQ(chosen(100, (3 << 19) + 8), "bf16_stream_vec");
   EXPECT_EQ(chosen(100, 1024, DType::f32), "f32_p64_vec");
   EXPECT_EQ(chosen(100, 511), "bf16_t32_any");
   EXPECT_EQ(chosen(100, 1023), "bf16_t256_any");

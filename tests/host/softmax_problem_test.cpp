@@ -114,7 +114,9 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 8196, DType::f32), "f32_s128_vec");
   EXPECT_EQ(best(1000, 65536, DType::f32), "f32_s128_vec");
   EXPECT_EQ(best(1000, 131072, DType::f32), "f32_s256_vec");
-  EXPECT_EQ(best(1000, 262152, DType::bf16), "bf16_stream_vec");
+  EXPECT_EQ(best(1000, 262152, DType::bf16), "bf16_s512_vec");
+  EXPECT_EQ(best(1000, 1 << 20, DType::bf16), "bf16_s512_vec");
+  EXPECT_EQ(best(1000, 1 << 21, DType::bf16), "bf16_stream_vec");
   EXPECT_EQ(best(1000, 511, DType::bf16), "bf16_t32_any");
   EXPECT_EQ(best(1000, 1001, DType::bf16), "bf16_t256_any");
   EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t256_any");
@@ -147,6 +149,10 @@ TEST(RowConfig, IsReadFromItsName) {
                 shared.shared_bytes() == 64 * 1024 && shared.blocks_per_sm() == 3 && shared.max_cluster() == 8);
   static_assert(parse_row_config("f32_s128_vec").shared_bytes() == 32 * 1024 &&
                 parse_row_config("f32_s128_vec").blocks_per_sm() == 6);
+  constexpr RowConfig largest = parse_row_config("bf16_s512_vec");
+  static_assert(largest.shared_bytes() == 96 * 1024 && largest.blocks_per_sm() == 2 && largest.max_cluster() == 16 &&
+                largest.capacity() == 49152 && largest.max_columns() == 2 * 16 * 49152);
+  static_assert(shared.max_columns() == 8 * shared.capacity());
   constexpr RowConfig team = parse_row_config("bf16_g512_vec", {.fed_stages = 6});
   static_assert(team.is_fed() && team.block_threads() == 544 && team.shared_bytes() == 6 * 512 * 64 &&
                 team.is_shared() && !team.is_cluster() && team.max_cluster() == 1);

@@ -85,12 +85,13 @@ RULES = [
     (r"^ckl_norm_quantized_.*_vec$", ["16-byte loads", "conversion to e4m3", "conversion to e5m2"], ["wgmma"], 80, 0),
     (r"^ckl_(norm|norm_quantized|softmax|softmax_backward)_(f32|f16|bf16)_t\d+_", ["programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|norm_quantized|softmax)_.*_s(128|256)_vec$", [], [], 80, 0),  # 768 threads an SM
+    (r"^ckl_(norm|softmax)_.*_s512_vec$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_quantized_.*_[pt]\d+_vec$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
     (r"^ckl_norm_backward_.*_dense$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_norm_sums_", ["programmatic launch"], ["wgmma"], 64, 0),
-    (r"^ckl_(norm|softmax)_.*_(p512|s128|s256|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
+    (r"^ckl_(norm|softmax)_.*_(p512|s128|s256|s512|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
     (r"^ckl_(norm|softmax|cross_entropy)_.*_[psg]\d+_vec$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|softmax)_(?!backward|quantized).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_t\d+_vec$", ["16-byte loads"], ["wgmma", "16-byte stores"], 80, 0),
