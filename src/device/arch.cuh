@@ -45,13 +45,6 @@ template <int W> CUTE_DEVICE void store_async(uint32_t to, float const (&x)[W], 
                  "r"(barrier));
 }
 
-/// Arrives once at the mbarrier `barrier` of a CTA of the cluster, where `arrives` (mbarrier.arrive). An address as of store_async().
-CUTE_DEVICE void arrive_in_cluster(uint32_t barrier, bool arrives) {
-  asm volatile("{ .reg .pred p; setp.ne.b32 p, %1, 0; @p mbarrier.arrive.shared::cluster.b64 _, [%0]; }" ::"r"(barrier),
-               "r"(int(arrives))
-               : "memory");
-}
-
 /// 2^x to within 2 units in the last place; results below 2^-126 become 0 (ex2.approx.ftz).
 CUTE_HOST_DEVICE float exp2_approx(float x) {
   float y;

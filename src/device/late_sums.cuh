@@ -122,7 +122,7 @@ template <int WARPS, int MAX_BLOCKS, bool IS_TEAM, unsigned LAG, class Value> cl
 
  private:
   static constexpr int WORDS = sizeof(Values) / 4;  // that blocks send
-  static constexpr int AT_A_TIME = 16 / WORDS;      // blocks whose words a thread loads before it looks at them
+  static constexpr int AT_A_TIME = 10 / WORDS;  // blocks whose words a thread loads before it looks at them: registers
   using Words = cute::array<uint32_t, WORDS>;
 
   CUTE_DEVICE void publish(unsigned i, Values const& x) const {

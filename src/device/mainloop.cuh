@@ -242,7 +242,7 @@ template <auto Config> struct Mainloop {
         multiply_stage(at.index());
         warpgroup_wait<1>();
         warpgroup_fence_operand(acc);
-        pipeline.release(done);
+        pipeline.release(done, thread);
         done = at.index();
         ++at;
       } while (--left > 0);
@@ -250,7 +250,7 @@ template <auto Config> struct Mainloop {
       warpgroup_wait<0>();
       warpgroup_fence_operand(acc);
     }
-    pipeline.release(done);
+    pipeline.release(done, thread);
   }
 
  private:

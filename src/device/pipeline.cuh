@@ -26,16 +26,7 @@ template <int Stages, int ClusterM, int ClusterN, bool Converged> class StagePip
   using State = cutlass::PipelineState<Stages>;
   static constexpr int peers = ClusterM + ClusterN - 1;
 
-  /// `thread` of its warpgroup: thread i < peers of a consumer tells peer i what has been read.
-  CUTE_DEVICE StagePipeline(Storage& storage, int thread) : storage_(storage), tells_(thread < peers) {
-    peers_empty_ = cute::cast_smem_ptr_to_uint(&storage.empty[0]);
-    if (peers == 1 || !tells_) return;
-    int rank = cute::block_rank_in_cluster(), x = rank % ClusterM, y = rank / ClusterM;
-    // Peers in the order: the CTAs of this y by x, then the other CTAs of this x by y.
-    int other_y = thread - ClusterM + (thread - ClusterM >= y ? 1 : 0);
-    int peer = thread < ClusterM ? thread + ClusterM * y : x + ClusterM * other_y;
-    peers_empty_ = cute::set_block_rank(peers_empty_, peer);
-  }
+  CUTE_DEVICE explicit StagePipeline(Storage& storage) : storage_(storage) {}
 
   /// Called by one thread of the CTA, before the cluster's first synchronization.
   CUTE_DEVICE static void initialize(Storage& storage, int producer_arrivals, int readers) {
@@ -71,19 +62,27 @@ template <int Stages, int ClusterM, int ClusterN, bool Converged> class StagePip
       full.wait(at.phase());
     }
   }
-  /// Called by a whole warpgroup, which has read `stage`.
-  CUTE_DEVICE void release(int stage) {
+  /// Called by a whole warpgroup, which has read `stage`: thread i < peers tells peer i.
+  CUTE_DEVICE void release(int stage, int thread) {
     if constexpr (peers == 1) {
-      if (tells_) storage_.empty[stage].arrive();
+      if (thread == 0) storage_.empty[stage].arrive();
     } else {
-      arrive_in_cluster(peers_empty_ + stage * sizeof(Storage::empty[0]), tells_);
+      storage_.empty[stage].arrive(peer(thread), thread < peers);
     }
   }
 
  private:
+  CUTE_DEVICE static int peer(int i) {
+    if constexpr (ClusterM == 1 || ClusterN == 1) {
+      return i;
+    } else {  // the CTAs of this y by x, then the other CTAs of this x by y
+      int rank = cute::block_rank_in_cluster(), x = rank % ClusterM, y = rank / ClusterM;
+      int other_y = i - ClusterM + (i - ClusterM >= y ? 1 : 0);
+      return i < ClusterM ? i + ClusterM * y : x + ClusterM * other_y;
+    }
+  }
+
   Storage& storage_;
-  uint32_t peers_empty_;  // the first of its peer's barriers, in the cluster's window
-  bool tells_;
 };
 
 }  // namespace ckl::device

@@ -114,7 +114,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     wait_for_preceding_grids();
 
     Work work(p, output);
-    Pipeline pipeline(shared.pipeline, thread);
+    Pipeline pipeline(shared.pipeline);
     if (warpgroup == 0) {
       cutlass::arch::warpgroup_reg_dealloc<Config.producer_registers()>();
       produce(work, thread, shared, pipeline);

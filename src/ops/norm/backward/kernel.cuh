@@ -4,6 +4,8 @@
 // A block takes one row after another, and adds up dy * x^ and dy of its columns, which stay its own: what it has in the end are its
 // partial sums of dweight and dbias.
 
+#include <cutlass/arch/reg_reconfig.h>
+
 #include "device/fed_ring.cuh"
 #include "device/late_sums.cuh"
 #include "device/row_engine.cuh"
@@ -199,14 +201,20 @@ template <RowConfig Config> struct NormBackwardKernel {
     LateSums late_sums(sums_storage[ring.group()], blocks, int(blockIdx.x) % blocks,
                        p.boxes + int64_t(blockIdx.x) / blocks * norm_backward_box_words(Config, blocks));
     Part part = Engine::part(p.grid, 0);  // every row's columns
-    if (ring.is_helper() && ring.duty() == 0)
-      feed(p, ring);
-    else if (ring.is_helper())
-      late_sums.collect_all(ring.count(p.grid));
-    else if (part.columns == Config.piece())
-      compute<true>(p, ring, late_sums, part);
-    else
-      compute<false>(p, ring, late_sums, part);
+    if (ring.is_helper()) {               // of 96 registers a thread
+      static_assert(Config.threads() == 512 && 2 * Engine::GROUPS <= 4);
+      cutlass::arch::warpgroup_reg_dealloc<64>();
+      if (ring.duty() == 0)
+        feed(p, ring);
+      else if (ring.duty() == 1)
+        late_sums.collect_all(ring.count(p.grid));
+    } else {
+      cutlass::arch::warpgroup_reg_alloc<104>();
+      if (part.columns == Config.piece())
+        compute<true>(p, ring, late_sums, part);
+      else
+        compute<false>(p, ring, late_sums, part);
+    }
   }
 
   /// What the warp does that fills the ring.
@@ -267,6 +275,7 @@ template <RowConfig Config> struct NormBackwardKernel {
         Row row = ring.wait(i).row;
         load(i);
         late_sums.give(i, warp, moments(row, e));
+        Engine::forget_derived(e.rX), Engine::forget_derived(e.rDY);  // what has been made of them would be spilled
         add_to_dweight(row, e, dweight);
         if (p.dbias_partials) add_to_dbias(e, dbias);
       }

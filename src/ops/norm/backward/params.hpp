@@ -12,9 +12,11 @@ namespace ckl {
 constexpr RowNeeds norm_backward_needs{
     .inputs = 2, .sm_threads = 512, .persistent = true, .stages = 4, .fed_stages = 6, .waits = RowWaits::all};
 
-/// Threads of a block: of each group that computes, with those of its ring another warp, which collects the sums.
+/// Threads of a block. Beside each group that computes a warp fills its ring and another collects the sums: they are a warpgroup, which
+/// leaves registers to the others.
 constexpr int norm_backward_threads(const RowConfig& config) {
-  return config.block_threads() + (config.is_fed() ? 32 * config.rows_per_block() : 0);
+  constexpr int warpgroup = 128;
+  return config.threads() + (config.is_fed() ? warpgroup : 0);
 }
 
 /// After how many rows the sums of one are wanted: those that blocks share are known later.
