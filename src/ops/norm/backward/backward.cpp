@@ -191,9 +191,12 @@ std::vector<std::string> candidates(const NormBackwardProblem& p, const host::Ro
   });
   // Of what vectors cannot take, a ring is the faster way from here on, though most of its threads' places are empty (measured on an H200).
   constexpr std::int64_t longest_beside_ring = 512;
-  if (!shape.vectors && shape.grid.columns > longest_beside_ring)
-    std::stable_partition(names.begin(), names.end(), is_dense);
-  return names;
+  if (shape.vectors || shape.grid.columns <= longest_beside_ring) return names;
+  std::vector<std::string> ranked;  // std::stable_partition would have the library export its buffer
+  for (const bool dense : {true, false})
+    for (const std::string& name : names)
+      if (is_dense(name) == dense) ranked.push_back(name);
+  return ranked;
 }
 
 /// As many blocks, or clusters, as there is room for at a time, so that each adds up many rows.
