@@ -45,6 +45,18 @@ template <int W> CUTE_DEVICE void store_async(uint32_t to, float const (&x)[W], 
                  "r"(barrier));
 }
 
+/// The larger one of each half of x and y, both bf16 or both f16; of a NaN and a number, the number (max.bf16x2, max.f16x2).
+CUTE_DEVICE uint32_t larger_bf16x2(uint32_t x, uint32_t y) {
+  uint32_t z;
+  asm("max.bf16x2 %0, %1, %2;" : "=r"(z) : "r"(x), "r"(y));
+  return z;
+}
+CUTE_DEVICE uint32_t larger_f16x2(uint32_t x, uint32_t y) {
+  uint32_t z;
+  asm("max.f16x2 %0, %1, %2;" : "=r"(z) : "r"(x), "r"(y));
+  return z;
+}
+
 /// 2^x to within 2 units in the last place; results below 2^-126 become 0 (ex2.approx.ftz).
 CUTE_HOST_DEVICE float exp2_approx(float x) {
   float y;

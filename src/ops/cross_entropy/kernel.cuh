@@ -3,7 +3,7 @@
 // Cross-entropy of rows of logits: loss = lse - logit of the target, with lse = log(sum of exp(logit)). A row is read once, and nothing
 // of it is held: its threads keep the largest logit so far and the sum relative to it.
 
-#include "device/arch_halves.cuh"
+#include "device/largest.cuh"
 #include "device/online_softmax.cuh"
 #include "device/row_engine.cuh"
 #include "device/row_source.cuh"
