@@ -47,8 +47,8 @@ struct RowConfig {
   DType dtype = DType::f32;
   RowKind kind = RowKind::registers;
   int group = 0;  ///< Threads of a block that share a row; 0: not a config.
-  bool vector =
-      false;  ///< 16-byte loads and stores; else element by element: at any stride, or in a ring of dense rows, however they are aligned.
+  /// 16-byte loads and stores; else element by element: at any stride, or in a ring of dense rows, however they are aligned.
+  bool vector = false;
   RowNeeds needs{};
 
   friend constexpr bool operator==(const RowConfig&, const RowConfig&) = default;
@@ -59,8 +59,7 @@ struct RowConfig {
   /// registers. In a stream 16 elements at most, since its registers also hold sums in f64, and where blocks of many threads fill an SM.
   constexpr int thread_elements() const {
     int elements = (vector || is_ring() ? thread_bytes : thread_bytes / 2) / needs.inputs / int(size_of(dtype));
-    const bool is_short = kind == RowKind::stream || (kind == RowKind::shared && group >= cluster_group);
-    return is_short && elements > 16 ? 16 : elements;
+    return (kind == RowKind::stream || reads_again()) && elements > 16 ? 16 : elements;
   }
   /// Elements of a row that the group works on at a time.
   constexpr int piece() const { return group * thread_elements(); }
@@ -105,10 +104,11 @@ struct RowConfig {
   constexpr int max_cluster() const {
     return !is_cluster() ? 1 : kind != RowKind::stream && group >= cluster_group ? largest_cluster : 8;
   }
-  /// Columns of the longest row that it takes: what it holds, or in shared memory twice that, the rest of which is read again, from L2.
+  /// Whether rows in shared memory may be longer than what it holds of them: the rest is read again, from L2.
+  constexpr bool reads_again() const { return kind == RowKind::shared && group >= cluster_group; }
+  /// Columns of the longest row that it takes: what it holds, or twice that.
   constexpr std::int64_t max_columns() const {
-    const bool reads_again = kind == RowKind::shared && group >= cluster_group;
-    return kind == RowKind::stream ? INT64_MAX : std::int64_t(capacity()) * max_blocks() * (reads_again ? 2 : 1);
+    return kind == RowKind::stream ? INT64_MAX : std::int64_t(capacity()) * max_blocks() * (reads_again() ? 2 : 1);
   }
   /// Elements of a stage beyond a piece of each input: of a row that is not aligned.
   constexpr int margin() const { return is_ring() && !vector ? 16 / int(size_of(dtype)) : 0; }

@@ -146,10 +146,6 @@ std::int64_t pipeline_clusters(const RowConfig& config, const Launch& launch, co
   return ceil_div(grid.rows, groups * std::clamp<std::int64_t>(grid.rows / (resident * groups * waves), 1, held));
 }
 
-}  // namespace
-
-namespace {
-
 /// As many teams as there are SMs for, each of as many blocks: their number depends on the rows' length, but not on how many there are.
 Launch prepare_team(const char* op, const RowConfig& config, Launch launch, RowGrid& grid, int device) {
   const std::int64_t sms = device_info(device).sm_count, least = ceil_div(grid.columns, config.capacity());
