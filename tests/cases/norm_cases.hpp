@@ -23,6 +23,7 @@ struct NormCase {
   OperandLayout x, y, residual, sum;
   std::int64_t affine_step = 1, affine_offset = 0;  ///< Of weight and bias, in elements.
   bool weight = true, bias = true, add = false, store_sum = false, statistics = true;
+  float epsilon = 1e-3f;
   enum { separate, y_is_x, y_is_residual, sum_is_x } where = separate;  ///< Which output is exactly which input.
 
   bool is_quantized() const { return quantized != DType::f32; }

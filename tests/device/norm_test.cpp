@@ -47,6 +47,7 @@ class NormData : NormOperands {
   OperandBuffer& rstd() { return rstd_; }
   OperandBuffer& scale() { return scale_; }
   OperandBuffer& weight() { return weight_; }
+  OperandBuffer& bias() { return bias_; }
   OperandBuffer& sum() { return case_.where == NormCase::sum_is_x ? x_ : sum_; }
 
   NormArguments arguments() {
@@ -57,7 +58,7 @@ class NormData : NormOperands {
     if (case_.store_sum) a.sum = sum().tensor();
     if (case_.statistics) a.mean = mean_.tensor(), a.rstd = rstd_.tensor();
     if (case_.is_quantized()) a.scale = scale_.tensor();
-    a.epsilon = 1e-3f;
+    a.epsilon = case_.epsilon;
     return a;
   }
   NormProblem problem() { return norm_problem(arguments()); }
@@ -231,6 +232,50 @@ TEST_F(NormBehaviour, SpecialValuesAreIEEEs) {
           data.x().upload();
         });
       }
+}
+
+// Infinities, NaNs and extremes of the weight and the bias count in their columns alone. A weight's infinity of two columns meets a 0 in a row.
+TEST_F(NormBehaviour, WeightsAndBiasesAreIEEEs) {
+  const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
+  for (const bool bias : {false, true})
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+      for (const std::int64_t columns : lengths()) {
+        NormCase one = rows_of(NormKind::rms, dtype, 3, columns);
+        one.bias = bias;
+        SCOPED_TRACE(std::string(name(dtype)) + (bias ? " with a bias " : " ") + std::to_string(columns));
+        expect_right(one, [&](NormData& data) {
+          const reference::Numeric numeric(dtype);
+          const reference::FloatFormat format = reference::format_of(dtype);
+          const double smallest = reference::ulp(format, 0), largest = format.max();
+          const std::pair<std::int64_t, double> weights[] = {{1, infinity},     {4, largest}, {7, smallest},
+                                                             {8, 3 * smallest}, {11, nan},    {columns - 1, -infinity}};
+          for (const auto& [column, weight] : weights) numeric.write(data.weight().host(), column, weight);
+          const std::pair<std::int64_t, double> biases[] = {{2, -infinity}, {4, largest}, {5, nan}, {7, smallest}};
+          for (const auto& [column, value] : biases) numeric.write(data.bias().host(), column, value);
+          numeric.write(data.x().host(), columns + 1, 0);
+          data.weight().upload();
+          data.bias().upload();
+          data.x().upload();
+        });
+      }
+}
+
+// Without an epsilon, rows of the smallest and of the largest numbers are normalized as well.
+TEST_F(NormBehaviour, RowsOfAnyMagnitude) {
+  constexpr double magnitudes[] = {1e-44, 1e-39, 1e-37, 1e-20, 1, 1e20, 3e38};
+  for (const NormKind kind : {NormKind::layer, NormKind::rms})
+    for (const std::int64_t columns : lengths()) {
+      SCOPED_TRACE(std::string(name(kind)) + " " + std::to_string(columns));
+      NormCase one = rows_of(kind, DType::f32, std::size(magnitudes), columns);
+      one.epsilon = 0, one.statistics = false;
+      expect_right(one, [&](NormData& data) {
+        reference::Draw draw(10);
+        const reference::Numeric numeric(DType::f32);
+        for (std::int64_t i = 0; i < one.elements(); ++i)
+          numeric.write(data.x().host(), i, magnitudes[i / columns] * draw.symmetric());
+        data.x().upload();
+      });
+    }
 }
 
 // Rows whose scale is decided by zeros, by the smallest or the largest numbers, by an infinity, or in spite of a NaN: weights make them out

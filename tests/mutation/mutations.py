@@ -122,6 +122,10 @@ DEVICE = [
     # Rows.
     mistake("mean-is-not-corrected", "src/ops/norm/kernel.cuh", "-(is_f64 ? mean + correction : correction) * rstd", "-(is_f64 ? mean : Real(0)) * rstd",
             "norm:*LargeMeans*", "a large mean costs no digits"),
+    mistake("infinities-are-widened", "src/ops/norm/kernel.cuh", "return widens ? rstd > 0 && rstd < Real(0x1p127) : is_f64", "return widens || is_f64",
+            "norm:*SpecialValues*", "a row with an infinity is normalized by conversions, which keep it"),
+    mistake("any-root-is-scaled", "src/ops/norm/kernel.cuh", "rstd > 0 && rstd < Real(0x1p127)", "rstd > 0", "norm:*AnyMagnitude*",
+            "a root that cannot be scaled is not"),
     mistake("columns-beyond-the-row-count", "src/ops/norm/kernel.cuh",
             "(Engine::has(i, columns, thread) ? mean : Real(0))", "mean",
             "norm:*columns*", "what is beyond a row has no distance from the mean"),

@@ -10,6 +10,7 @@
 #include "device/quantization.cuh"
 #include "device/row_engine.cuh"
 #include "device/row_source.cuh"
+#include "device/widened.cuh"
 #include "ops/norm/params.hpp"
 
 namespace ckl::device {
@@ -24,6 +25,8 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
   using Y = cute::conditional_t<Quantized, uint8_t, T>;  // an fp8 number's bits
   using Pair = cute::array<Real, 2>;
   static constexpr bool is_f64 = sizeof(Real) == sizeof(double);
+  /// Whether elements are normalized without a conversion. From shared memory that gains nothing: it takes more instructions.
+  static constexpr bool widens = is_f64 && !Config.in_pieces();
   static constexpr int VALUES = Engine::VALUES, VEC = Engine::VEC;
 
   CUTE_DEVICE static void run(NormParams const& p) {
@@ -62,10 +65,13 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     CUTE_DEVICE static float reciprocal_root(float x) { return rsqrtf(x); }  // off by two units at most
     CUTE_DEVICE static double reciprocal_root(double x) { return 1 / sqrt(x); }
 
-    /// Whether normalize() need not subtract `mean`.
-    CUTE_DEVICE bool is_about_zero() const { return is_f64 || mean == 0; }
-    template <bool IsAboutZero> CUTE_DEVICE Real normalize(float x) const {
-      return (IsAboutZero || is_f64 ? Real(x) : Real(x) - mean) * rstd + shift;
+    CUTE_DEVICE Real normalize(float x) const { return (is_f64 ? Real(x) : Real(x) - mean) * rstd + shift; }
+    /// Whether normalize_usual() may take its place, as for most rows: `mean` need not be subtracted, or what is widened is finite, and so is
+    /// what makes up for it.
+    CUTE_DEVICE bool is_usual() const { return widens ? rstd > 0 && rstd < Real(0x1p127) : is_f64 || mean == 0; }
+    CUTE_DEVICE Real normalize_usual(float x) const {
+      if constexpr (widens) return widened(x) * (rstd * widened_unit) + shift;
+      return Real(x) * rstd + shift;
     }
   };
 
@@ -115,7 +121,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
                                                              int columns, Statistics const& statistics, Fragment& rX,
                                                              F const& f) {
     constexpr bool is_f32 = cute::is_same_v<T, float>;
-    if (has_usual_path && p.weight.data && p.affine_f32 == is_f32 && statistics.is_about_zero()) {
+    if (has_usual_path && p.weight.data && p.affine_f32 == is_f32 && statistics.is_usual()) {
       if (p.bias.data)
         for_each_usual_vector<true>(p, part, begin, columns, statistics, rX, f);
       else
@@ -156,7 +162,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
       Tensor rOfW = rW(_, i % UNDER_WAY);  // (VEC)
       Tensor rOfB = rB(_, i % UNDER_WAY);  // (VEC)
       auto result = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE {
-        Real y = statistics.template normalize<true>(Engine::value(rX, j)) * Real(unpacked(rOfW, j % VEC));
+        Real y = statistics.normalize_usual(Engine::value(rX, j)) * Real(unpacked(rOfW, j % VEC));
         return float(HasBias ? y + Real(unpacked(rOfB, j % VEC)) : y);
       };
       f(i, result);
@@ -190,7 +196,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
       Tensor rW = load(p.weight.data ? weight : nullptr, p.weight.step, U(1));  // (VEC)
       Tensor rB = load(p.bias.data ? bias : nullptr, p.bias.step, U(0));        // (VEC)
       auto result = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE {
-        Real normal = statistics.template normalize<false>(Engine::value(rX, j));
+        Real normal = statistics.normalize(Engine::value(rX, j));
         return float(normal * Real(unpacked(rW, j % VEC)) + Real(unpacked(rB, j % VEC)));
       };
       f(i, result);
