@@ -62,8 +62,10 @@ template <auto Config> struct Fixup {
     auto slot_of = [&](int s) { return slot(workspace, first_cta + s * stride, part, thread); };
     if (share == 1)
       add_slots<1, 32>(slot_of, splits, begin, end, f);
-    else
+    else if (share < 16)
       add_slots<4, 32>(slot_of, splits, begin, end, f);
+    else  // of 8 slots at most
+      add_slots<16, 8>(slot_of, splits, begin, end, f);
 
     // The last to finish puts both flags back to 0 for the next launch.
     cutlass::arch::NamedBarrier::sync(threads, barrier);

@@ -83,11 +83,36 @@ double cut_clocks(const GemmProblem& problem, const GemmConfig& c, const DeviceI
                   cut * (rows_of_tile + columns_of_tile) * k_bytes * misses / dram_bytes);
 }
 
+/// What split-K takes beside its K tiles, for the sums of `tiles` tiles: rounds of loads, each of which waits for L2, and stores of single
+/// elements. Fixup::reduce() takes as many values and slots at a time.
+double split_clocks(const GemmConfig& c, std::int64_t tiles, int splits) {
+  constexpr double once = 2330, left = 15, round = 1500,
+                   stored = 262;         // the second and the last: per value of a thread
+  constexpr double all_slots = 0.00206;  // per element of all parts
+  const int share = int(ceil_div(c.sums(), splits));
+  const std::int64_t rounds = share == 1   ? ceil_div(splits, 32)
+                              : share < 16 ? ceil_div(share, 4) * ceil_div(splits, 32)
+                                           : ceil_div(share, 16);
+  const double parts = double(tiles) * splits * c.cluster_m * c.cluster_n * c.tile_m * c.tile_n / c.cluster_k;
+  return once + left * c.sums() + round * double(rounds) + stored * share + all_slots * parts;
+}
+
+/// The largest of them, and more where others come near, since they do not overlap perfectly: the norm with exponent 8.
+double smooth_max(double x, double y, double z) {
+  const double most = std::max({x, y, z});
+  double sum = 0;
+  for (double part : {x / most, y / most, z / most}) {
+    const double square = part * part, fourth = square * square;
+    sum += fourth * fourth;
+  }
+  return most * std::sqrt(std::sqrt(std::sqrt(sum)));
+}
+
 }  // namespace
 
 double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, const DeviceInfo& device) {
   const GemmProblem problem = padded(kernel_view(original, choice.config), choice.padding);
-  // Fitted to runs of the whole menu over 220 problems, most of them random ones in tn, on an H200 (docs/performance-guide.md).
+  // Fitted to runs of the whole menu over 420 problems, most of them random ones in tn, on an H200 (docs/performance-guide.md).
   constexpr double products = 2048;      // 16-bit multiply-adds of one SM, per clock
   constexpr double shared_bytes = 148;   // of shared memory, per clock: TMA's writes, wgmma's reads
   constexpr double l2_bytes = 58;        // from L2 into one SM, per clock
@@ -97,11 +122,10 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   constexpr double wave = 202, store_piece = 539, cooperative_store = 1.93;
   constexpr double swapped_store = 1.47, store_box = 150;  // a piece that is transposed; each box of one that is not
   constexpr double products_energy = 0.87, shared_energy = 0.0013;  // what power allows: clocks of the whole chip
-  constexpr double cut_once = 2080, add_part = 0.174;               // stream-K; the last: per element of a part
-  constexpr double split_once = 6020, split_sum = 0.81;             // split-K; the last: per element of a tile
+  constexpr double cut_once = 2500, add_part = 0.174;               // stream-K; the last: per element of a part
   constexpr double cluster_once = 985, cluster_sum = 0.184;  // sums in the cluster; the last: per element of a tile
   // From the launch to the first product, by the size of the cluster.
-  auto fill_of = [](int cluster) { return cluster == 1 ? 3070. : cluster == 2 ? 4040. : cluster <= 4 ? 4090. : 4680.; };
+  auto fill_of = [](int cluster) { return cluster == 1 ? 3380. : cluster == 2 ? 4040. : cluster <= 4 ? 3680. : 4680.; };
   // How much more a row costs that begins off a line of L2, by its pitch in bytes. L2 answers a multicast once for all of its CTAs.
   auto straddling = [](std::int64_t pitch, int receivers) {
     if (pitch % 128 == 0) return 1.;
@@ -134,7 +158,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
     load = lines * row_bytes / std::min(l2_bytes, all_l2_bytes / busy_sms);
     if (c.cluster_m * c.cluster_n > 1) load += multicast_box * (c.cluster_m + c.cluster_n);
   }
-  const double k_tile = std::max({multiply, shared_traffic / shared_bytes, load});
+  const double k_tile = smooth_max(multiply, shared_traffic / shared_bytes, load);
 
   const int d_bytes = int(size_of(problem.d.dtype));
   const double piece_rows = double(c.warpgroup_m()) / GemmConfig::piece_m;
@@ -148,8 +172,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   double clocks = fill;
   if (c.cluster_k > 1) clocks += waves * (cluster_once + cluster_sum * elements);
   if (choice.division == Division::split_k) {
-    clocks +=
-        double(ceil_div(k_tiles, splits * c.cluster_k)) * k_tile + split_once + split_sum * elements / c.cluster_k;
+    clocks += double(ceil_div(k_tiles, splits * c.cluster_k)) * k_tile + split_clocks(c, tiles, splits);
   } else if (choice.division == Division::stream_k) {
     double cut = tiles_to_cut(tiles, clusters), whole = (double(tiles) - cut) / clusters, share = cut / clusters;
     clocks += whole * k_tiles * k_tile + cut_clocks(problem, c, device, clusters, cut, k_tiles * k_tile);
