@@ -25,23 +25,23 @@ template <int Widest, class F> CUTE_DEVICE void with_element_bits(int bytes, F&&
   f(uint8_t{});
 }
 
-/// Calls f(Element{}) for the type of `dtype`, which is one of those that convert to and from C and have at most Widest bytes: all but f64
+/// Calls f(Element{}) for the type of DType `dtype`, which is one of those that convert to and from C and have at most Widest bytes: all but f64
 /// and i8 for float; i64, i32 and b8 for int64_t.
-template <class C, int Widest, class F> CUTE_DEVICE void with_element(DType dtype, F&& f) {
+template <class C, int Widest, class F> CUTE_DEVICE void with_element(int dtype, F&& f) {
   if constexpr (Widest == 8)
-    if (dtype == DType::i64) return f(int64_t{});
-  if constexpr (Widest >= 4)
-    if (dtype == DType::i32) return f(int32_t{});
+    if (dtype == int(DType::i64)) return f(int64_t{});
   if constexpr (cute::is_same_v<C, float>) {
     if constexpr (Widest >= 4)
-      if (dtype == DType::f32) return f(float{});
-    if constexpr (Widest >= 2) {
-      if (dtype == DType::bf16) return f(cutlass::bfloat16_t{});
-      if (dtype == DType::f16) return f(cutlass::half_t{});
-    }
-    if (dtype == DType::e4m3) return f(cutlass::float_e4m3_t{});
-    if (dtype == DType::e5m2) return f(cutlass::float_e5m2_t{});
+      if (dtype == int(DType::f32)) return f(float{});
+    if constexpr (Widest >= 2)
+      if (dtype == int(DType::bf16)) return f(cutlass::bfloat16_t{});
+    if (dtype == int(DType::e4m3)) return f(cutlass::float_e4m3_t{});
+    if constexpr (Widest >= 2)
+      if (dtype == int(DType::f16)) return f(cutlass::half_t{});
+    if (dtype == int(DType::e5m2)) return f(cutlass::float_e5m2_t{});
   }
+  if constexpr (Widest >= 4)
+    if (dtype == int(DType::i32)) return f(int32_t{});
   f(Boolean{});
 }
 

@@ -36,11 +36,15 @@ struct ElementwiseConfig {
   /// Most outputs.
   constexpr int outputs() const { return inputs == 4 ? 2 : 1; }
   /// Vectors of each operand that a thread has in flight: of tiles, squares of vectors. Few where memory is read in its order: many small
-  /// blocks that begin and end in that order are what comes close to a device-to-device copy.
+  /// blocks that begin and end in that order are what comes close to a device-to-device copy; a second one halves what is around it.
   constexpr int unroll() const {
     if (access == Access::tiles) return 8;
-    if (access == Access::strided || (access == Access::rows && inputs == 1 && vector <= 4)) return 4;
-    return access == Access::flat && (vector == 8 || (vector == 16 && inputs == 1)) ? 1 : 2;
+    if (access == Access::strided) return 4;
+    if (access == Access::rows) {
+      if (inputs == 1 && vector <= 4 && compute == Compute::f32) return 4;
+      return inputs == 2 && vector == 8 ? 1 : 2;
+    }
+    return (vector == 8 && inputs > 1) || (vector == 16 && inputs == 1) ? 1 : 2;
   }
   /// Vectors of one block.
   constexpr int block_vectors() const { return threads * unroll(); }
@@ -55,9 +59,11 @@ struct ElementwiseConfig {
     if (access == Access::tiles) return 3;
     if (access == Access::flat) {
       if (inputs == 4) return vector == 8 ? 4 : 3;
-      if (inputs == 2) return vector == 16 ? 3 : vector == 8 ? 8 : 5;
-      return vector == 16 ? 6 : 8;
+      if (inputs == 2 && vector == 16) return 3;
+      if (compute == Compute::i64 && vector == 4) return inputs == 2 ? 5 : 6;
+      return inputs == 1 && vector == 8 ? 6 : 8;
     }
+    if (access == Access::rows && inputs == 2 && vector == 8) return 8;
     return inputs == 4 ? 2 : vector == 16 ? 3 : inputs == 2 || access == Access::rows ? 4 : 5;
   }
 };

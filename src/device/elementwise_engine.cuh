@@ -34,7 +34,6 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   static constexpr int INPUTS = Config.inputs, OUTPUTS = Config.outputs();
   static constexpr int VEC = Config.vector, UNROLL = Config.unroll(), THREADS = ElementwiseConfig::threads;
   static constexpr int WIDEST = Config.widest();  // bytes of an element
-  static constexpr bool FLAT = Config.access == Access::flat;
   static_assert(Config.inputs > 0, "no config's name");
 
   /// A vector of an operand, as it lies in memory or as the functor's type.
@@ -46,33 +45,75 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   /// thread's vectors: a branch takes longer than the element's arithmetic.
   CUTE_DEVICE static void run(ElementwiseParams const& p) {
     allow_next_grid();
-    // From one of a thread's vectors to the next. Those of a dense run lie a grid apart: each of its parts is read in order then.
-    int64_t step = FLAT ? int64_t(gridDim.x) * THREADS : THREADS;
-    int64_t first = int64_t(blockIdx.x) * (FLAT ? THREADS : Config.block_vectors()) + threadIdx.x;
+    if constexpr (Config.access == Access::rows)
+      if (int(blockIdx.x) < p.whole_blocks) return run_whole_rows(p);
+    int64_t first = int64_t(blockIdx.x) * Config.block_vectors() + threadIdx.x;
     Place place[UNROLL];
     place[0] = locate(p, first);
     CUTLASS_PRAGMA_UNROLL
     for (int u = 1; u < UNROLL; ++u)
-      if (!follows(p, place[0], u * step * VEC, place[u])) place[u] = locate(p, first + u * step);
+      if (!follows(p, place[0], u * THREADS * VEC, place[u])) place[u] = locate(p, first + u * THREADS);
     prefetch_inputs(p, place);
     wait_for_preceding_grids();
-    Vector<Input> x[INPUTS][UNROLL];
-    Vector<C> y[OUTPUTS][UNROLL];
-    load_inputs(p, place, x);
-    apply<UNROLL>(p, x, y);
+    compute(p, place);
+  }
+
+  /// Computes a thread's vectors, all of which are whole and aligned. at(operand, u) says where vector u lies in an operand, in elements from
+  /// its begin.
+  template <class At> CUTE_DEVICE static void run_whole(ElementwiseParams const& p, At const& at) {
+    if (may_have_to_wait(p)) {
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < INPUTS; ++i)
+        if (i == 0 || INPUTS == 2 || i < p.inputs) {
+          auto from = static_cast<uint8_t const*>(p.in[i].data);
+          CUTLASS_PRAGMA_UNROLL
+          for (int u = 0; u < UNROLL; ++u) prefetch(from + at(p.in[i], u) * p.in[i].element_bytes);
+        }
+    }
+    wait_for_preceding_grids();
+    compute<UNROLL>(
+        p,
+        [&](int i, auto& x) CUTLASS_LAMBDA_FUNC_INLINE {
+          using T = typename remove_cvref_t<decltype(x[0])>::value_type;
+          CUTLASS_PRAGMA_UNROLL
+          for (int u = 0; u < UNROLL; ++u) load_whole(static_cast<T const*>(p.in[i].data) + at(p.in[i], u), x[u]);
+        },
+        [&](int i, auto const& y) CUTLASS_LAMBDA_FUNC_INLINE {
+          using T = typename remove_cvref_t<decltype(y[0])>::value_type;
+          CUTLASS_PRAGMA_UNROLL
+          for (int u = 0; u < UNROLL; ++u) store_whole(y[u], static_cast<T*>(p.out[i].data) + at(p.out[i], u));
+        });
+  }
+
+  /// Where a vector lies: in elements from each operand's begin, and how many elements of its row there are from it on.
+  struct Place {
+    int64_t in[INPUTS], out[OUTPUTS];
+    int64_t left;
+  };
+
+  /// Computes the vectors at some places.
+  template <int COUNT> CUTE_DEVICE static void compute(ElementwiseParams const& p, Place const (&place)[COUNT]) {
+    compute<COUNT>(
+        p, [&](int i, auto& x) CUTLASS_LAMBDA_FUNC_INLINE { load_input(p, i, place, x); },
+        [&](int i, auto const& y) CUTLASS_LAMBDA_FUNC_INLINE { store_output(p, i, place, y); });
+  }
+
+  /// Computes COUNT vectors. load(i, x) loads those of input i, and store(i, y) stores those of output i: arrays of so many Vector<T>, of
+  /// that operand's T, or of an unsigned integer of its size.
+  template <int COUNT, class Load, class Store>
+  CUTE_DEVICE static void compute(ElementwiseParams const& p, Load const& load, Store const& store) {
+    Vector<Input> x[INPUTS][COUNT];
+    Vector<C> y[OUTPUTS][COUNT];
+    load_inputs(p, load, x);
+    apply<COUNT>(p, x, y);
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < OUTPUTS; ++i)
-      if (i < p.outputs)
+      if (i == 0 || i < p.outputs)
         with_element<C, WIDEST>(p.out[i].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-          using T = decltype(element);
-          T* to = static_cast<T*>(p.out[i].data);
-          bool whole = all_whole(place);
+          Vector<decltype(element)> results[COUNT];
           CUTLASS_PRAGMA_UNROLL
-          for (int u = 0; u < UNROLL; ++u) {
-            Vector<T> result = convert<T>(y[i][u]);
-            keep_whole(result);
-            store(result, to + place[u].out[i], place[u].left, whole);
-          }
+          for (int u = 0; u < COUNT; ++u) results[u] = convert<decltype(element)>(y[i][u]);
+          store(i, results);
         });
   }
 
@@ -98,13 +139,29 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     });
   }
 
+  /// Loads a vector that is aligned, all at once.
+  template <class T> CUTE_DEVICE static void load_whole(T const* from, Vector<T>& x) {
+    using Bits = uint_bit_t<sizeof_bits_v<T>>;
+    Tensor gX = make_tensor(make_gmem_ptr(reinterpret_cast<Bits const*>(from)), Int<VEC>{});  // (VEC)
+    Tensor rX = make_tensor(reinterpret_cast<Bits*>(&x), Int<VEC>{});                         // (VEC)
+    copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, gX, rX);
+  }
+
+  /// Stores a vector in the same way.
+  template <class T> CUTE_DEVICE static void store_whole(Vector<T> const& x, T* to) {
+    using Bits = uint_bit_t<sizeof_bits_v<T>>;
+    Tensor rD = make_tensor(reinterpret_cast<Bits const*>(&x), Int<VEC>{});           // (VEC)
+    Tensor gD = make_tensor(make_gmem_ptr(reinterpret_cast<Bits*>(to)), Int<VEC>{});  // (VEC)
+    copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, rD, gD);
+  }
+
   /// Loads a vector, of which the first `left` elements are inside; `whole`: all of them, and aligned.
   template <class T> CUTE_DEVICE static void load(T const* from, int64_t left, bool whole, Vector<T>& x) {
     using Bits = uint_bit_t<sizeof_bits_v<T>>;
     Tensor gX = make_tensor(make_gmem_ptr(reinterpret_cast<Bits const*>(from)), Int<VEC>{});  // (VEC)
     Tensor rX = make_tensor(reinterpret_cast<Bits*>(&x), Int<VEC>{});                         // (VEC)
     if (whole) {
-      copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, gX, rX);
+      load_whole(from, x);
     } else {
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v)
@@ -118,7 +175,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     Tensor rD = make_tensor(reinterpret_cast<Bits const*>(&x), Int<VEC>{});           // (VEC)
     Tensor gD = make_tensor(make_gmem_ptr(reinterpret_cast<Bits*>(to)), Int<VEC>{});  // (VEC)
     if (whole) {
-      copy(Copy_Atom<UniversalCopy<uint_bit_t<VEC * sizeof_bits_v<Bits>>>, Bits>{}, rD, gD);
+      store_whole(x, to);
     } else {
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < VEC; ++v)
@@ -127,15 +184,19 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   }
 
  private:
-  /// Where a vector lies: in elements from each operand's begin, and how many elements of its row there are from it on; of a dense run
-  /// at most its own.
-  struct Place {
-    int64_t in[INPUTS], out[OUTPUTS];
-    conditional_t<FLAT, int, int64_t> left;
-  };
-
-  CUTE_DEVICE static int left_of_run(ElementwiseParams const& p, int64_t at) {
-    return int(cute::min(p.row - at, int64_t(VEC)));
+  /// Rows of two whole vectors or more, a stride below 2^32 apart in each operand, with fewer than 2^31 vectors in all: so what is divided and
+  /// multiplied has 32 bits, and the divisor has a multiplier (see Divider).
+  CUTE_DEVICE static void run_whole_rows(ElementwiseParams const& p) {
+    uint32_t row[UNROLL], column[UNROLL];
+    CUTLASS_PRAGMA_UNROLL
+    for (int u = 0; u < UNROLL; ++u) {
+      uint32_t number = blockIdx.x * uint32_t(Config.block_vectors()) + u * THREADS + threadIdx.x;
+      row[u] = uint32_t(uint64_t(number) * p.row_vectors.multiplier >> p.row_vectors.shift);
+      column[u] = number - row[u] * uint32_t(p.row_vectors.divisor);
+    }
+    run_whole(p, [&](ElementwiseOperand const& operand, int u) CUTLASS_LAMBDA_FUNC_INLINE {
+      return uint64_t(uint32_t(operand.strides[max_rank - 2])) * row[u] + uint64_t(column[u]) * VEC;
+    });
   }
 
   /// Where the paths of vectors that are cut off and of whole ones meet, the compiler would go on with single elements.
@@ -157,37 +218,25 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
 
   /// Where the vector `distance` elements after `from` lies, unless that is in another row.
   CUTE_DEVICE static bool follows(ElementwiseParams const& p, Place const& from, int64_t distance, Place& place) {
-    if (!FLAT && from.left <= distance) return false;
+    if (from.left <= distance) return false;
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < INPUTS; ++i) place.in[i] = from.in[i] + (FLAT ? distance : along_row(p.in[i], distance));
+    for (int i = 0; i < INPUTS; ++i) place.in[i] = from.in[i] + along_row(p.in[i], distance);
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < OUTPUTS; ++i) place.out[i] = from.out[i] + (FLAT ? distance : along_row(p.out[i], distance));
-    if constexpr (FLAT)
-      place.left = left_of_run(p, place.out[0]);
-    else
-      place.left = from.left - distance;
+    for (int i = 0; i < OUTPUTS; ++i) place.out[i] = from.out[i] + along_row(p.out[i], distance);
+    place.left = from.left - distance;
     return true;
   }
 
-  CUTE_DEVICE static bool all_whole(Place const (&place)[UNROLL]) {
+  template <int COUNT> CUTE_DEVICE static bool all_whole(Place const (&place)[COUNT]) {
     bool whole = true;
     CUTLASS_PRAGMA_UNROLL
-    for (int u = 0; u < UNROLL; ++u) whole = whole && place[u].left >= VEC;
+    for (int u = 0; u < COUNT; ++u) whole = whole && place[u].left >= VEC;
     return whole;
   }
 
   /// Takes vector `number` apart into coordinates.
   CUTE_DEVICE static Place locate(ElementwiseParams const& p, int64_t number) {
     Place place;
-    if constexpr (FLAT) {
-      int64_t at = number * VEC;
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < INPUTS; ++i) place.in[i] = at;
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < OUTPUTS; ++i) place.out[i] = at;
-      place.left = left_of_run(p, at);
-      return place;
-    }
     bool inside = number < p.vectors;
     if (!inside) number = 0;
     if (p.vectors < int64_t(1) << 31)
@@ -216,11 +265,14 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     if (p.first_dimension < max_rank - 1) for_each_coordinate(p.sizes, p.first_dimension, max_rank - 2, row, add);
   }
 
+  /// Whether the block is one of the first that have room, so that what it loads may as well be on its way to the L2 already.
+  CUTE_DEVICE static bool may_have_to_wait(ElementwiseParams const& p) { return int(blockIdx.x) < p.waiting_blocks; }
+
   /// Has the L2 fetch what this thread will load. That may be done before the preceding grids have ended, since what they still write
   /// goes through the L2 as well.
   CUTE_DEVICE static void prefetch_inputs(ElementwiseParams const& p, Place const (&place)[UNROLL]) {
     if constexpr (Config.access != Access::strided) {
-      if (int(blockIdx.x) >= p.waiting_blocks) return;
+      if (!may_have_to_wait(p)) return;
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < INPUTS; ++i)
         if (i < p.inputs) {
@@ -232,62 +284,82 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     }
   }
 
-  CUTE_DEVICE static void load_inputs(ElementwiseParams const& p, Place const (&place)[UNROLL],
-                                      Vector<Input> (&x)[INPUTS][UNROLL]) {
+  template <int COUNT, class Load>
+  CUTE_DEVICE static void load_inputs(ElementwiseParams const& p, Load const& load, Vector<Input> (&x)[INPUTS][COUNT]) {
     if constexpr (INPUTS > 1)
-      if (!p.inputs_alike) return load_mixed_inputs(p, place, x);
+      if (!p.inputs_alike) return load_mixed_inputs(p, load, x);
     with_element<C, WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-      Vector<decltype(element)> loaded[INPUTS][UNROLL];
+      using T = decltype(element);
+      Vector<T> loaded[INPUTS][COUNT];
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < INPUTS; ++i)
-        if (i < p.inputs) load_input(p, i, place, loaded[i]);
+        if (is_there<T>(p, i)) load(i, loaded[i]);
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < INPUTS; ++i)
-        if (i < p.inputs) convert_input(loaded[i], x[i]);
+        if (is_there<T>(p, i)) convert_input(loaded[i], x[i]);
     });
   }
 
+  /// Whether there is an input i. Of none, the first one is said to be Boolean, so that the others need not ask.
+  template <class T> CUTE_DEVICE static bool is_there(ElementwiseParams const& p, int i) {
+    return INPUTS == 2 || (i == 0 && (INPUTS > 1 || !is_same_v<T, Boolean>)) || i < p.inputs;
+  }
+
   /// Inputs of several dtypes: loaded by their elements' size, so that no load waits for another input's conversion.
-  CUTE_DEVICE static void load_mixed_inputs(ElementwiseParams const& p, Place const (&place)[UNROLL],
-                                            Vector<Input> (&x)[INPUTS][UNROLL]) {
+  template <int COUNT, class Load> CUTE_DEVICE static void load_mixed_inputs(ElementwiseParams const& p,
+                                                                             Load const& load,
+                                                                             Vector<Input> (&x)[INPUTS][COUNT]) {
     struct {
-      alignas(16) uint8_t bytes[UNROLL][VEC * WIDEST];
+      alignas(16) uint8_t bytes[COUNT][VEC * WIDEST];
     } loaded[INPUTS];
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < INPUTS; ++i)
       if (i < p.inputs)
         with_element_bits<WIDEST>(p.in[i].element_bytes, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-          load_input(p, i, place, reinterpret_cast<Vector<decltype(element)>(&)[UNROLL]>(loaded[i]));
+          load(i, reinterpret_cast<Vector<decltype(element)>(&)[COUNT]>(loaded[i]));
         });
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < INPUTS; ++i)
       if (i < p.inputs)
         with_element<C, WIDEST>(p.in[i].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-          convert_input(reinterpret_cast<Vector<decltype(element)>(&)[UNROLL]>(loaded[i]), x[i]);
+          convert_input(reinterpret_cast<Vector<decltype(element)>(&)[COUNT]>(loaded[i]), x[i]);
         });
   }
 
   /// Issues the loads of input i, whose elements have the size of T's.
-  template <class T> CUTE_DEVICE static void load_input(ElementwiseParams const& p, int i, Place const (&place)[UNROLL],
-                                                        Vector<T> (&x)[UNROLL]) {
+  template <class T, int COUNT> CUTE_DEVICE static void load_input(ElementwiseParams const& p, int i,
+                                                                   Place const (&place)[COUNT], Vector<T> (&x)[COUNT]) {
     T const* from = static_cast<T const*>(p.in[i].data);
     bool whole = all_whole(place);
     CUTLASS_PRAGMA_UNROLL
-    for (int u = 0; u < UNROLL; ++u) {
+    for (int u = 0; u < COUNT; ++u) {
       if (Config.access == Access::rows && p.in[i].strides[max_rank - 1] == 0) {
         if (place[u].left > 0) x[u].fill(from[place[u].in[i]]);
       } else {
         load(from + place[u].in[i], place[u].left, whole, x[u]);
       }
+      keep_whole(x[u]);
     }
   }
 
-  template <class T> CUTE_DEVICE static void convert_input(Vector<T> (&from)[UNROLL], Vector<Input> (&to)[UNROLL]) {
+  /// Stores output i.
+  template <class T, int COUNT> CUTE_DEVICE static void store_output(ElementwiseParams const& p, int i,
+                                                                     Place const (&place)[COUNT],
+                                                                     Vector<T> const (&y)[COUNT]) {
+    T* to = static_cast<T*>(p.out[i].data);
+    bool whole = all_whole(place);
     CUTLASS_PRAGMA_UNROLL
-    for (int u = 0; u < UNROLL; ++u) {
-      keep_whole(from[u]);
-      to[u] = convert<Input>(from[u]);
+    for (int u = 0; u < COUNT; ++u) {
+      Vector<T> result = y[u];
+      keep_whole(result);
+      store(result, to + place[u].out[i], place[u].left, whole);
     }
+  }
+
+  template <class T, int COUNT>
+  CUTE_DEVICE static void convert_input(Vector<T> const (&from)[COUNT], Vector<Input> (&to)[COUNT]) {
+    CUTLASS_PRAGMA_UNROLL
+    for (int u = 0; u < COUNT; ++u) to[u] = convert<Input>(from[u]);
   }
 };
 

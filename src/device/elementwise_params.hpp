@@ -17,8 +17,8 @@ constexpr int max_elementwise_scalars = 2;
 struct ElementwiseOperand {
   void* data;
   std::int64_t strides[max_rank];
-  DType dtype;
-  bool aligned;  ///< Whether every vector of a tile is.
+  std::int32_t dtype;  ///< A DType. Kernels would have to extend a byte before they compare it.
+  bool aligned;        ///< Whether every vector of a tile is.
   std::uint8_t element_bytes;
 };
 
@@ -35,11 +35,13 @@ struct ElementwiseParams {
   int tile_dimension;  ///< The one in which the input of tiles is dense. `sizes` and `row_vectors` count tiles then.
   std::int64_t tile_rows;  ///< Elements of that dimension.
   bool narrow_tiles;       ///< Whether tiles are half as wide, and twice as long.
-  int waiting_blocks;      ///< So many have room at a time, and may have to wait for the preceding grids.
-  int inputs, outputs;     ///< How many of the operands there are.
-  bool inputs_alike;       ///< Whether they have one dtype.
-  bool moves;              ///< Whether the elements' bits leave as they came.
-  int function;            ///< Which one; its meaning is the functions'.
+  int waiting_blocks;  ///< So many have room at a time, and may have to wait for the preceding grids; 0 where there is no input.
+  int inputs, outputs;  ///< How many of the operands there are. Of no input, the first one's dtype is b8.
+  bool inputs_alike;    ///< Whether they have one dtype.
+  bool moves;           ///< Whether the elements' bits leave as they came.
+  bool casts;           ///< Whether they are converted only.
+  int whole_blocks;     ///< So many blocks take whole vectors of dense runs or of rows that lie a stride apart.
+  int function;         ///< Which one; its meaning is the functions'.
   float f32_scalars[max_elementwise_scalars];
   std::int64_t i64_scalars[max_elementwise_scalars];
 };

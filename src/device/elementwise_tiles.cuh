@@ -28,8 +28,8 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   struct Smem {
     alignas(16) uint8_t bytes[cosize_v<SmemLayout> * WIDEST];
   };
-  /// Vectors that a thread computes with at a time: a single one would leave it waiting for each step of the functor.
-  static constexpr int AT_A_TIME = VEC > 8 ? 1 : 2;
+  /// Vectors that a thread moves or computes with at a time: a single one would leave it waiting for each step.
+  static constexpr int MOVED_AT_A_TIME = 2, COMPUTED_AT_A_TIME = VEC > 8 ? 1 : 2;
   static_assert(BLK_M * BLK_N == THREADS * PATCHES * ROWS * VEC && Config.unroll() % ROWS == 0 &&
                 sizeof(Smem) <= 48 * 1024);
 
@@ -44,13 +44,16 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     with_element_bits<WIDEST>(p.in[0].element_bytes, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
       using Bits = decltype(element);
       if (p.moves)
-        for_each_vector<1, Bits>(p, tile, smem, [&](auto const& x, Places const& places) CUTLASS_LAMBDA_FUNC_INLINE {
-          store(x, places, static_cast<Bits*>(p.out[0].data));
-        });
+        for_each_vector<MOVED_AT_A_TIME, Bits>(p, tile, smem,
+                                               [&](auto const& x, Places const& places) CUTLASS_LAMBDA_FUNC_INLINE {
+                                                 store(x, places, static_cast<Bits*>(p.out[0].data));
+                                               });
+      else if (p.casts && tile.whole)
+        cast<Bits>(p, tile, smem);
       else
-        for_each_vector<AT_A_TIME, Bits>(p, tile, smem,
-                                         [&](auto const& x, Places const& places)
-                                             CUTLASS_LAMBDA_FUNC_INLINE { compute<Bits>(p, x, places); });
+        for_each_vector<COMPUTED_AT_A_TIME, Bits>(p, tile, smem,
+                                                  [&](auto const& x, Places const& places)
+                                                      CUTLASS_LAMBDA_FUNC_INLINE { compute<Bits>(p, x, places); });
     });
   }
 
@@ -59,6 +62,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   struct Tile {
     int64_t in, out;
     int m, n;
+    bool whole;  // all of it is, and its vectors are aligned
     int log_m;  // its elements along M are 2^log_m. A narrow tile has half of BLK_M, and its second half along N lies below the first
         // one in shared memory.
   };
@@ -67,7 +71,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     int log_m = log_2(uint32_t(BLK_M)) - p.narrow_tiles, blk_n = BLK_N << int(p.narrow_tiles);
     int rest = p.row_vectors.quotient(int(blockIdx.x));
     int64_t n = int64_t(int(blockIdx.x) - rest * int(p.row_vectors.divisor)) * blk_n, m = 0;
-    Tile tile{n * p.in[0].strides[max_rank - 1], n, 0, 0, log_m};
+    Tile tile{n * p.in[0].strides[max_rank - 1], n, 0, 0, false, log_m};
     auto add = [&](int d, int64_t coordinate) CUTLASS_LAMBDA_FUNC_INLINE {
       if (d == p.tile_dimension) m = coordinate <<= log_m;
       tile.in += coordinate * p.in[0].strides[d];
@@ -76,6 +80,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     for_each_coordinate(p.sizes, p.first_dimension, max_rank - 2, rest, add);  // tiles have two dimensions at least
     tile.m = int(cute::min(p.tile_rows - m, int64_t(1) << log_m));
     tile.n = int(cute::min(p.row - n, int64_t(blk_n)));
+    tile.whole = tile.m == 1 << log_m && tile.n == blk_n && p.in[0].aligned && p.out[0].aligned;
     return tile;
   }
 
@@ -102,6 +107,11 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     for (int s = 0; s < PATCHES; ++s) {
       int n = n_of(s);
       Bits const* from = static_cast<Bits const*>(p.in[0].data) + tile.in + m + n * stride;
+      if (tile.whole) {
+        CUTLASS_PRAGMA_UNROLL
+        for (int v = 0; v < ROWS; ++v) Engine::load_whole(from + v * stride, x[s][v]);
+        continue;
+      }
       int count = cute::min(tile.m - m, int(VEC));
       bool whole = count == VEC && p.in[0].aligned;
       CUTLASS_PRAGMA_UNROLL
@@ -137,27 +147,24 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   /// Takes vectors of N out of shared memory, and calls f(x, places) with COUNT of them; a warp's lanes lie side by side along N.
   template <int COUNT, class Bits, class F>
   CUTE_DEVICE static void for_each_vector(ElementwiseParams const& p, Tile const& tile, Smem& smem, F const& f) {
-    constexpr int ACROSS = BLK_N / VEC, DOWN = THREADS / ACROSS;
-    static_assert(THREADS % ACROSS == 0 && BLK_M / 2 % (DOWN * COUNT) == 0);
     Tensor sX = smem_tensor<Bits>(smem);  // (BLK_M, BLK_N)
-    int column = int(threadIdx.x) % ACROSS * VEC, blk_m = 1 << tile.log_m;
+    int blk_m = 1 << tile.log_m, log_across = LOG_N - LOG_VEC + (blk_m < BLK_M), down = THREADS >> log_across;
+    static_assert(BLK_M * BLK_N / VEC % (THREADS * COUNT) == 0);
+    int n = (int(threadIdx.x) & ((1 << log_across) - 1)) * VEC, m = int(threadIdx.x) >> log_across;
+    int below = n < BLK_N ? 0 : blk_m, count = cute::min(tile.n - n, int(VEC));
     int64_t stride = p.out[0].strides[p.tile_dimension];
-    // Not unrolled: the loops may have the code of all functions.
+    Places places{tile.out + m * stride + n, down * stride, 0, count, count == VEC && p.out[0].aligned};
+    // Not unrolled: the loop may have the code of all functions.
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int half = 0, n = column; half < BLK_M; half += blk_m, n += BLK_N) {
-      int m = int(threadIdx.x) / ACROSS, count = cute::min(tile.n - n, int(VEC));
-      Places places{tile.out + m * stride + n, DOWN * stride, 0, count, count == VEC && p.out[0].aligned};
-      CUTLASS_PRAGMA_NO_UNROLL
-      for (; m < tile.m; m += DOWN * COUNT, places.offset += COUNT * places.step) {
-        Vector<Bits> x[COUNT];
-        CUTLASS_PRAGMA_UNROLL
-        for (int v = 0; v < COUNT; ++v) {
-          Tensor rX = make_tensor(reinterpret_cast<Bits*>(&x[v]), Int<VEC>{});  // (VEC)
-          copy(SmemAtom<VEC, Bits>{}, smem_vector<VEC>(sX, half + m + v * DOWN, column), rX);
-        }
-        places.vectors = (tile.m - m + DOWN - 1) / DOWN;
-        f(x, places);
+    for (; m < tile.m; m += down * COUNT, places.offset += COUNT * places.step) {
+      Vector<Bits> x[COUNT];
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < COUNT; ++v) {
+        Tensor rX = make_tensor(reinterpret_cast<Bits*>(&x[v]), Int<VEC>{});  // (VEC)
+        copy(SmemAtom<VEC, Bits>{}, smem_vector<VEC>(sX, below + m + v * down, n % BLK_N), rX);
       }
+      places.vectors = (tile.m - m + down - 1) / down;
+      f(x, places);
     }
   }
 
@@ -166,6 +173,24 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     CUTLASS_PRAGMA_UNROLL
     for (int v = 0; v < COUNT; ++v)
       if (v < places.vectors) Engine::store(x[v], to + places.offset + v * places.step, places.count, places.whole);
+  }
+
+  /// Converts a whole tile and stores it. Its dtypes are found once, not for each of the vectors.
+  template <class Bits> CUTE_DEVICE static void cast(ElementwiseParams const& p, Tile const& tile, Smem& smem) {
+    with_element<C, WIDEST>(p.in[0].dtype, [&](auto from) CUTLASS_LAMBDA_FUNC_INLINE {
+      using From = decltype(from);
+      if constexpr (sizeof(From) == sizeof(Bits))
+        with_element<C, WIDEST>(p.out[0].dtype, [&](auto to) CUTLASS_LAMBDA_FUNC_INLINE {
+          using To = decltype(to);
+          for_each_vector<MOVED_AT_A_TIME, Bits>(
+              p, tile, smem, [&](auto const& x, Places const& places) CUTLASS_LAMBDA_FUNC_INLINE {
+                CUTLASS_PRAGMA_UNROLL
+                for (int v = 0; v < MOVED_AT_A_TIME; ++v)
+                  Engine::store_whole(convert<To>(convert<C>(reinterpret_cast<Vector<From> const&>(x[v]))),
+                                      static_cast<To*>(p.out[0].data) + places.offset + v * places.step);
+              });
+        });
+    });
   }
 
   /// Applies the functor to vectors, and stores the results.

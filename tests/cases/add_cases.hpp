@@ -113,6 +113,8 @@ inline std::vector<AddCase> add_cases(bool short_list) {
     add(type + "_every_second", "no unit stride anywhere", {{301}, {2}, 0}, {{301}, {3}, 1}, {{301}, {2}, 0}, dtype);
     add(type + "_padded_rows", "rows with gaps, aligned", {{40, 64}, {72, 1}, 0}, {{40, 64}, {64, 1}, 0},
         {{40, 64}, {80, 1}, 0}, dtype);
+    add(type + "_padded_rows_broadcast", "blocks of whole vectors, and a few vectors more", {{150, 64}, {72, 1}, 0},
+        dense({64}), {{150, 64}, {80, 1}, 0}, dtype);
     add(type + "_padded_rows_odd", "rows with gaps, each at another alignment", {{40, 63}, {65, 1}, 0},
         {{40, 63}, {67, 1}, 0}, {{40, 63}, {69, 1}, 0}, dtype);
   }

@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(List, ElementwiseOps, ::testing::Range(0, elementwise_o
 // Each dtype as input and as output, each with itself and with the one after it, so that narrow and wide ones meet.
 TEST_P(ElementwiseOps, TakeEveryDtype) {
   std::set<std::string> used;
-  const std::int64_t count = short_list() ? 1100 : 70003;
+  const std::int64_t count = short_list() ? 8229 : 70003;  // a block of whole vectors at least, and elements left over
   for (std::size_t i = 0; i < all_dtypes.size(); ++i)
     for (const std::size_t step : {0, 1, 4}) {
       const DType in = all_dtypes[i], out = all_dtypes[(i + step) % all_dtypes.size()];
@@ -153,7 +153,8 @@ Operand laid_out(DType dtype, const Dimensions& sizes, const std::vector<int>& o
 
 TEST_F(Elementwise, TurnedInputs) {
   const std::vector<Turned> cases = {
-      {"whole tiles of every element size", {128, 128}, {1, 0}},
+      {"whole tiles of every element size", {256, 256}, {1, 0}},
+      {"whole tiles that are narrow where elements have 16 bits", {64, 512}, {1, 0}},
       {"partial tiles and partial vectors in both dimensions", {131, 77}, {1, 0}},
       {"rows with gaps that keep the alignment", {48, 144}, {1, 0}, 16, 32},
       {"rows with gaps that do not", {48, 144}, {1, 0}, 3, 5},
@@ -172,15 +173,18 @@ TEST_F(Elementwise, TurnedInputs) {
                                   {DType::i32, DType::i32},
                                   {DType::bf16, DType::f32},
                                   {DType::f32, DType::e5m2},
-                                  {DType::f16, DType::i64}}) {
-      SCOPED_TRACE(turned.why);
-      std::vector<int> straight(turned.sizes.size());
-      std::iota(straight.begin(), straight.end(), 0);
-      ElementwiseData data(ElementwiseOp::neg,
-                           {laid_out(in, turned.sizes, turned.order, turned.in_pad, turned.in_offset)},
-                           {laid_out(out, turned.sizes, straight, turned.out_pad, turned.out_offset)});
-      check_every_config(data, used);
-    }
+                                  {DType::f16, DType::i64},
+                                  {DType::bf16, DType::e4m3},
+                                  {DType::e5m2, DType::f16},
+                                  {DType::i32, DType::b8}})
+      for (const ElementwiseOp op : {ElementwiseOp::neg, ElementwiseOp::cast}) {
+        SCOPED_TRACE(turned.why);
+        std::vector<int> straight(turned.sizes.size());
+        std::iota(straight.begin(), straight.end(), 0);
+        ElementwiseData data(op, {laid_out(in, turned.sizes, turned.order, turned.in_pad, turned.in_offset)},
+                             {laid_out(out, turned.sizes, straight, turned.out_pad, turned.out_offset)});
+        check_every_config(data, used);
+      }
   for (const char* config : {"n1_f32_v16_tiles", "n1_f32_v8_tiles", "n1_f32_v4_tiles", "n1_f32_v2_tiles",
                              "n1_i64_v4_tiles", "n1_i64_v2_tiles"})
     EXPECT_TRUE(used.count(config)) << config;

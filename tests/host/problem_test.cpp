@@ -196,6 +196,12 @@ TEST(ElementwiseModules, AreCheckedBeforeTheyAreUsed) {
   const Module good_module{"mine", nullptr, entries, 3, 8, 2, 1, elementwise_module_version};
   EXPECT_EQ(elementwise_candidates(problem, good_module),
             (std::vector<std::string>{"n2_f32_v4_flat", "n2_f32_v1_strided"}));  // an f32 has no room in vectors of 8
+  ElementwiseProblem huge = problem;  // as many vectors as 32 bits cannot count
+  huge.rank = 1, huge.sizes = {std::int64_t(4) << 32};
+  huge.in[0].strides = huge.in[1].strides = huge.out[0].strides = {1};
+  EXPECT_EQ(elementwise_candidates(huge, good_module), (std::vector<std::string>{"n2_f32_v1_strided"}));
+  huge.sizes[0] -= 4;
+  EXPECT_EQ(elementwise_candidates(huge, good_module).front(), "n2_f32_v4_flat");
 
   constexpr ErrorCode invalid = ErrorCode::invalid_argument;
   expect_error(invalid, {"op ", "custom", "ElementwiseModulePlan"},

@@ -197,6 +197,13 @@ DEVICE = [
             "return ceil_div(params.vectors, config.block_vectors());",
             "return ceil_div(params.vectors - 1, config.block_vectors());", "add:*f32_size*",
             "the last, partial block is launched"),
+    mistake("elements-are-left-over", "src/ops/elementwise/launcher.cpp",
+            "return whole + ceil_div(params.row % block_elements, ElementwiseConfig::threads);",
+            "return whole + params.row % block_elements / ElementwiseConfig::threads;", "add:*f32_size*",
+            "the elements after the whole blocks of a dense run have threads"),
+    mistake("rows-are-whole-too-soon", "src/ops/elementwise/launcher.cpp", "int(params.vectors / config.block_vectors())",
+            "int(ceil_div(params.vectors, config.block_vectors()))", "add:*padded_rows_broadcast*",
+            "the last, partial block of whole rows stays inside"),
 
     # Elementwise kernels.
     mistake("add-writes-one-more", "src/device/elementwise_engine.cuh", "if (v < left) gD(v) = rD(v);",
@@ -206,6 +213,8 @@ DEVICE = [
 
     mistake("tile-loses-its-last-rows", "src/device/elementwise_tiles.cuh", "if (n + v < tile.n) Engine::load(", "if (n + v + 1 < tile.n) Engine::load(",
             "elementwise:*Turned*", "a tile at the edge is loaded to its last row"),
+    mistake("tile-is-whole-too-soon", "src/device/elementwise_tiles.cuh", " && tile.n == blk_n", "",
+            "elementwise:*Turned*", "a tile at the edge stores no column beyond it"),
     mistake("tiles-are-not-waited-for", "src/device/elementwise_tiles.cuh", "    block_sync();\n", "", "elementwise:*Turned*",
             "a block reads its tile when all threads have brought their part"),
 

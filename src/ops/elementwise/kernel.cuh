@@ -3,6 +3,7 @@
 // The kernels of the library's elementwise operations: each computes all of those that take its number of operands.
 
 #include "device/elementwise_engine.cuh"
+#include "device/elementwise_flat.cuh"
 #include "device/elementwise_tiles.cuh"
 #include "ops/elementwise/functions.cuh"
 
@@ -11,7 +12,8 @@ namespace ckl::device {
 /// What serves `Config`.
 template <ElementwiseConfig Config, class Functions> using ElementwiseKernel =
     conditional_t<Config.access == Access::tiles, ElementwiseTiles<Config, Functions>,
-                  ElementwiseEngine<Config, Functions>>;
+                  conditional_t<Config.access == Access::flat, ElementwiseFlat<Config, Functions>,
+                                ElementwiseEngine<Config, Functions>>>;
 
 }  // namespace ckl::device
 

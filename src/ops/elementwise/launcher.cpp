@@ -111,7 +111,8 @@ bool can_serve(const ElementwiseConfig& config, const Collapsed& c) {
     return tile_dimension(c) && std::all_of(c.operands.begin(), c.operands.end(), [&](const CollapsedOperand& x) {
              return fits(config, int(size_of(x.dtype)));
            });
-  if (config.access == Access::flat && !c.flat()) return false;
+  if (config.access == Access::flat && (!c.flat() || c.sizes[inner] / config.vector >= (std::int64_t(1) << 32)))
+    return false;
   return std::all_of(c.operands.begin(), c.operands.end(), [&](const CollapsedOperand& x) {
     if (x.is_input && x.strides[inner] == 0) return fits(config, int(size_of(x.dtype)));
     return x.strides[inner] == 1 && fits(config, int(size_of(x.dtype))) &&
@@ -120,6 +121,22 @@ bool can_serve(const ElementwiseConfig& config, const Collapsed& c) {
 }
 
 std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
+
+/// The part of the parameters that numbers the vectors of a dense run, and the elements left over. Returns how many blocks they take.
+std::int64_t cut_dense_run(const ElementwiseConfig& config, ElementwiseParams& params) {
+  const std::int64_t block_elements = std::int64_t(config.block_vectors()) * config.vector;
+  const std::int64_t whole = params.row / block_elements;
+  params.whole_blocks = int(whole);
+  return whole + ceil_div(params.row % block_elements, ElementwiseConfig::threads);
+}
+
+/// Whether the operands have two dimensions at most, with rows of whole vectors that none of them broadcasts from one element.
+bool has_plain_rows(const Collapsed& c, const ElementwiseConfig& config) {
+  return config.access == Access::rows && c.first_dimension >= inner - 1 && c.sizes[inner] % config.vector == 0 &&
+         std::all_of(c.operands.begin(), c.operands.end(), [](const CollapsedOperand& x) {
+           return x.strides[inner] == 1 && x.strides[inner - 1] == std::uint32_t(x.strides[inner - 1]);
+         });
+}
 
 /// The part of the parameters that numbers vectors. Returns how many blocks they take.
 std::int64_t cut_into_vectors(const Collapsed& c, const ElementwiseConfig& config, ElementwiseParams& params) {
@@ -130,6 +147,8 @@ std::int64_t cut_into_vectors(const Collapsed& c, const ElementwiseConfig& confi
     params.sizes[d] = Divider::of(c.sizes[d]);
     params.vectors *= c.sizes[d];
   }
+  if (has_plain_rows(c, config) && params.row_vectors.multiplier != 0 && params.vectors < std::int64_t(1) << 31)
+    params.whole_blocks = int(params.vectors / config.block_vectors());
   return ceil_div(params.vectors, config.block_vectors());
 }
 
@@ -204,8 +223,9 @@ void ElementwiseLauncher::prepare(const ElementwiseProblem& p, int device, const
   const Collapsed c = collapse(p);
   params_.row = c.sizes[inner];
   params_.first_dimension = c.first_dimension;
-  const std::int64_t blocks =
-      config.access == Access::tiles ? cut_into_tiles(c, config, params_) : cut_into_vectors(c, config, params_);
+  const std::int64_t blocks = config.access == Access::tiles  ? cut_into_tiles(c, config, params_)
+                              : config.access == Access::flat ? cut_dense_run(config, params_)
+                                                              : cut_into_vectors(c, config, params_);
   host::require_supported(blocks < std::int64_t(1) << 31,
                           "an elementwise operator takes fewer than 2^31 blocks, but this problem needs ", blocks);
   params_.inputs = info.inputs;
@@ -213,15 +233,17 @@ void ElementwiseLauncher::prepare(const ElementwiseProblem& p, int device, const
   params_.inputs_alike = std::all_of(p.in.begin(), p.in.begin() + info.inputs,
                                      [&](const TensorOperand& x) { return x.dtype == p.in[0].dtype; });
   params_.moves = p.op == ElementwiseOp::cast && p.in[0].dtype == p.out[0].dtype && p.in[0].dtype != DType::b8;
+  params_.casts = p.op == ElementwiseOp::cast;
   params_.function = int(p.op);
   for (std::size_t i = 0; i < c.operands.size(); ++i) {
     const CollapsedOperand& from = c.operands[i];
     ElementwiseOperand& to = from.is_input ? params_.in[i] : params_.out[i - std::size_t(info.inputs)];
     std::copy(from.strides.begin(), from.strides.end(), to.strides);
-    to.dtype = from.dtype;
+    to.dtype = int(from.dtype);
     to.element_bytes = std::uint8_t(size_of(from.dtype));
     to.aligned = vectors_are_aligned(c, from, from.is_input ? params_.tile_dimension : inner, config.vector);
   }
+  if (info.inputs == 0) params_.in[0].dtype = int(DType::b8);
   for (int i = 0; i < max_elementwise_scalars; ++i) {
     params_.f32_scalars[i] = float(p.scalars[i]);
     params_.i64_scalars[i] = as_i64(p.scalars[i]);
@@ -231,7 +253,7 @@ void ElementwiseLauncher::prepare(const ElementwiseProblem& p, int device, const
   launch_.threads = ElementwiseConfig::threads;
   launch_.grid = unsigned(blocks);
   launch_.overlaps_preceding = true;
-  params_.waiting_blocks = device_info(device).sm_count * config.min_blocks();
+  params_.waiting_blocks = info.inputs == 0 ? 0 : device_info(device).sm_count * config.min_blocks();
 }
 
 void ElementwiseLauncher::run(const void* const* in, void* const* out, Stream stream, const void* user_params,
