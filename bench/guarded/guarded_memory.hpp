@@ -39,9 +39,11 @@ class GuardedMemory {
   std::byte* host() { return image_.data() + begin_; }
   const std::byte* host() const { return image_.data() + begin_; }
 
-  /// Makes the device memory, guard bands included, equal to the image.
+  /// Makes the device memory, guard bands included, equal to the image: also for streams that do not wait for the default one, since the copy
+  /// of pageable memory may return before its end has arrived.
   void upload() {
     require(cudaMemcpy(allocation_, image_.data(), image_.size(), cudaMemcpyHostToDevice), "cudaMemcpy to the device");
+    require(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
   }
 
   /// The payload as it is on the device now. Waits for all work of the device.
