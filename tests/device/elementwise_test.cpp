@@ -155,6 +155,7 @@ TEST_F(Elementwise, TurnedInputs) {
   const std::vector<Turned> cases = {
       {"whole tiles of every element size", {256, 256}, {1, 0}},
       {"whole tiles that are narrow where elements have 16 bits", {64, 512}, {1, 0}},
+      {"tiles that are whole along one dimension only", {64, 152}, {1, 0}},
       {"partial tiles and partial vectors in both dimensions", {131, 77}, {1, 0}},
       {"rows with gaps that keep the alignment", {48, 144}, {1, 0}, 16, 32},
       {"rows with gaps that do not", {48, 144}, {1, 0}, 3, 5},
