@@ -139,7 +139,7 @@ DEVICE = [
             "norm:*QuantizedExtremes*", "what is beyond a row does not count for its scale"),
     mistake("no-smallest-scale", "src/device/quantization.cuh", "fmaxf(fminf(largest, FLT_MAX) / limit, FLT_MIN)", "fminf(largest, FLT_MAX) / limit",
             "norm:*QuantizedExtremes*", "a row of zeros has a scale"),
-    mistake("sum-is-read-where-it-was", "src/ops/norm/kernel.cuh", "if (p.sum.data) {  // it may", "if (false) {  // it may",
+    mistake("sum-is-read-where-it-was", "src/ops/norm/kernel.cuh", "if (has_sum(p)) {  // it may", "if (false) {  // it may",
             "norm:*sum_is_x*", "a sum that replaces x is not added to the residual again"),
     mistake("cluster-forgets-the-last-block", "src/device/row_reduction.cuh", "for (int block = 1; block < blocks(); ++block)",
             "for (int block = 2; block < blocks(); ++block)", "softmax_backward:*cluster*", "every block of a cluster counts"),

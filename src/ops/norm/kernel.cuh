@@ -15,7 +15,8 @@
 
 namespace ckl::device {
 
-template <RowConfig Config, bool Quantized = false> struct NormKernel {
+/// IsPlain: for rows without a residual whose weight is of x's type, and nothing else.
+template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct NormKernel {
   using Engine = RowEngine<Config>;
   using Reduction = typename Engine::Reduction;
   using Real = typename Engine::Real;
@@ -41,14 +42,37 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
     rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
-      if constexpr (Config.in_pieces())
-        pass_twice(p, part, rows, reduction);
+      if (has_plain_path && has_usual_weight(p) && !p.residual.data)
+        NormKernel<Config, Quantized, has_plain_path>::normalize(p, part, rows, reduction);
       else
-        hold(p, part, rows, reduction);
+        normalize(p, part, rows, reduction);
     });
   }
 
+  /// Normalizes a row, or its part.
+  template <class Rows>
+  CUTE_DEVICE static void normalize(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
+    if constexpr (Config.in_pieces())
+      pass_twice(p, part, rows, reduction);
+    else
+      hold(p, part, rows, reduction);
+  }
+
  private:
+  /// Whether usual operands have a path of their own. Quantized in f64 it would save little, and take registers that are not there.
+  static constexpr bool has_usual_path = Config.vector && !(Quantized && is_f64);
+
+  /// Whether plain rows have code of their own, so that what is executed lies together. Elsewhere it would take registers that are not there.
+  static constexpr bool has_plain_path = has_usual_path && !Quantized && Config.rows_per_block() == 1 &&
+                                         (!is_f64 || (Config.kind == RowKind::shared && !Config.reads_again()));
+
+  /// Whether there is a weight of the elements' type.
+  CUTE_DEVICE static bool has_usual_weight(NormParams const& p) {
+    return has_usual_path && (IsPlain || (p.weight.data && p.affine_f32 == cute::is_same_v<T, float>));
+  }
+  CUTE_DEVICE static bool has_residual(NormParams const& p) { return !IsPlain && p.residual.data; }
+  CUTE_DEVICE static bool has_sum(NormParams const& p) { return !IsPlain && p.sum.data; }
+
   /// The mean in two parts: what is left after subtracting `mean`, which is 0 where the row's is near, averages to `correction`.
   struct Statistics {
     Real mean, correction, rstd;
@@ -78,7 +102,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
   /// From column `begin` of the part on; what is beyond the row stays 0.
   CUTE_DEVICE static void add_residual(NormParams const& p, Part const& part, int64_t begin, int columns,
                                        Fragment& rX) {
-    if (!p.residual.data) return;
+    if (!has_residual(p)) return;
     T const* residual = Engine::at_column(Engine::at(p.grid, p.residual, part), p.residual.step, begin);
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < Engine::VECTORS; ++i) {
@@ -96,7 +120,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
 
   CUTE_DEVICE static void store_sum(NormParams const& p, Part const& part, int64_t begin, int columns,
                                     Fragment const& rX) {
-    if (p.sum.data) Engine::store(rX, sum_at(p, part, begin), p.sum.step, columns, part.thread);
+    if (has_sum(p)) Engine::store(rX, sum_at(p, part, begin), p.sum.step, columns, part.thread);
   }
 
   /// The sums of this thread's elements and of their squares: what is beyond the row is 0.
@@ -121,20 +145,17 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
                                                              int columns, Statistics const& statistics, Fragment& rX,
                                                              F const& f) {
     constexpr bool is_f32 = cute::is_same_v<T, float>;
-    if (has_usual_path && p.weight.data && p.affine_f32 == is_f32 && statistics.is_usual()) {
+    if (has_usual_weight(p) && statistics.is_usual()) {
       if (p.bias.data)
         for_each_usual_vector<true>(p, part, begin, columns, statistics, rX, f);
       else
         for_each_usual_vector<false>(p, part, begin, columns, statistics, rX, f);
-    } else if (is_f32 || p.affine_f32) {
+    } else if (is_f32 || (!IsPlain && p.affine_f32)) {
       for_each_vector<float>(p, part, begin, columns, statistics, rX, f);
     } else {
       for_each_vector<T>(p, part, begin, columns, statistics, rX, f);
     }
   }
-
-  /// Whether usual operands have a path of their own. Quantized in f64 it would save little, and take registers that are not there.
-  static constexpr bool has_usual_path = Config.vector && !(Quantized && is_f64);
 
   /// The same as most rows have it: a weight, maybe a bias, both of the elements' type, and a mean near 0. Few instructions, and the operands
   /// of the next vector are under way while one is worked on.
@@ -284,7 +305,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
   CUTE_DEVICE static Real pivot(NormParams const& p, Part const& part, Real first, Reduction& reduction,
                                 Fragment const& rX) {
     if (!p.centered) return 0;
-    if (!p.residual.data) return first;
+    if (!has_residual(p)) return first;
     return reduction.in_group(part.thread == 0 ? Real(Engine::value(rX, 0)) : Real(0), Sum());
   }
 
@@ -380,7 +401,7 @@ template <RowConfig Config, bool Quantized = false> struct NormKernel {
     sums = reduction.in_group(sums, Sum());
     auto again = [&](auto const& f) CUTLASS_LAMBDA_FUNC_INLINE {
       Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-        if (p.sum.data) {  // it may have overwritten an input
+        if (has_sum(p)) {  // it may have overwritten an input
           Engine::load(sum_at(p, part, begin), p.sum.step, columns, part.thread, rX);
         } else {
           rows.load(0, begin, columns, rX);
