@@ -135,6 +135,16 @@ inline std::vector<ReduceCase> reduce_cases(bool short_list) {
     add(type + "_y_strided", "outputs at strides of their own", op, dtype, dense({4, 8, 32}), {2}).y = {
         {4, 8}, {3, 20}, 0};
   }
+  for (const std::int64_t n : {16, 63, 64, 128, 600, 9001})
+    add("log_sum_exp_bf16_row" + std::to_string(n), "lanes, and warps, that agree on their largest first",
+        ReduceOp::log_sum_exp, DType::bf16, dense({19, n}), {1});
+  for (const std::int64_t n : {16, 63, 64, 72})
+    for (const ReduceOp op : {ReduceOp::mean, ReduceOp::l1})
+      add(std::string(name(op)) + "_bf16_row" + std::to_string(n), "rows that f32 adds up, and longer ones", op,
+          DType::bf16, dense({1031, n}), {1});
+  for (const ReduceOp op : {ReduceOp::sum, ReduceOp::argmin, ReduceOp::log_sum_exp})
+    add(std::string(name(op)) + "_bf16_long_columns", "blocks that share columns, and meet twice", op, DType::bf16,
+        dense({70001, 8}), {0});
   for (const ReduceOp op : {ReduceOp::sum, ReduceOp::product, ReduceOp::mean, ReduceOp::any, ReduceOp::all,
                             ReduceOp::l1, ReduceOp::l2, ReduceOp::log_sum_exp, ReduceOp::variance}) {
     add(std::string(name(op)) + "_of_none", "the reduction of no elements", op, DType::f32, dense({4, 0}), {1});

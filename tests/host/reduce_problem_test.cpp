@@ -91,6 +91,11 @@ TEST(ReduceChoice, OfRowsFollowsTheirLengthAndNumber) {
   EXPECT_EQ(best({100000, 1001}, {1}, ReduceOp::sum, DType::f32, true), "sum_f32_warp_any_w32");
   EXPECT_EQ(best({100000, 512}, {1}), "sum_f32_warp_vec_w16");  // 8 loads a lane
   EXPECT_EQ(best({100000, 1024}, {1}), "sum_f32_warp_vec_w32");
+  // Where rows of a warp each would make 1.3 waves, several warps take one, with two batches each.
+  EXPECT_EQ(best({4096, 16384}, {1}, ReduceOp::sum, DType::bf16), "sum_bf16_warp_vec_w128");
+  EXPECT_EQ(best({4096, 16384}, {1}, ReduceOp::argmax, DType::bf16), "arg_bf16_warp_vec_w128");
+  EXPECT_EQ(best({16384, 4096}, {1}, ReduceOp::sum, DType::bf16), "sum_bf16_warp_vec_w32");
+  EXPECT_EQ(best({4096, 16384}, {1}, ReduceOp::sum, DType::bf16, true), "sum_bf16_block_vec_s1");
   EXPECT_EQ(best({10, 100000}, {1}), "sum_f32_block_vec_s13");
   EXPECT_EQ(best({100, 100000}, {1}), "sum_f32_block_vec_s5");
   EXPECT_EQ(best({64, 1 << 20}, {1}), "sum_f32_block_vec_s4");
@@ -108,17 +113,18 @@ TEST(ReduceChoice, OfSeveralRunsFollowsTheirLength) {
 
 TEST(ReduceChoice, OfColumnsFollowsBothSizes) {
   EXPECT_EQ(best({32, 1 << 20}, {0}), "sum_f32_columns_vec_w256_s1");
-  EXPECT_EQ(best({1 << 20, 16}, {0}), "sum_f32_columns_vec_w4_s495");
-  EXPECT_EQ(best({4096, 16384}, {0}), "sum_f32_columns_vec_w8_s1");  // 512 blocks, where 396 fit at a time
+  EXPECT_EQ(best({1 << 20, 16}, {0}),
+            "sum_f32_columns_vec_w4_s512");  // a little less than the 528 blocks that fit at a time
+  EXPECT_EQ(best({4096, 16384}, {0}), "sum_f32_columns_vec_w8_s1");
   EXPECT_EQ(best({65536, 1024}, {0}), "sum_f32_columns_vec_w8_s16");
   EXPECT_EQ(best({4096, 4096}, {0}), "sum_f32_columns_vec_w8_s4");
   EXPECT_EQ(best({64, 300, 1024}, {1}), "sum_f32_columns_vec_w32_s1");
-  EXPECT_EQ(best({4096, 4095}, {0}), "sum_f32_columns_any_w32_s6");
-  // bf16 has four loads a thread: a little less than the 528 blocks that fit at a time, or nearly twice as many that do not have to meet.
+  EXPECT_EQ(best({4096, 4095}, {0}), "sum_f32_columns_any_w32_s8");
   EXPECT_EQ(best({65536, 1024}, {0}, ReduceOp::sum, DType::bf16), "sum_bf16_columns_vec_w8_s32");
   EXPECT_EQ(best({16384, 4096}, {0}, ReduceOp::sum, DType::bf16), "sum_bf16_columns_vec_w8_s8");
   EXPECT_EQ(best({4096, 16384}, {0}, ReduceOp::sum, DType::bf16), "sum_bf16_columns_vec_w8_s2");
-  EXPECT_EQ(best({1024, 65536}, {0}, ReduceOp::sum, DType::bf16), "sum_bf16_columns_vec_w8_s1");
+  EXPECT_EQ(best({1024, 65536}, {0}, ReduceOp::sum, DType::bf16), "sum_bf16_columns_vec_w16_s1");
+  EXPECT_EQ(best({128, 1 << 19}, {0}, ReduceOp::sum, DType::bf16), "sum_bf16_columns_vec_w128_s1");
 }
 
 TEST(ReduceChoice, DoesNotDependOnTheNumberOfOutputsWhereThatIsAskedFor) {

@@ -175,7 +175,7 @@ DEVICE = [
     mistake("causal-rows-see-one-more", "src/ops/softmax/kernel.cuh", "in_matrix + p.diagonal + 1 - part.begin", "in_matrix + p.diagonal + 2 - part.begin",
             "softmax:*_causal200", "a row sees no more than its diagonal"),
     # Reductions.
-    mistake("boxes-are-not-emptied", "src/device/mailbox.cuh", "word(box, first * PARTS + i) = 0;", "", "reduce:*WorkspaceIsReadyAgain*",
+    mistake("boxes-are-not-emptied", "src/device/mailbox.cuh", "word(box(first + n * step), i) = 0;", "", "reduce:*WorkspaceIsReadyAgain*",
             "the workspace is ready for the next launch"),
     mistake("lanes-leave-the-wrong-rows", "src/ops/reduce/kernel.cuh", "first += upper ? half : 0;", "first += upper ? 0 : half;",
             "reduce:*sum_f32_many_rows*", "a lane has the rows that its partner leaves to it"),

@@ -150,8 +150,14 @@ struct Ranking {
     };
     // Where that is more than a number, two batches a lane are better than one.
     const int batches = warp.state_bytes() > 8 ? 2 : 1;
-    const int width =
+    int width =
         std::max(lanes(ceil_div(units, batches * warp.loads())), lanes(std::min<std::int64_t>(units, warp.line())));
+    // Where rows of a warp each make few waves, whoever is in the last one has few others beside it: as many warps a row as have two
+    // batches each.
+    const double waves =
+        double(shape.outputs * width) / double(std::int64_t(device.sm_count) * warp.blocks_per_sm() * warp.threads());
+    if (!problem.batch_invariant && width == ReduceConfig::warp && waves < 2.5)
+      while (width < warp.threads() && units >= 4 * width * warp.loads()) width *= 2;
     // Half a batch of a warp's loads is not worth a block. Longer rows a warp streams without ever waiting for another, but it needs
     // company to fill the memory's latency.
     const std::int64_t row_bytes = shape.count * std::int64_t(size_of(problem.x.dtype));
@@ -168,19 +174,21 @@ struct Ranking {
     double use;
   };
 
-  /// For `groups` outputs, or tiles of them, of `batches` batches of loads each.
-  Sharing share(const ReduceConfig& config, std::int64_t groups, std::int64_t batches) const {
+  /// For `groups` outputs, or tiles of them, of `batches` batches of loads each, which at most `sharers` blocks share.
+  Sharing share(const ReduceConfig& config, std::int64_t groups, std::int64_t batches,
+                std::int64_t sharers = INT64_MAX) const {
     const std::int64_t room = std::int64_t(device.sm_count) * config.blocks_per_sm();
-    const std::int64_t most = std::clamp<std::int64_t>(4 * room / groups, 1, batches);
+    const std::int64_t most = std::clamp<std::int64_t>(4 * room / groups, 1, std::min(batches, sharers));
     Sharing best{1, 0};
     for (std::int64_t splits = 1; splits <= most; ++splits) {
       const double waves = double(splits * groups) / double(room);
       // A block loads nothing while it begins and ends, about a quarter of a batch's time.
       const double each = double(batches) / double(splits);
       double use = filled(config, waves) * each / (each + 0.25);
-      // What blocks of columns leave is a tile each; the more, the longer the last one takes.
+      // What blocks of columns leave is a tile each; the more, the longer the last one takes. Some have a batch more than others.
       if (config.kind == ReduceKind::columns && splits > 1)
-        use *= (0.97 - 0.01 * std::log2(double(splits))) * (config.loads() < 8 && waves > 1 ? 0.9 : 1);
+        use *= (0.975 - 0.005 * std::log2(double(splits))) * each / std::ceil(each) *
+               (config.loads() < 8 && waves > 1 ? 0.9 : 1);
       if (use > best.use) best = {splits, use};
     }
     return best;
@@ -188,14 +196,15 @@ struct Ranking {
 
   /// How much of the device's bandwidth a grid of so many waves of blocks takes.
   static double filled(const ReduceConfig& config, double waves) {
-    // Blocks of columns load little at a time each. With eight loads a thread two thirds of those that fit are enough, but those that all
-    // run at once wait for the slowest multiprocessor, while with a quarter of a wave more, who is done early takes another.
-    const bool columns = config.kind == ReduceKind::columns;
-    if (columns && config.loads() >= 8) return waves < 1.25 ? 0.95 * std::min(1.0, 1.5 * waves) : 1;
-    // With four, what remains for the last wave takes as long as three fifths of one: a little less than a whole one is best.
+    // Blocks of columns load little at a time each. What remains for the last wave takes as long as three fifths of one: a little less than
+    // a whole one is best. Where three blocks of eight loads fit, two thirds of those are enough, but they wait for the slowest
+    // multiprocessor, while with a quarter of a wave more, who is done early takes another.
+    const bool columns = config.kind == ReduceKind::columns, eight = config.loads() >= 8;
     const double whole = std::floor(waves), rest = waves - whole;
-    if (columns && waves <= 1) return 0.92 * (waves < 0.98 ? waves : 0.95);
-    if (columns) return 0.92 * waves / (whole + (rest > 0 ? std::max(rest, 0.6) : 0.05));
+    if (columns && eight && (!config.vector || config.blocks_per_sm() < 4))
+      return waves < 1.25 ? 0.95 * std::min(1.0, 1.5 * waves) : 1;
+    if (columns && waves <= 1) return 0.94 * (waves < 0.98 ? waves : 0.95);
+    if (columns) return 0.905 * waves / (whole + (rest > 0 ? std::max(rest, 0.6) : 0.05));
     // Of what remains for the last wave, half as many blocks load three quarters as fast.
     return waves / (whole + (rest > 0 ? rest / (1 - (1 - rest) * (1 - rest)) : 0));
   }
@@ -249,7 +258,9 @@ struct Ranking {
       const int widest = int(std::bit_ceil(std::uint64_t(std::min<std::int64_t>(inner, columns.threads()))));
       for (int w = widest; w == widest || w >= columns.line(); w /= 2) {
         const std::int64_t tiles = ceil_div(inner, w);
-        const Sharing sharing = share(columns, slabs * tiles, batches(w));
+        // Tiles of more columns than a block has threads are not shared.
+        const std::int64_t sharers = w * columns.vector_elements() > columns.threads() ? 1 : INT64_MAX;
+        const Sharing sharing = share(columns, slabs * tiles, batches(w), sharers);
         const double use = sharing.use * double(inner) / double(tiles * w);  // but for threads beside the last column
         if (use > best) best = use, width = w, blocks = sharing.splits;
       }

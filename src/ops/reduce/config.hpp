@@ -38,7 +38,10 @@ struct ReduceConfig {
 
   friend constexpr bool operator==(const ReduceConfig&, const ReduceConfig&) = default;
 
-  constexpr int threads() const { return kind == ReduceKind::block ? 512 : 256; }
+  constexpr int threads() const {
+    if (kind == ReduceKind::block) return 512;
+    return kind == ReduceKind::warp && state_bytes() > 8 ? 128 : 256;
+  }
   /// Elements that a thread loads at a time.
   constexpr int vector_elements() const { return vector ? 16 / int(size_of(dtype)) : 1; }
   /// Loads, side by side, of a line of 128 bytes.
@@ -66,11 +69,16 @@ struct ReduceConfig {
   constexpr int blocks_per_sm() const {
     const bool exponentials = family == ReduceFamily::lse && dtype == DType::f64;
     if (kind == ReduceKind::block) return exponentials ? 1 : 2;
-    if (exponentials) return 2;
+    if (exponentials) return 512 / threads();
     const bool many = family == ReduceFamily::moments || family == ReduceFamily::custom;  // in between
     const int states = (kind == ReduceKind::columns ? vector_elements() : loads()) + many;
     const int bytes = states * state_bytes();
-    return bytes > 128 && kind == ReduceKind::columns ? 2 : bytes > 64 || (vector && loads() == 8) ? 3 : 4;
+    if (kind == ReduceKind::columns) {
+      const bool packed_loads = vector && loads() == 8 && (size_of(dtype) == 2 || family == ReduceFamily::product);
+      return bytes > 128 ? 2 : bytes > 64 || packed_loads ? 3 : 4;
+    }
+    const bool few_registers = size_of(dtype) == 4 && (family == ReduceFamily::arg || family == ReduceFamily::lse);
+    return (!few_registers && (bytes > 64 || (vector && loads() == 8)) ? 3 : 4) * 256 / threads();
   }
 
   static constexpr int warp = 32;

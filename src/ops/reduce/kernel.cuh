@@ -24,12 +24,26 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
   static constexpr int VEC = Config.vector_elements(), LOADS = Config.loads(), THREADS = Config.threads();
   using Batch = decltype(make_tensor<T>(Shape<Int<VEC>, Int<LOADS>>{}));  // (VEC, LOADS)
   static_assert(Config.valid && sizeof(State) <= Config.state_bytes());
+  /// Whether the kernel has a ShortSum too.
+  static constexpr bool has_short_sums = Config.vector && sizeof(T) == 2 && Config.kind == ReduceKind::warp &&
+                                         cute::is_same_v<Monoid, device::Monoid<ReduceFamily::sum, Config.dtype>>;
 
   CUTE_DEVICE static void run(ReduceParams const& p, Monoid const& monoid) {
     allow_next_grid();
+    if constexpr (has_short_sums) {
+      using Short = ShortSum<Config.dtype>;
+      if (p.loads_log2 >= 0 && p.count <= Short::most) return ReduceKernel<Config, Short>::several_rows(p, Short{{p}});
+    }
     if constexpr (Config.kind == ReduceKind::warp) warp(p, monoid);
     if constexpr (Config.kind == ReduceKind::block) block(p, monoid);
     if constexpr (Config.kind == ReduceKind::columns) columns(p, monoid);
+  }
+
+  /// All of the kernel, where lanes take several rows at once.
+  CUTE_DEVICE static void several_rows(ReduceParams const& p, Monoid const& monoid) {
+    int width = 1 << p.width_log2, lane = int(threadIdx.x) & (width - 1);
+    wait_for_preceding_grids();
+    several_rows(p, monoid, lane, width);
   }
 
  private:
@@ -142,6 +156,18 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     for (int i = 0; i < N; ++i) values[i] = registers(i);
   }
 
+  /// The same of neighbours: pairs that share a register stay together for who looks at them so.
+  template <int N, class Registers> CUTE_DEVICE static void unpack_row(Registers const& registers, T (&values)[N]) {
+    if constexpr (Monoid::packed && N % 2 == 0) {
+      Tensor to = recast<uint32_t>(make_tensor(make_rmem_ptr(&values[0]), Int<N>{}));  // (N / 2)
+      Tensor from = recast<uint32_t const>(registers);                                 // (N / 2)
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < N / 2; ++i) to(i) = from(i);
+    } else {
+      unpack(registers, values);
+    }
+  }
+
   CUTE_DEVICE static void store(ReduceParams const& p, Monoid const& monoid, State state, int64_t to) {
     auto value = monoid.result(state);
     with_output(p.y_dtype, p.y,
@@ -170,8 +196,8 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
         auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return unit_offset(p, first + i * threads); };
         load_scattered(batch, elements(p, row.begin), exists, place, filler);
       }
-      T values[VEC * LOADS];
-      unpack(batch, values);
+      alignas(16) T values[VEC * LOADS];
+      unpack_row(batch, values);
       auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
         return row.place + row.head + (first + int64_t(i / VEC) * threads) * VEC + i % VEC;
       };
@@ -204,7 +230,7 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     }
   }
 
-  /// A part of a warp has an output, or several of them.
+  /// A part of a warp has an output, or several of them; or several warps have one.
   CUTE_DEVICE static void warp(ReduceParams const& p, Monoid const& monoid) {
     int width = 1 << p.width_log2, lane = int(threadIdx.x) & (width - 1);
     wait_for_preceding_grids();
@@ -221,7 +247,15 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
       absorb_row(p, monoid, row, pivot, 0, width * LOADS, lane, width, state);
       absorb_ends(p, monoid, row, pivot, lane, width, state);
     }
-    state = fold_lanes(monoid, state, 1, width);
+    state = fold_lanes(monoid, state, 1, cute::min(width, int{Config.warp}));
+    if (width > Config.warp) {  // they are several warps
+      __shared__ State of_warps[THREADS / Config.warp];
+      int warp = int(threadIdx.x) / Config.warp;
+      if (lane % Config.warp == 0) of_warps[warp] = state;
+      block_sync();
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int i = 1; i < width / Config.warp && lane == 0; ++i) state = monoid(state, of_warps[warp + i]);
+    }
     if (exists && lane == 0) store(p, monoid, state, offset(p.kept, p.y_strides, number));
   }
 
@@ -320,8 +354,8 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     State states[LOADS];
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < LOADS; ++i) {
-      T values[VEC];
-      unpack(batch(_, i), values);
+      alignas(16) T values[VEC];
+      unpack_row(batch(_, i), values);
       auto place = [&](int v) CUTLASS_LAMBDA_FUNC_INLINE { return int64_t(unit(i)) * VEC + v; };
       states[i] = monoid.of(values, pivots[i], place);
     }
@@ -379,8 +413,17 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
 
   /// Over `width` neighbouring lanes, from those that are `distance` apart on.
   CUTE_DEVICE static State fold_lanes(Monoid const& monoid, State state, int distance, int width) {
-    CUTLASS_PRAGMA_NO_UNROLL
-    for (; distance < width; distance *= 2) state = monoid(state, from_lane_xor(state, distance));
+    if constexpr (Monoid::has_levels) {  // the steps have no exponentials then
+      auto level = monoid.level(state);
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int d = distance; d < width; d *= 2) level = monoid.higher(level, from_lane_xor(level, d));
+      state = monoid.at_level(state, level);
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (; distance < width; distance *= 2) state = monoid.plus(state, from_lane_xor(state, distance));
+    } else {
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (; distance < width; distance *= 2) state = monoid(state, from_lane_xor(state, distance));
+    }
     return state;
   }
 
@@ -414,16 +457,16 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
       state = fold_cluster(monoid, of_blocks, state);
       if (split != 0) return;
     } else if (splits > 1) {
-      Mailbox<State, 1> mailbox(p.mailbox);
+      Mailbox<State> mailbox(p.mailbox);
       int64_t first = number * splits;
       if (split < splits - 1) {
-        State left[1] = {state};
-        if (thread == 0) mailbox.leave(first + split, left);
+        if (thread == 0) mailbox.leave(first + split, state);
         return;
       }
       State others = Monoid::identity;
-      for (int i = thread; i < splits - 1; i += THREADS)
-        mailbox.take(first + i, [&](int, State taken) CUTLASS_LAMBDA_FUNC_INLINE { others = monoid(others, taken); });
+      mailbox.take(
+          thread, THREADS, splits - 1, [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i; },
+          [&](State taken) CUTLASS_LAMBDA_FUNC_INLINE { others = monoid(others, taken); });
       state = monoid(reduction(others, fold), state);
     }
     if (thread == 0) store(p, monoid, state, offset(p.kept, p.y_strides, number));
@@ -458,9 +501,15 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     }
   };
 
+  struct ColumnStorage {
+    static constexpr int pad = VEC > 1 ? 4 : 0;  // rows of states begin in other banks
+    State of_threads[VEC][THREADS + pad];
+    State of_rows[THREADS];
+  };
+
   /// Threads side by side have VEC columns each; threads above one another, and `splits` blocks, share them.
   CUTE_DEVICE static void columns(ReduceParams const& p, Monoid const& monoid) {
-    __shared__ State storage[VEC][THREADS * 3 / 4];
+    __shared__ ColumnStorage storage;
     int width = 1 << p.width_log2, height = THREADS >> p.width_log2, splits = int(p.splits.divisor);
     int side = int(threadIdx.x) & (width - 1), above = int(threadIdx.x) >> p.width_log2;
     uint32_t block = blockIdx.x;
@@ -477,33 +526,93 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     CUTLASS_PRAGMA_UNROLL
     for (int v = 0; v < VEC; ++v) states[v] = Monoid::identity;
     if (exists) absorb_columns(p, monoid, data, share.split, splits, above, height, states);
-    fold_above(monoid, storage, states, side, above, width, height);
+    int columns = VEC << p.width_log2;
+    if (columns >
+        THREADS) {  // few threads above one another, and no block beside: the first ones have vectors of results
+      fold_above(monoid, storage, states, side, above, width, height);
+      if (exists && above == 0) store_vector(p, monoid, share_again(), states);
+      return;
+    }
+    CUTLASS_PRAGMA_UNROLL
+    for (int v = 0; v < VEC; ++v) storage.of_threads[v][threadIdx.x] = states[v];
+    block_sync();
+    finish_column(p, monoid, storage, share_again(), height);
+  }
 
-    // Blocks that share columns meet in groups, whose last ones meet in turn, so that a thread has a box or two to empty each time.
-    Mailbox<State, VEC> mailbox(p.mailbox);
-    int reach = cute::max(height, 8);
+  /// Folds what `height` threads above one another, and the blocks that share the tile, have found. A thread has no vector of columns now but
+  /// one of them, or a part of one: as many threads as there are columns lie between those that share one.
+  CUTE_DEVICE static void finish_column(ReduceParams const& p, Monoid const& monoid, ColumnStorage& storage,
+                                        Share const& share, int height) {
+    int columns_log2 = p.width_log2 + log_2(unsigned(VEC)), splits = int(p.splits.divisor);
+    int rows = THREADS >> columns_log2, row = int(threadIdx.x) >> columns_log2;  // of such threads
+    int column = int(threadIdx.x) & ((1 << columns_log2) - 1);
+    auto found = [&](int above) CUTLASS_LAMBDA_FUNC_INLINE {
+      return storage.of_threads[column % VEC][(above << p.width_log2) + column / VEC];
+    };
+    State state = found(row);
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int above = row + rows; above < height; above += rows) state = monoid(state, found(above));
+    fold_rows_above(monoid, storage, state, rows, columns_log2);
+
+    // Blocks that share columns meet in groups, whose last ones meet in turn, so that a thread has a few boxes to empty each time.
+    Mailbox<State> mailbox(p.mailbox);
+    int reach = rows * 8;
     CUTLASS_PRAGMA_NO_UNROLL
     for (int stride = 1; stride < splits; stride *= reach) {
-      share = share_again();
-      auto box = [&](int split)
-                     CUTLASS_LAMBDA_FUNC_INLINE { return (int64_t(share.group) * splits + split) * width + side; };
       int group = stride * reach, begin = share.split / group * group, last = cute::min(begin + group, splits) - 1;
+      auto box = [&](int split) CUTLASS_LAMBDA_FUNC_INLINE {
+        return ((int64_t(share.group) * splits + split) << columns_log2) + column;
+      };
       if (share.split < last) {
-        if (above == 0) mailbox.leave(box(share.split), states);
+        if (row == 0) mailbox.leave(box(share.split), state);
         return;
       }
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v)
-        if (above > 0) states[v] = Monoid::identity;  // the first one has what this block has found
-      CUTLASS_PRAGMA_NO_UNROLL
-      for (int other = begin + (above + 1) * stride - 1; other < last; other += height * stride) {
-        mailbox.take(box(other),
-                     [&](int v, State taken) CUTLASS_LAMBDA_FUNC_INLINE { states[v] = monoid(states[v], taken); });
-      }
-      fold_above(monoid, storage, states, side, above, width, height);
+      if (row > 0) state = Monoid::identity;  // the first one has what this block has found
+      mailbox.take(
+          row, rows, (last - begin) / stride,
+          [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return box(begin + (i + 1) * stride - 1); },
+          [&](State taken) CUTLASS_LAMBDA_FUNC_INLINE { state = monoid(state, taken); });
+      fold_rows_above(monoid, storage, state, rows, columns_log2);
     }
-    if (!exists || above != 0) return;
-    share = share_again();
+    int64_t place = (share.unit - (int(threadIdx.x) & ((1 << p.width_log2) - 1))) * VEC + column;
+    if (row == 0 && place < p.units.divisor * VEC)
+      store(p, monoid, state, offset(p.kept, p.y_strides, share.slab) + place * p.inner_y_step);
+  }
+
+  /// Over the threads above one another; the first of them have the results.
+  CUTE_DEVICE static void fold_above(Monoid const& monoid, ColumnStorage& storage, State (&states)[VEC], int side,
+                                     int above, int width, int height) {
+    if (height == 1) return;
+    CUTLASS_PRAGMA_UNROLL
+    for (int v = 0; v < VEC; ++v)
+      if (above > 0) storage.of_threads[v][threadIdx.x] = states[v];
+    block_sync();
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int other = 1; other < height && above == 0; ++other) {
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < VEC; ++v) states[v] = monoid(states[v], storage.of_threads[v][other * width + side]);
+    }
+  }
+
+  /// Over `rows` rows of threads, of which the first ones have the results.
+  CUTE_DEVICE static void fold_rows_above(Monoid const& monoid, ColumnStorage& storage, State& state, int rows,
+                                          int columns_log2) {
+    int thread = int(threadIdx.x), row = thread >> columns_log2;
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int left = rows, next; left > 1; left = next) {
+      next = cute::max(left / 8, 1);
+      block_sync();  // the storage has been read
+      if (row < left) storage.of_rows[thread] = state;
+      block_sync();
+      if (row >= next) continue;
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int other = row + next; other < left; other += next)
+        state = monoid(state, storage.of_rows[((other - row) << columns_log2) + thread]);
+    }
+  }
+
+  CUTE_DEVICE static void store_vector(ReduceParams const& p, Monoid const& monoid, Share const& share,
+                                       State const (&states)[VEC]) {
     int64_t to = offset(p.kept, p.y_strides, share.slab) + share.unit * VEC * p.inner_y_step;
     with_output(p.y_dtype, p.y, [&](auto* y) CUTLASS_LAMBDA_FUNC_INLINE {
       using Y = remove_pointer_t<decltype(y)>;
@@ -550,27 +659,6 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
         unpack(batch(v, _), values);
         auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + int64_t(i) * height; };
         states[v] = monoid(states[v], monoid.of(values, pivots[v], place));
-      }
-    }
-  }
-
-  /// Over the threads above one another; the first of them have the results. Each step leaves a quarter of them: their reads cost less than
-  /// to wait for each other more often.
-  CUTE_DEVICE static void fold_above(Monoid const& monoid, State (&storage)[VEC][THREADS * 3 / 4], State (&states)[VEC],
-                                     int side, int above, int width, int height) {
-    CUTLASS_PRAGMA_NO_UNROLL
-    for (int left = height, next; left > 1; left = next) {
-      next = cute::max(left / 4, 1);
-      block_sync();  // the storage has been read
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v)
-        if (above >= next && above < left) storage[v][(above - next) * width + side] = states[v];
-      block_sync();
-      if (above >= next) continue;
-      CUTLASS_PRAGMA_NO_UNROLL
-      for (int other = above; other < left - next; other += next) {
-        CUTLASS_PRAGMA_UNROLL
-        for (int v = 0; v < VEC; ++v) states[v] = monoid(states[v], storage[v][other * width + side]);
       }
     }
   }

@@ -7,12 +7,16 @@
 //   filler(pivot)                  an element that changes nothing, for places beyond the end; where places matter it must come last
 //   of(x, pivot, place)            the state of N elements, at place(0) < place(1) < ... among those of the output
 //   result(state)                  the output, which is rounded to y's type
+//   packed                         whether of() looks at pairs of 16-bit elements
+//   has_levels                     whether states of one level() are combined by plus(), and at_level() brings them to a higher one
 
 #include <bit>
 
 #include <cutlass/functional.h>
 
+#include "device/largest.cuh"
 #include "device/numeric.cuh"
+#include "device/packed.cuh"
 #include "device/tree.cuh"
 #include "ops/reduce/config.hpp"
 #include "ops/reduce/params.hpp"
@@ -67,14 +71,28 @@ template <class To, class Value> CUTE_DEVICE To rounded(Value value) {
     return uint8_t(value != Value(0));
   else if constexpr (cute::is_same_v<To, int32_t>)
     return int32_t(int64_t(value));
-  else if constexpr (sizeof(To) == 2)
+  else if constexpr (sizeof(To) == 2 && !cute::is_same_v<Value, float>)
     return To(rounded_to_odd(double(value)));
   else
     return To(value);
 }
 
+/// An array as a register tensor, one of several elements.
+template <class T, int N> CUTE_DEVICE auto in_registers(T const (&x)[N]) {
+  return cute::make_tensor(cute::make_rmem_ptr(&x[0]), cute::Shape<cute::Int<N>>{});  // (N)
+}
+
+/// Element `i` of a dense register tensor in a type that has arithmetic.
+template <DType D, class Registers> CUTE_DEVICE typename Arithmetic<D>::Exact exactly(Registers const& rX, int i) {
+  if constexpr (sizeof(typename Arithmetic<D>::T) == 2 && decltype(cute::size(rX))::value > 1)
+    return unpacked(rX, i);
+  else
+    return typename Arithmetic<D>::Exact(rX(i));
+}
+
 /// What most monoids have in common: no pivot.
 struct WithoutPivot {
+  static constexpr bool packed = false, has_levels = false;
   ReduceParams const& p;
 
   struct Pivot {};
@@ -106,6 +124,26 @@ template <DType D> struct Monoid<ReduceFamily::sum, D> : WithoutPivot {
   }
   CUTE_DEVICE typename A::Wide result(State state) const {
     return p.op == ReduceOp::mean ? typename A::Wide(double(state.sum) / p.divisor) : state.sum;
+  }
+};
+
+/// The same of so few 16-bit elements that all of them are one tree in f32.
+template <DType D> struct ShortSum : WithoutPivot {
+  using T = Element<D>;
+  static constexpr int most = 64;  // elements
+  struct State {
+    float sum;
+  };
+  static constexpr State identity{0};
+
+  CUTE_DEVICE static T filler(Pivot) { return T(0); }
+  CUTE_DEVICE State operator()(State x, State y) const { return {x.sum + y.sum}; }
+  template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const&) const {
+    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return with_sign_bit(float(x[i]), p.op != ReduceOp::l1); };
+    return {reduce_tree_of<N>(value, [](float a, float b) { return a + b; })};
+  }
+  CUTE_DEVICE float result(State state) const {
+    return p.op == ReduceOp::mean ? float(double(state.sum) / p.divisor) : state.sum;
   }
 };
 
@@ -147,6 +185,22 @@ template <DType D> struct Order {
     return std::bit_cast<Exact>(Bits(std::bit_cast<Bits>(x) ^ (reversed ? mask : Bits(0))));
   }
   CUTE_DEVICE Exact least() const { return (*this)(A::lowest); }
+
+  /// N elements in that order, as a register tensor; those that share a register are turned around together.
+  template <int N> CUTE_DEVICE auto operator()(typename A::T const (&x)[N]) const {
+    using T = typename A::T;
+    cute::Tensor rX = cute::make_tensor<T>(cute::Shape<cute::Int<N>>{});  // (N)
+    if constexpr (sizeof(T) == 2 && N > 1) {
+      cute::Tensor words = cute::recast<uint32_t>(rX);                    // (N / 2)
+      cute::Tensor from = cute::recast<uint32_t const>(in_registers(x));  // (N / 2)
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < N / 2; ++i) words(i) = from(i) ^ (reversed ? 0x80008000u : 0u);
+    } else {
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < N; ++i) rX(i) = T((*this)(Exact(x[i])));
+    }
+    return rX;
+  }
 };
 
 /// min, max, any, all: exact. A NaN is larger, and smaller, than everything; for any and all it is true, as is what is not zero.
@@ -188,6 +242,7 @@ template <DType D> struct Monoid<ReduceFamily::arg, D> : WithoutPivot {
     Key key;
     int64_t place;
   };
+  static constexpr bool packed = sizeof(T) == 2;
   static constexpr Key least = sizeof(Key) == 8 ? Key(INT64_MIN) : Key(INT32_MIN);
   static constexpr State identity{least, INT64_MAX};
 
@@ -196,35 +251,48 @@ template <DType D> struct Monoid<ReduceFamily::arg, D> : WithoutPivot {
     return y.key > x.key || (y.key == x.key && y.place < x.place) ? y : x;
   }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot, Place const& place) const {
-    constexpr int FEW = cute::min(N, 8);
-    Found best = first_of_largest<FEW>(x);
+    constexpr int FEW = cute::min(N, sizeof(T) == 8 ? 4 : 8), GROUPS = N / FEW;
+    auto rX = Order<D>(p.op)(x);
+    cutlass::maximum<Exact, true> larger;
+    Exact largest_of[GROUPS];
     CUTLASS_PRAGMA_UNROLL
-    for (int first = FEW; first < N; first += FEW) {
-      Found next = first_of_largest<FEW>(x + first);
-      bool better = next.value > best.value || (next.value != next.value && best.value == best.value);
-      best = better ? Found{next.value, first + next.at} : best;
-    }
-    return {key(best.value), place(best.at)};
+    for (int g = 0; g < GROUPS; ++g)
+      largest_of[g] =
+          reduce_tree_of<FEW>([&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return exactly<D>(rX, g * FEW + i); }, larger);
+    Exact largest = reduce_tree(largest_of, larger);
+    int at;
+    if (largest == largest)
+      at = first<FEW>(rX, largest_of, [&](Exact y) CUTLASS_LAMBDA_FUNC_INLINE { return y == largest; });
+    else  // a NaN equals nothing
+      at = first<FEW>(rX, largest_of, [&](Exact y) CUTLASS_LAMBDA_FUNC_INLINE { return y != y; });
+    return {key(largest), place(at)};
   }
   CUTE_DEVICE int64_t result(State state) const { return state.place; }
 
  private:
-  struct Found {
-    Exact value;
-    int at;
-  };
-  /// First the largest of N elements, then the first of those that are as large.
-  template <int N> CUTE_DEVICE Found first_of_largest(T const* x) const {
-    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Order<D>(p.op)(Exact(x[i])); };
-    Exact largest = reduce_tree_of<N>(value, cutlass::maximum<Exact, true>());
-    int at = N - 1;
+  /// The number of the first element that `is` holds for, as for the largest of its group of FEW and for no group's before: the group's
+  /// elements are chosen first.
+  template <int FEW, class Registers, int GROUPS, class Is>
+  CUTE_DEVICE static int first(Registers const& rX, Exact const (&largest_of)[GROUPS], Is const& is) {
+    using Word = cute::conditional_t<sizeof(T) == 2 && FEW % 2 == 0, uint32_t, T>;
+    constexpr int WORDS = int(sizeof(T)) * FEW / int(sizeof(Word));
+    cute::Tensor words = cute::recast<Word const>(rX);                       // (WORDS * GROUPS)
+    cute::Tensor few = cute::make_tensor<T>(cute::Shape<cute::Int<FEW>>{});  // (FEW)
+    cute::Tensor chosen = cute::recast<Word>(few);                           // (WORDS)
+    int group = GROUPS - 1;
     CUTLASS_PRAGMA_UNROLL
-    for (int i = N - 2; i >= 0; --i) at = value(i) == largest ? i : at;
-    if (largest != largest) {  // a NaN equals nothing
+    for (int i = 0; i < WORDS; ++i) chosen(i) = words(group * WORDS + i);
+    CUTLASS_PRAGMA_UNROLL
+    for (int g = GROUPS - 2; g >= 0; --g) {
+      bool here = is(largest_of[g]);
+      group = here ? g : group;
       CUTLASS_PRAGMA_UNROLL
-      for (int i = N - 1; i >= 0; --i) at = value(i) != value(i) ? i : at;
+      for (int i = 0; i < WORDS; ++i) chosen(i) = here ? words(g * WORDS + i) : chosen(i);
     }
-    return {largest, at};
+    int at = FEW - 1;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = FEW - 2; i >= 0; --i) at = is(exactly<D>(few, i)) ? i : at;
+    return group * FEW + at;
   }
 
   CUTE_DEVICE static Key key(Exact value) {
@@ -252,30 +320,56 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
     double sum;
   };
   static constexpr State identity{A::lowest, 0};
+  static constexpr bool packed = sizeof(T) == 2, has_levels = true;
+
+  CUTE_DEVICE static Exact level(State x) { return x.largest; }
+  CUTE_DEVICE static Exact higher(Exact x, Exact y) { return cutlass::maximum<Exact, true>()(x, y); }
+  CUTE_DEVICE static State at_level(State x, Exact level) { return {level, x.sum * share(x.largest, level)}; }
+  CUTE_DEVICE static State plus(State x, State y) { return {x.largest, x.sum + y.sum}; }
 
   CUTE_DEVICE static T filler(Pivot) { return T(A::lowest); }
   CUTE_DEVICE State operator()(State x, State y) const {
     bool swapped = y.largest > x.largest;
-    Exact distance = swapped ? x.largest - y.largest : y.largest - x.largest;
-    // An infinity is not subtracted from itself.
-    double share = x.largest == y.largest ? 1 : double(term(distance));
-    return {cutlass::maximum<Exact, true>()(x.largest, y.largest),
-            swapped ? y.sum + x.sum * share : x.sum + y.sum * share};
+    double share = this->share(swapped ? x.largest : y.largest, swapped ? y.largest : x.largest);
+    return {higher(x.largest, y.largest), swapped ? y.sum + x.sum * share : x.sum + y.sum * share};
   }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot pivot, Place const& place) const {
-    if constexpr (N > 16) {  // more of them at a time would not fit the registers
+    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Exact(x[i]); };
+    Exact largest;
+    if constexpr (sizeof(T) == 2 && N > 1) {  // by pairs; without NaNs, which the sum has
+      cute::Tensor rX = in_registers(x);      // (N)
+      largest = device::largest(rX);
+      auto share = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return term(unpacked(rX, i) - base(largest)); };
+      return {largest, double(reduce_tree_of<N>(share, [](Exact a, Exact b) { return a + b; }))};
+    } else if constexpr (N > 16) {  // more of them at a time would not fit the registers
       using Half = T const(&)[N / 2];
       return (*this)(of(reinterpret_cast<Half>(x[0]), pivot, place),
                      of(reinterpret_cast<Half>(x[N / 2]), pivot, place));
+    } else {
+      largest = reduce_tree_of<N>(value, cutlass::maximum<Exact, true>());
     }
-    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Exact(x[i]); };
-    Exact largest = reduce_tree_of<N>(value, cutlass::maximum<Exact, true>());
     auto share = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return term(value(i) - base(largest)); };
     return {largest, double(reduce_tree_of<N>(share, [](Exact a, Exact b) { return a + b; }))};
   }
-  CUTE_DEVICE double result(State state) const { return double(base(state.largest)) + log(state.sum); }
+  CUTE_DEVICE double result(State state) const {
+    if constexpr (cute::is_same_v<Exact, float>) {
+      // The logarithm of 1 to 2 in f32; a sum that is 0 or not finite has its own.
+      float sum = float(state.sum);
+      if (sum > 0 && sum < INFINITY) {
+        uint32_t bits = std::bit_cast<uint32_t>(sum);
+        int exponent = int(bits >> 23) - 127;
+        float part = logf(std::bit_cast<float>((bits & 0x7fffff) | 0x3f800000));
+        return double(base(state.largest)) + (exponent * 0.69314718055994531 + double(part));
+      }
+      return double(base(state.largest)) + double(logf(sum));
+    } else {
+      return double(base(state.largest)) + log(state.sum);
+    }
+  }
 
  private:
+  /// e^(x - y). An infinity is not subtracted from itself.
+  CUTE_DEVICE static double share(Exact x, Exact y) { return x == y ? 1 : double(term(x - y)); }
   /// e^x of an x that is not above 0, but for infinities and NaNs. Terms below 2^-126 are none beside the largest, which is 1.
   CUTE_DEVICE static Exact term(Exact x) {
     if constexpr (cute::is_same_v<Exact, float>)
@@ -297,6 +391,7 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
     double first, second;
   };
   static constexpr State identity{0, 0};
+  static constexpr bool packed = false, has_levels = false;
 
   ReduceParams const& p;
 
@@ -319,10 +414,19 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
   CUTE_DEVICE double result(State state) const {
     double value = state.second;
     if (p.op != ReduceOp::l2) {
-      value -= state.first * state.first / double(p.count);
-      value = (value < 0 ? 0 : value) / p.divisor;
+      value -= quotient(state.first * state.first, p.count);
+      value = quotient(value < 0 ? 0 : value, p.divisor);
     }
     return p.op == ReduceOp::variance ? value : sqrt(value);
+  }
+
+ private:
+  /// As exactly as what is accumulated.
+  template <class Number> CUTE_DEVICE static double quotient(double x, Number y) {
+    if constexpr (cute::is_same_v<Narrow, float>)
+      return x * double(cutlass::reciprocal_approximate<float>()(float(y)));
+    else
+      return x / double(y);
   }
 };
 
