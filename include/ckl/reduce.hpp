@@ -45,7 +45,7 @@ CKL_API const char* name(ReduceOp op) noexcept;
 ///
 /// Accuracy, before the one rounding to y's type:
 /// - sum, mean and l1 of f32, f16 and bf16 are trees in f32 over at most 64 elements and f64 beyond: off by at most 2^-21 of the same
-///   reduction of absolute values; of f64, by 2^-42 of it.
+///   reduction of absolute values, where that of any 64 elements stays below 3e38; of f64, by 2^-42 of it.
 /// - product is formed in f64: off by at most n 2^-52 of itself, with n elements, and n 2^-1060 more, since f64 loses digits there.
 /// - l2, variance and deviation sum up squares (of distances from the first element, so that a large mean costs no digits) in f64, or for
 ///   16-bit elements in f32 trees and f64 beyond. l2 and variance are off by at most 2^-40 (16-bit: 2^-18) of the mean of those squares

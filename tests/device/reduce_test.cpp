@@ -238,9 +238,11 @@ TEST_F(ReduceBehaviour, WorkspaceIsReadyAgain) {
 
 // How many others there are must not change an output's bits, where the problem says so.
 TEST_F(ReduceBehaviour, BatchInvariantOutputsAreIndependent) {
-  for (const std::int64_t columns : {40, 1000, 5000, 40000}) {
-    ReduceCase of_many = rows_of(ReduceOp::sum, DType::bf16, 21, columns),
-               of_one = rows_of(ReduceOp::sum, DType::bf16, 1, columns);
+  using Row = std::pair<DType, std::int64_t>;
+  for (const auto& [dtype, columns] : {Row(DType::bf16, 40), Row(DType::bf16, 1000), Row(DType::bf16, 5000),
+                                       Row(DType::bf16, 40000), Row(DType::f32, 2003), Row(DType::bf16, 4099)}) {
+    ReduceCase of_many = rows_of(ReduceOp::sum, dtype, 21, columns), of_one = rows_of(ReduceOp::sum, dtype, 1, columns);
+    of_many.out = of_one.out = DType::f32;  // which shows what a narrower result would round away
     of_many.batch_invariant = of_one.batch_invariant = true;
     ReduceData many(of_many), one(of_one);  // the first row has the same elements: the draws begin alike
     reduce(many.arguments());

@@ -20,14 +20,15 @@ bool looks_at_places(ReduceOp op) { return op == ReduceOp::argmin || op == Reduc
 
 using Dimensions = std::vector<ReduceShape::Dimension>;
 
-/// Merged; a single dimension of size 1 if there is none else.
-Dimensions merged(const Dimensions& dimensions) {
+/// Merged; a single dimension of size 1 if there is none else: the last one with `keeps_strides`, so that one row is taken as several are.
+Dimensions merged(const Dimensions& dimensions, bool keeps_strides = false) {
   host::MergedDimensions merging;
   for (const auto& d : dimensions) merging.add(d.size, {d.x, d.y});
   Dimensions result;
   for (std::size_t i = 0; i < merging.sizes.size(); ++i)
     result.push_back({merging.sizes[i], merging.strides[i][0], merging.strides[i][1]});
-  if (result.empty()) result.push_back({1, 0, 0});
+  if (result.empty())
+    result.push_back(keeps_strides && !dimensions.empty() ? dimensions.back() : ReduceShape::Dimension{1, 0, 0});
   return result;
 }
 
@@ -88,7 +89,7 @@ ReduceShape ReduceShape::of(const ReduceProblem& p) {
   };
   sort(shape.kept);
   if (!looks_at_places(p.op)) sort(shape.reduced);  // places are counted in C order
-  shape.kept = merged(shape.kept);
+  shape.kept = merged(shape.kept, p.batch_invariant);
   shape.reduced = merged(shape.reduced);
   if (p.x.alignment >= 16) {
     const auto vector = std::int64_t(16 / size_of(p.x.dtype));

@@ -22,7 +22,7 @@ enum class ReduceFamily : std::uint8_t {
 
 /// Which threads share an output.
 enum class ReduceKind : std::uint8_t {
-  warp,     ///< The lanes of a part of a warp: many outputs, few elements each.
+  warp,     ///< The lanes of a part of a warp, or a few warps of a block: many outputs, few elements each.
   block,    ///< A block, a cluster of blocks, or any number of blocks: few outputs, many elements each.
   columns,  ///< Each thread has outputs of its own, neighbours in memory, and shares them with other threads of its block and with other blocks.
 };

@@ -28,7 +28,7 @@ struct ReduceParams {
   std::int64_t count;                            ///< Elements that are reduced into one output.
 
   // How the work is shared out.
-  int width_log2;  ///< warp: lanes of an output; block: threads of a run, if they take turns at those; columns: threads of a block side by side.
+  int width_log2;  ///< warp: threads of an output; block: threads of a run, if they take turns at those; columns: threads of a block side by side.
   int loads_log2;  ///< warp: loads that a lane has of a row, if it takes several rows at once; else -1.
   bool staged;     ///< warp: blocks bring their rows to shared memory.
   Divider splits;  ///< Blocks that share outputs.
