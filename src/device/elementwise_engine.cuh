@@ -199,7 +199,8 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     });
   }
 
-  /// Where the paths of vectors that are cut off and of whole ones meet, the compiler would go on with single elements.
+  /// Where paths meet, of vectors that are cut off and of whole ones or of elements of several sizes, the compiler would go on with single
+  /// elements, or with copies, for which it waits.
   template <class T> CUTE_DEVICE static void keep_whole(Vector<T>& x) {
     using Bits = uint_bit_t<sizeof_bits_v<T>>;
     if constexpr (sizeof(T) < sizeof(uint32_t) && VEC * sizeof(T) % sizeof(uint32_t) == 0) {
@@ -316,7 +317,10 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     for (int i = 0; i < INPUTS; ++i)
       if (i < p.inputs)
         with_element_bits<WIDEST>(p.in[i].element_bytes, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-          load(i, reinterpret_cast<Vector<decltype(element)>(&)[COUNT]>(loaded[i]));
+          auto& vectors = reinterpret_cast<Vector<decltype(element)>(&)[COUNT]>(loaded[i]);
+          load(i, vectors);
+          CUTLASS_PRAGMA_UNROLL
+          for (int u = 0; u < COUNT; ++u) keep_whole(vectors[u]);
         });
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < INPUTS; ++i)
