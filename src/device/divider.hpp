@@ -26,7 +26,11 @@ struct Divider {
   /// n / divisor for 0 <= n < 2^31; the divisor is below 2^31 too, or larger than n.
   CKL_HOST_DEVICE constexpr std::int32_t quotient(std::int32_t n) const {
     if (divisor <= 1) return n;
-    return multiplier == 0 ? 0 : std::int32_t((std::uint64_t(std::uint32_t(n)) * multiplier) >> shift);
+    return multiplier == 0 ? 0 : std::int32_t(multiplied(std::uint32_t(n)));
+  }
+  /// The same of a divisor from 2 on and below 2^31, without asking for it.
+  CKL_HOST_DEVICE constexpr std::uint32_t multiplied(std::uint32_t n) const {
+    return std::uint32_t(std::uint64_t(n) * multiplier >> shift);
   }
   /// n / divisor for n >= 0.
   CKL_HOST_DEVICE constexpr std::int64_t quotient(std::int64_t n) const { return n / divisor; }

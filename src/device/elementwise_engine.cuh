@@ -191,7 +191,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     CUTLASS_PRAGMA_UNROLL
     for (int u = 0; u < UNROLL; ++u) {
       uint32_t number = blockIdx.x * uint32_t(Config.block_vectors()) + u * THREADS + threadIdx.x;
-      row[u] = uint32_t(uint64_t(number) * p.row_vectors.multiplier >> p.row_vectors.shift);
+      row[u] = p.row_vectors.multiplied(number);
       column[u] = number - row[u] * uint32_t(p.row_vectors.divisor);
     }
     run_whole(p, [&](ElementwiseOperand const& operand, int u) CUTLASS_LAMBDA_FUNC_INLINE {

@@ -23,7 +23,8 @@ struct ElementwiseOperand {
 };
 
 /// The operands in a common shape, outermost dimension first; dimension max_rank - 1 is the innermost one, and dimensions before
-/// `first_dimension` have size 1.
+/// `first_dimension` have size 1. Flat kernels take `row` elements in a run: what counts or describes vectors, rows and tiles is not set for
+/// them.
 struct ElementwiseParams {
   ElementwiseOperand in[max_elementwise_inputs];
   ElementwiseOperand out[max_elementwise_outputs];

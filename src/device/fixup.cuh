@@ -64,7 +64,7 @@ template <auto Config> struct Fixup {
       add_slots<1, 32>(slot_of, splits, begin, end, f);
     else if (share < 16)
       add_slots<4, 32>(slot_of, splits, begin, end, f);
-    else  // of 8 slots at most
+    else  // a thread has 128 values at most: of 8 slots
       add_slots<16, 8>(slot_of, splits, begin, end, f);
 
     // The last to finish puts both flags back to 0 for the next launch.

@@ -74,11 +74,12 @@ struct ReduceConfig {
     const int states = (kind == ReduceKind::columns ? vector_elements() : loads()) + many;
     const int bytes = states * state_bytes();
     if (kind == ReduceKind::columns) {
-      const bool packed_loads = vector && loads() == 8 && (size_of(dtype) == 2 || family == ReduceFamily::product);
-      return bytes > 128 ? 2 : bytes > 64 || packed_loads ? 3 : 4;
+      const bool many_registers = vector && loads() == 8 && (size_of(dtype) == 2 || family == ReduceFamily::product);
+      return bytes > 128 ? 2 : bytes > 64 || many_registers ? 3 : 4;
     }
-    const bool few_registers = size_of(dtype) == 4 && (family == ReduceFamily::arg || family == ReduceFamily::lse);
-    return (!few_registers && (bytes > 64 || (vector && loads() == 8)) ? 3 : 4) * 256 / threads();
+    const bool wants_few_registers =
+        size_of(dtype) == 4 && (family == ReduceFamily::arg || family == ReduceFamily::lse);
+    return (!wants_few_registers && (bytes > 64 || (vector && loads() == 8)) ? 3 : 4) * 256 / threads();
   }
 
   static constexpr int warp = 32;
