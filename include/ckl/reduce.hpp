@@ -62,7 +62,8 @@ struct CKL_API ReduceProblem {
   TensorOperand x;                             ///< Input.
   TensorOperand y;        ///< Output: a stride for each dimension of x, 0 for those that are reduced.
   double correction = 0;  ///< variance and deviation: taken off the number of elements, 0 or more.
-  /// Whether an output has the same bits however many others there are: its elements are then shared out by their own number alone.
+  /// Whether an output has the same bits however many others there are: its elements are then shared out by their own number alone, and
+  /// x's strides, also those of dimensions of size 1, say whether they are a row or a column.
   bool batch_invariant = false;
 
   /// E.g. "sum of (4096, 1024) along 1 bf16->f32".

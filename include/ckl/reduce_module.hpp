@@ -17,7 +17,7 @@
 namespace ckl {
 
 /// What a module's kernels and the library must agree on: it changes when the kernels' parameters do.
-constexpr int reduce_module_version = 3;
+constexpr int reduce_module_version = 4;
 
 /// A reduction by the monoid of a module, bound to a kernel of it and to a device. It must not outlive the module. As a ReducePlan it is
 /// made once and run many times, from many threads, and as deterministic.

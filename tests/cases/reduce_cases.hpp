@@ -142,8 +142,20 @@ inline std::vector<ReduceCase> reduce_cases(bool short_list) {
     for (const ReduceOp op : {ReduceOp::mean, ReduceOp::l1})
       add(std::string(name(op)) + "_bf16_row" + std::to_string(n), "rows that f32 adds up, and longer ones", op,
           DType::bf16, dense({1031, n}), {1});
+  // Of 9 to 64 rows, threads load once: all of what each may load, less, and a tile that ends beside the last column.
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::f64, DType::i32, DType::i64}) {
+    const std::int64_t vector = std::int64_t(16 / size_of(dtype));
+    for (const ReduceOp op : {ReduceOp::sum, ReduceOp::product, ReduceOp::max, ReduceOp::any}) {
+      const std::string type = std::string(name(op)) + "_" + name(dtype);
+      add(type + "_few_rows", "columns of as many rows as threads load", op, dtype, dense({32, 64 * vector}), {0});
+      add(type + "_fewer_rows", "columns of fewer rows, beside which threads have none", op, dtype,
+          dense({9, 250 * vector}), {0});
+    }
+    add(std::string("sum_") + name(dtype) + "_few_rows_of_two", "the same over dimensions that cannot be merged",
+        ReduceOp::sum, dtype, dense({5, 2, 11, 30 * vector}), {0, 2});
+  }
   for (const ReduceOp op : {ReduceOp::sum, ReduceOp::argmin, ReduceOp::log_sum_exp})
-    add(std::string(name(op)) + "_bf16_long_columns", "blocks that share columns, and meet twice: 11, in groups of 8",
+    add(std::string(name(op)) + "_bf16_long_columns", "blocks that share columns, and meet twice: 11, in groups of 4",
         op, DType::bf16, dense({12001, 8}), {0})
         .batch_invariant = true;
   for (const ReduceOp op : {ReduceOp::sum, ReduceOp::product, ReduceOp::mean, ReduceOp::any, ReduceOp::all,

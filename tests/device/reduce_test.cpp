@@ -236,6 +236,24 @@ TEST_F(ReduceBehaviour, WorkspaceIsReadyAgain) {
   }
 }
 
+// Where what a block has found is 0, the one that waits for it must see it all the same, and zeros have no sign.
+TEST_F(ReduceBehaviour, ZerosMeetToo) {
+  for (const ReduceCase& one :
+       {rows_of(ReduceOp::sum, DType::f32, 1, 100000), rows_of(ReduceOp::sum, DType::f64, 9000, 8, 0),
+        rows_of(ReduceOp::sum, DType::bf16, 12000, 8, 0)}) {
+    ReduceData data(one);
+    for_each_element(one.x.sizes, one.x.strides, [&](std::int64_t offset) { data.set(offset, 0); });
+    data.x().upload();
+    data.expect();
+    for (const std::string& config : reduce_candidates(data.problem(), device_info(0))) {
+      SCOPED_TRACE(config);
+      data.run(config, 2);
+      const auto bytes = data.y().download();
+      EXPECT_TRUE(std::all_of(bytes.begin(), bytes.end(), [](auto byte) { return byte == decltype(byte){}; }));
+    }
+  }
+}
+
 // How many others there are must not change an output's bits, where the problem says so.
 TEST_F(ReduceBehaviour, BatchInvariantOutputsAreIndependent) {
   using Row = std::pair<DType, std::int64_t>;
@@ -250,6 +268,63 @@ TEST_F(ReduceBehaviour, BatchInvariantOutputsAreIndependent) {
     const auto all = many.y().download(), first = one.y().download();
     EXPECT_TRUE(std::equal(first.begin(), first.end(), all.begin())) << columns;
   }
+}
+
+// The same of columns, and of what lies between or around other dimensions: few outputs are loaded element by element, a multiple of a
+// vector by vectors, and one looks like a row. Every output has the same elements, so that all must have the same bits, in f64.
+TEST_F(ReduceBehaviour, BatchInvariantColumnsAreIndependent) {
+  const auto outputs_of = [](ReduceOp op, DType dtype, const Sizes& sizes, const std::vector<int>& axes, bool dlpack) {
+    ReduceCase one;
+    one.op = op, one.dtype = dtype, one.out = DType::f64;
+    one.x = dense(sizes);
+    for (std::size_t d = 0; d < sizes.size() && dlpack; ++d)
+      if (sizes[d] == 1) one.x.strides[d] = 1;
+    one.y = dense(sizes_without(sizes, axes)), one.axes = axes, one.batch_invariant = true;
+    ReduceData data(one);
+    const auto is_reduced = [&](int d) { return std::find(axes.begin(), axes.end(), d) != axes.end(); };
+    std::int64_t number = 0;
+    for_each_element(sizes, one.x.strides, [&](std::int64_t offset) {
+      std::int64_t place = 0, step = 1;  // among the elements of its output
+      for (std::int64_t d = std::int64_t(sizes.size()) - 1, rest = number++; d >= 0; rest /= sizes[d--])
+        if (is_reduced(int(d))) place += rest % sizes[d] * step, step *= sizes[d];
+      reference::Draw draw{std::uint64_t(place) + 7};
+      data.set(offset, normal(draw));
+    });
+    data.x().upload();
+    reduce(data.arguments());
+    const auto bytes = data.y().download();
+    std::vector<double> outputs(std::size_t(reference::output_count(data.problem())));
+    std::memcpy(outputs.data(), bytes.data(), outputs.size() * sizeof(double));
+    return outputs;
+  };
+  struct Family {
+    DType dtype;
+    std::vector<Sizes> sizes;
+    std::vector<int> axes;
+  };
+  const Family families[] = {
+      {DType::bf16, {{3000, 8}, {3000, 5}, {3000, 1}, {3000, 40}, {3000, 260}}, {0}},
+      {DType::f32, {{1500, 4}, {1500, 3}, {1500, 1}, {1500, 132}}, {0}},
+      {DType::bf16, {{20000, 8}, {20000, 3}, {20000, 1}}, {0}},  // shared by blocks
+      {DType::f32, {{20000, 4}, {20000, 3}, {20000, 1}}, {0}},
+      {DType::bf16, {{3, 700, 8}, {1, 700, 8}, {2, 700, 9}, {3, 700, 1}, {1, 700, 1}}, {1}},
+      {DType::bf16, {{20, 3, 64}, {20, 1, 64}}, {0, 2}},
+      {DType::bf16, {{2, 3, 1000}, {1, 3, 1000}, {1, 1, 1000}, {2, 1, 1000}}, {2}},
+      {DType::f32, {{3, 5, 33}, {1, 5, 33}, {1, 1, 33}, {3, 1, 33}}, {2}},
+  };
+  for (const Family& family : families)
+    for (const ReduceOp op : {ReduceOp::sum, ReduceOp::variance, ReduceOp::log_sum_exp}) {
+      double first = 0;
+      for (std::size_t i = 0; i < family.sizes.size(); ++i) {
+        for (const bool dlpack : {false, true}) {
+          const std::vector<double> outputs = outputs_of(op, family.dtype, family.sizes[i], family.axes, dlpack);
+          if (i == 0) first = outputs[0];
+          EXPECT_EQ(std::count(outputs.begin(), outputs.end(), first), std::ptrdiff_t(outputs.size()))
+              << name(op) << " of " << family.sizes[0][0] << "..., number " << i
+              << (dlpack ? ", DLPack's strides" : "");
+        }
+      }
+    }
 }
 
 TEST_F(ReduceBehaviour, EqualBitsEachTime) {

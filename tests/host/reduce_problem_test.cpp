@@ -112,7 +112,14 @@ TEST(ReduceChoice, OfSeveralRunsFollowsTheirLength) {
 }
 
 TEST(ReduceChoice, OfColumnsFollowsBothSizes) {
-  EXPECT_EQ(best({32, 1 << 20}, {0}), "sum_f32_columns_vec_w256_s1");
+  EXPECT_EQ(best({32, 1 << 20}, {0}), "sum_f32_columns_vec_w64_once_s1");
+  EXPECT_EQ(best({64, 1 << 20}, {0}), "sum_f32_columns_vec_w32_once_s1");
+  EXPECT_EQ(best({8, 1 << 20}, {0}), "sum_f32_columns_vec_w256_s1");
+  EXPECT_EQ(best({65, 1 << 20}, {0}).find("once"), std::string::npos);
+  EXPECT_EQ(best({32, 1 << 20}, {0}, ReduceOp::variance), "moments_f32_columns_vec_w256_s1");  // of large states
+  EXPECT_EQ(best({4096, 32, 512}, {1}, ReduceOp::sum, DType::bf16), "sum_bf16_columns_vec_w64_once_s1");
+  EXPECT_EQ(best({4096, 32, 320}, {1}, ReduceOp::sum, DType::bf16), "sum_bf16_columns_vec_w64_once_s1");
+  EXPECT_EQ(best({4096, 32, 256}, {1}, ReduceOp::sum, DType::bf16), "sum_bf16_columns_vec_w32_once_s1");
   EXPECT_EQ(best({1 << 20, 16}, {0}),
             "sum_f32_columns_vec_w4_s512");  // a little less than the 528 blocks that fit at a time
   EXPECT_EQ(best({4096, 16384}, {0}), "sum_f32_columns_vec_w8_s1");
@@ -135,6 +142,21 @@ TEST(ReduceChoice, DoesNotDependOnTheNumberOfOutputsWhereThatIsAskedFor) {
       EXPECT_EQ(best({count, others}, {0}, ReduceOp::sum, DType::bf16, true),
                 best({count, 16}, {0}, ReduceOp::sum, DType::bf16, true));
     }
+  // What is loaded at a time may differ, not by whom it is added up.
+  const auto columns = [](std::int64_t count, std::int64_t others, ReduceOp op) {
+    const std::string name = best({count, others}, {0}, op, DType::bf16, true);
+    EXPECT_NE(name.find(others % 8 ? "_columns_any_" : "_columns_vec_"), name.npos) << name;
+    return name.substr(name.find("_w"));
+  };
+  for (const std::int64_t count : {64, 1000, 5000, 100000, 4000000})
+    for (const std::int64_t others : {1, 5, 64, 1001})
+      for (const ReduceOp op : {ReduceOp::sum, ReduceOp::max, ReduceOp::variance})
+        EXPECT_EQ(columns(count, others, op), columns(count, 8, op));
+  // A row is taken as several are, also where a dimension of several outputs would lie in it.
+  EXPECT_EQ(best({64, 1, 4096}, {0, 2}, ReduceOp::sum, DType::bf16, true),
+            best({64, 5, 4096}, {0, 2}, ReduceOp::sum, DType::bf16, true));
+  EXPECT_EQ(best({1, 1, 33}, {2}, ReduceOp::sum, DType::bf16, true),
+            best({7, 5, 33}, {2}, ReduceOp::sum, DType::bf16, true));
 }
 
 TEST(ReduceModule, ServesWithItsOwnKernelsWhatIsCustom) {

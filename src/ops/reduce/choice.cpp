@@ -4,6 +4,8 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
+#include <utility>
 
 #include "device/mailbox.hpp"
 #include "host/dimensions.hpp"
@@ -20,16 +22,43 @@ bool looks_at_places(ReduceOp op) { return op == ReduceOp::argmin || op == Reduc
 
 using Dimensions = std::vector<ReduceShape::Dimension>;
 
-/// Merged; a single dimension of size 1 if there is none else: the last one with `keeps_strides`, so that one row is taken as several are.
-Dimensions merged(const Dimensions& dimensions, bool keeps_strides = false) {
+Dimensions merged(const Dimensions& dimensions) {
   host::MergedDimensions merging;
   for (const auto& d : dimensions) merging.add(d.size, {d.x, d.y});
   Dimensions result;
   for (std::size_t i = 0; i < merging.sizes.size(); ++i)
     result.push_back({merging.sizes[i], merging.strides[i][0], merging.strides[i][1]});
-  if (result.empty())
-    result.push_back(keeps_strides && !dimensions.empty() ? dimensions.back() : ReduceShape::Dimension{1, 0, 0});
   return result;
+}
+
+/// A kept dimension of size 1 has a stride of 1 where nobody knew it (as in DLPack): if another lies as close, it is that of a dense tensor.
+void set_unknown_strides(Dimensions& all) {
+  if (std::none_of(all.begin(), all.end(), [](const auto& d) { return d.size > 1 && d.x == 1; })) return;
+  std::int64_t dense = 1;
+  for (auto d = all.rbegin(); d != all.rend(); dense = d->size * d->x, ++d)
+    if (!d->reduced && d->size == 1 && d->x == 1) d->x = dense;
+}
+
+Dimensions kept_of(const Dimensions& all) {
+  Dimensions kept;
+  std::copy_if(all.begin(), all.end(), std::back_inserter(kept), [](const auto& d) { return !d.reduced; });
+  return kept;
+}
+
+/// Merged; if `apart`, without those between which a kept dimension lies, be it of size 1.
+Dimensions reduced_of(const Dimensions& all, bool apart) {
+  Dimensions reduced, neighbours;
+  const auto flush = [&] {
+    const Dimensions one = merged(neighbours);
+    reduced.insert(reduced.end(), one.begin(), one.end());
+    neighbours.clear();
+  };
+  for (const auto& d : all) {
+    if (d.reduced) neighbours.push_back(d);
+    if (!d.reduced && apart) flush();
+  }
+  flush();
+  return reduced;
 }
 
 /// Whether the last dimension can be loaded by vectors of `vector` elements, but for some at its ends.
@@ -44,6 +73,12 @@ bool begins_on_vectors(const Dimensions& dimensions, const Dimensions& others, s
          std::all_of(others.begin(), others.end(), whole);
 }
 
+/// Whether elements `row` apart, at first, are all that lie in `dimensions`.
+bool are_adjacent(const Dimensions& dimensions, std::int64_t row) {
+  return !dimensions.empty() && std::all_of(dimensions.rbegin(), dimensions.rend(),
+                                            [&](const auto& d) { return std::exchange(row, row * d.size) == d.x; });
+}
+
 }  // namespace
 
 std::string entry_of(const ReduceConfig& c) {
@@ -54,6 +89,7 @@ std::string to_string(const ReduceChoice& c) {
   std::string text = entry_of(c.config);
   if (c.config.kind != ReduceKind::block || c.width > 1) text += host::sentence("_w", c.width);
   if (c.staged) text += "_staged";
+  if (c.once) text += "_once";
   if (c.config.kind != ReduceKind::warp) text += host::sentence(c.clustered ? "_c" : "_s", c.splits);
   return text;
 }
@@ -78,23 +114,36 @@ ReduceFamily family_of(ReduceOp op) {
 
 ReduceShape ReduceShape::of(const ReduceProblem& p) {
   ReduceShape shape;
+  Dimensions all;
   for (int d = 0; d < p.rank; ++d) {
-    (p.reduced[d] ? shape.reduced : shape.kept).push_back({p.sizes[d], p.x.strides[d], p.y.strides[d]});
+    all.push_back({p.sizes[d], p.x.strides[d], p.y.strides[d], p.reduced[d]});
     (p.reduced[d] ? shape.count : shape.outputs) *= p.sizes[d];
   }
-  auto sort = [](Dimensions& dimensions) {
-    auto rank = [](const Dimension& d) { return d.x == 0 ? INT64_MAX : std::abs(d.x); };  // repetitions come first
-    std::stable_sort(dimensions.begin(), dimensions.end(),
-                     [&](const Dimension& a, const Dimension& b) { return rank(a) > rank(b); });
-  };
-  sort(shape.kept);
-  if (!looks_at_places(p.op)) sort(shape.reduced);  // places are counted in C order
-  shape.kept = merged(shape.kept, p.batch_invariant);
-  shape.reduced = merged(shape.reduced);
+  if (p.batch_invariant) set_unknown_strides(all);
+  Dimensions sorted = all;
+  auto rank = [](const Dimension& d) { return d.x == 0 ? INT64_MAX : std::abs(d.x); };  // repetitions come first
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](const Dimension& a, const Dimension& b) { return rank(a) > rank(b); });
+  // With batch_invariant, a kept dimension of size 1 is looked at as if it were larger.
+  const Dimensions unmerged = kept_of(sorted);
+  shape.kept = merged(unmerged);
+  shape.reduced = reduced_of(looks_at_places(p.op) ? all : sorted, p.batch_invariant);  // places are counted in C order
+  const Dimensions others = p.batch_invariant ? unmerged : shape.kept;
+  for (Dimensions* dimensions : {&shape.kept, &shape.reduced})
+    if (dimensions->empty()) dimensions->push_back({1, 0, 0});
+  const Dimensions &rows = shape.reduced, &columns = shape.kept;
+
+  const auto distance = [](const Dimension& d) { return d.size == 1 ? INT64_MAX : std::abs(d.x); };
+  shape.rows_first = distance(rows.back()) <= distance(columns.back());
+  if (p.batch_invariant) {
+    std::erase_if(sorted, [](const Dimension& d) { return d.reduced && d.size == 1; });
+    shape.rows_first = sorted.empty() || sorted.back().reduced;
+  }
+  shape.adjacent_rows = rows.size() == 1 && rows[0].x == 1 && (p.batch_invariant || columns.size() == 1) &&
+                        are_adjacent(others, shape.count);
   if (p.x.alignment >= 16) {
     const auto vector = std::int64_t(16 / size_of(p.x.dtype));
-    const Dimensions &rows = shape.reduced, &columns = shape.kept;
-    const bool begin = begins_on_vectors(rows, columns, vector);
+    const bool begin = begins_on_vectors(rows, others, vector);
     shape.whole_rows = has_vectors(rows, vector) && begin && rows.back().size % vector == 0;
     // A row's bits may depend on where it begins, but for batch_invariant.
     shape.vector_rows =
@@ -133,9 +182,7 @@ struct Ranking {
     const std::int64_t units = shape.whole_rows ? shape.count * std::int64_t(size_of(problem.x.dtype)) / 16 : 0;
     if (10 * units >= 9 * std::int64_t(std::bit_ceil(std::uint64_t(units)))) return;
     const std::int64_t row_bytes = shape.count * std::int64_t(size_of(problem.x.dtype));
-    if (row_bytes == 0 || row_bytes > most_staged || problem.x.alignment < 16 || shape.reduced.size() > 1 ||
-        shape.kept.size() > 1 || shape.reduced[0].x != 1 || shape.kept[0].x != shape.count)
-      return;
+    if (row_bytes == 0 || row_bytes > most_staged || problem.x.alignment < 16 || !shape.adjacent_rows) return;
     for (int width = 1; width <= ReduceConfig::warp; width *= 2) {
       const std::int64_t bytes = warp.threads() / width * row_bytes;
       if (bytes <= ReduceConfig::stage_bytes && bytes % 16 == 0) return add({warp, width, 1, false, true});
@@ -243,12 +290,24 @@ struct Ranking {
     add({block, int(width), 1});
   }
 
+  /// Columns of so few rows that the threads of a block have them in one batch of loads.
+  void add_columns_once() {
+    const ReduceConfig columns = config(ReduceKind::columns, true);
+    const int most = ReduceConfig::loads_once;
+    if (problem.batch_invariant || !columns.has_once() || shape.count <= most || shape.count > 8 * most) return;
+    const std::int64_t inner = shape.kept.back().size / columns.vector_elements();
+    const auto height = int(std::bit_ceil(std::uint64_t(ceil_div(shape.count, most))));
+    for (int width = columns.threads() / height; width >= 16; width /= 2)  // few threads beside the last column
+      if (10 * inner >= 6 * ceil_div(inner, width) * width) return add({columns, width, 1, false, false, true});
+  }
+
   void add_columns(bool vector) {
     const ReduceConfig columns = config(ReduceKind::columns, vector);
     const std::int64_t inner = shape.kept.back().size / columns.vector_elements();
     const std::int64_t slabs = shape.outputs / shape.kept.back().size;
+    const int loads = problem.batch_invariant ? columns.by_vectors().loads() : columns.loads();
     auto batches = [&](int width) {
-      return std::max<std::int64_t>(ceil_div(shape.count, columns.threads() / width * columns.loads()), 1);
+      return std::max<std::int64_t>(ceil_div(shape.count, columns.threads() / width * loads), 1);
     };
 
     int width = 32;  // half a kilobyte or more of a row
@@ -277,16 +336,20 @@ struct Ranking {
 std::vector<ReduceChoice> rank_reduce_choices(const ReduceProblem& problem, const ReduceShape& shape,
                                               const DeviceInfo& device) {
   Ranking ranking{problem, shape, device, {}};
-  ranking.add_staged_rows();
-  if (shape.vector_runs) ranking.add_runs();
-  if (shape.vector_rows) ranking.add_rows(true);
-  if (shape.vector_columns) ranking.add_columns(true);
+  const bool columns_only = problem.batch_invariant && !shape.rows_first;
+  if (!columns_only) {
+    ranking.add_staged_rows();
+    if (shape.vector_runs) ranking.add_runs();
+    if (shape.vector_rows) ranking.add_rows(true);
+  }
+  if (shape.vector_columns) {
+    ranking.add_columns_once();
+    ranking.add_columns(true);
+  }
   // Element by element along whichever elements lie closer together.
-  auto distance = [](const ReduceShape::Dimension& d) { return d.size == 1 ? INT64_MAX : std::abs(d.x); };
-  const bool rows_first = distance(shape.reduced.back()) <= distance(shape.kept.back());
-  if (rows_first) ranking.add_rows(false);
+  if (shape.rows_first) ranking.add_rows(false);
   ranking.add_columns(false);
-  if (!rows_first) ranking.add_rows(false);
+  if (!shape.rows_first) ranking.add_rows(false);
   return ranking.choices;
 }
 
@@ -332,6 +395,8 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
   p.splits = Divider::of(choice.splits);
   p.clustered = choice.clustered;
   p.staged = choice.staged;
+  p.once = choice.once;
+  p.invariant = problem.batch_invariant;
   std::int64_t groups;  // of blocks that share outputs
   if (config.kind == ReduceKind::warp) {
     const std::int64_t loads = std::max<std::int64_t>(ceil_div(p.reduced.count * p.units.divisor, choice.width), 1);

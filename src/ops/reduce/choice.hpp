@@ -17,13 +17,14 @@ namespace ckl {
 
 /// A kernel, and how the work is shared out among its threads: "sum_bf16_warp_vec_w8", "sum_bf16_warp_any_w2_staged",
 /// "sum_bf16_block_vec_s264" (that many blocks an output, which meet in the workspace), "sum_bf16_block_vec_c8" (in a cluster),
-/// "sum_bf16_block_vec_w64_s2" (64 threads a run of neighbours), "sum_bf16_columns_vec_w32_s4".
+/// "sum_bf16_block_vec_w64_s2" (64 threads a run of neighbours), "sum_bf16_columns_vec_w32_s4", "sum_bf16_columns_vec_w64_once_s1".
 struct ReduceChoice {
   ReduceConfig config;
   int width = 1;            ///< As ReduceParams::width_log2 says. A power of two.
   std::int64_t splits = 1;  ///< block, columns: blocks that share outputs.
   bool clustered = false;   ///< block: they are a cluster.
   bool staged = false;      ///< warp: blocks bring their rows to shared memory.
+  bool once = false;        ///< columns: a thread loads once.
 
   friend bool operator==(const ReduceChoice&, const ReduceChoice&) = default;
 };
@@ -38,6 +39,7 @@ struct ReduceShape {
   /// One dimension: its size, and its strides in x and y.
   struct Dimension {
     std::int64_t size, x, y;
+    bool reduced = false;
   };
   std::vector<Dimension> kept, reduced;  ///< Outermost first; those of x's smallest strides are innermost. Never empty.
   std::int64_t outputs = 1;              ///< Elements of y.
@@ -46,6 +48,8 @@ struct ReduceShape {
   bool vector_rows = false;     ///< Whether reduced elements can be loaded by 16 bytes, but for some at a row's ends,
   bool vector_runs = false;     ///< or those of the last dimension, at each index of the others,
   bool vector_columns = false;  ///< or elements of neighbouring outputs.
+  bool adjacent_rows = false;  ///< Whether each output's elements, in one dimension, lie right behind those of another.
+  bool rows_first = false;     ///< Whether an output's elements lie closer together than those of different ones.
 
   static ReduceShape of(const ReduceProblem& problem);
 };

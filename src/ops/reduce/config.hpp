@@ -42,6 +42,8 @@ struct ReduceConfig {
     if (kind == ReduceKind::block) return 512;
     return kind == ReduceKind::warp && state_bytes() > 8 ? 128 : 256;
   }
+  /// The same kernel with vectors.
+  constexpr ReduceConfig by_vectors() const { return {family, dtype, kind, true, valid}; }
   /// Elements that a thread loads at a time.
   constexpr int vector_elements() const { return vector ? 16 / int(size_of(dtype)) : 1; }
   /// Loads, side by side, of a line of 128 bytes.
@@ -53,6 +55,8 @@ struct ReduceConfig {
     if (kind == ReduceKind::columns) return vector_elements() * state_bytes() <= 32 ? 8 : 4;
     return vector && kind == ReduceKind::block ? 4 : 8;
   }
+  /// Whether threads may load once, all that they have of columns of few rows.
+  constexpr bool has_once() const { return kind == ReduceKind::columns && vector && state_bytes() <= 8; }
   /// Bytes of what is known of an output in between; of a custom one, the most.
   constexpr int state_bytes() const {
     switch (family) {
@@ -83,6 +87,7 @@ struct ReduceConfig {
   }
 
   static constexpr int warp = 32;
+  static constexpr int loads_once = 8;           ///< Of columns of few rows.
   static constexpr int stage_bytes = 32 * 1024;  ///< Of shared memory, for short rows that vectors do not serve.
   static constexpr int max_cluster = 8;          ///< Blocks; larger clusters are not portable.
 };

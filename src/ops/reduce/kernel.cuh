@@ -22,7 +22,11 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
   using Pivot = typename Monoid::Pivot;
   using T = Element<Config.dtype>;
   static constexpr int VEC = Config.vector_elements(), LOADS = Config.loads(), THREADS = Config.threads();
-  using Batch = decltype(make_tensor<T>(Shape<Int<VEC>, Int<LOADS>>{}));  // (VEC, LOADS)
+  template <int N> using Loads = decltype(make_tensor<T>(Shape<Int<VEC>, Int<N>>{}));  // (VEC, N)
+  using Batch = Loads<LOADS>;
+  /// What the kernel with vectors has of them, and of threads that fold what others have found of a column.
+  static constexpr int LOADS_BY_VECTORS = Config.by_vectors().loads(),
+                       VEC_BY_VECTORS = Config.by_vectors().vector_elements();
   static_assert(Config.valid && sizeof(State) <= Config.state_bytes());
   /// Whether the kernel has a ShortSum too.
   static constexpr bool has_short_sums = Config.vector && sizeof(T) == 2 && Config.kind == ReduceKind::warp &&
@@ -110,44 +114,46 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     copy(AutoVectorizingCopyWithAssumedAlignment<128>{}, gX, registers);
   }
 
-  template <class Filler> CUTE_DEVICE static void fill(Batch& batch, Filler const& filler) {
+  template <class Registers, class Filler> CUTE_DEVICE static void fill(Registers& batch, Filler const& filler) {
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VEC * LOADS; ++i) batch(i) = filler(i % VEC);
+    for (int i = 0; i < size(batch); ++i) batch(i) = filler(i % VEC);
   }
 
   /// Issues those loads of a batch that are there, `space` elements apart; the last one is, if all are. Element v of the others is filler(v).
-  template <class Exists, class Filler> CUTE_DEVICE static void load_spaced(Batch& batch, T const* data, int64_t space,
-                                                                            Exists const& exists,
-                                                                            Filler const& filler) {
-    if (exists(LOADS - 1)) {
+  template <class Registers, class Exists, class Filler>
+  CUTE_DEVICE static void load_spaced(Registers& batch, T const* data, int64_t space, Exists const& exists,
+                                      Filler const& filler) {
+    constexpr int N = size<1>(Registers{});
+    if (exists(N - 1)) {
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < LOADS; ++i) load(data + i * space, batch(_, i));
+      for (int i = 0; i < N; ++i) load(data + i * space, batch(_, i));
     } else {
       fill(batch, filler);
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < LOADS; ++i)
+      for (int i = 0; i < N; ++i)
         if (exists(i)) load(data + i * space, batch(_, i));
     }
   }
 
   /// Issues those loads of a batch that are there, load i at `place(i)` if `exists(i)`, and fills in filler(v) for element v of the others.
   /// Where and whether is in the code once, since it may take a division for each dimension.
-  template <class Exists, class Place, class Filler>
-  CUTE_DEVICE static void load_scattered(Batch& batch, T const* x, Exists const& exists, Place const& place,
+  template <class Registers, class Exists, class Place, class Filler>
+  CUTE_DEVICE static void load_scattered(Registers& batch, T const* x, Exists const& exists, Place const& place,
                                          Filler const& filler) {
-    int64_t places[LOADS] = {};
+    constexpr int N = size<1>(Registers{});
+    int64_t places[N] = {};
     uint32_t existing = 0;
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int i = 0; i < LOADS; ++i) {
+    for (int i = 0; i < N; ++i) {
       CUTLASS_PRAGMA_UNROLL
-      for (int j = 0; j + 1 < LOADS; ++j) places[j] = places[j + 1];
+      for (int j = 0; j + 1 < N; ++j) places[j] = places[j + 1];
       if (!exists(i)) continue;
-      places[LOADS - 1] = place(i);
+      places[N - 1] = place(i);
       existing |= 1u << i;
     }
     fill(batch, filler);
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < LOADS; ++i)
+    for (int i = 0; i < N; ++i)
       if (existing >> i & 1) load(x + places[i], batch(_, i));
   }
 
@@ -250,11 +256,14 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     state = fold_lanes(monoid, state, 1, cute::min(width, int{Config.warp}));
     if (width > Config.warp) {  // they are several warps
       __shared__ State of_warps[THREADS / Config.warp];
-      int warp = int(threadIdx.x) / Config.warp;
+      int warp = int(threadIdx.x) / Config.warp, warps = width / Config.warp;
       if (lane % Config.warp == 0) of_warps[warp] = state;
       block_sync();
-      CUTLASS_PRAGMA_NO_UNROLL
-      for (int i = 1; i < width / Config.warp && lane == 0; ++i) state = monoid(state, of_warps[warp + i]);
+      if (lane < Config.warp) {
+        state = Monoid::identity;
+        if (lane < warps) state = of_warps[warp + lane];
+        state = fold_lanes(monoid, state, 1, warps);
+      }
     }
     if (exists && lane == 0) store(p, monoid, state, offset(p.kept, p.y_strides, number));
   }
@@ -457,14 +466,14 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
       state = fold_cluster(monoid, of_blocks, state);
       if (split != 0) return;
     } else if (splits > 1) {
-      Mailbox<State> mailbox(p.mailbox);
+      Mailbox<State, Monoid::is_f64_sum> mailbox(p.mailbox);
       int64_t first = number * splits;
       if (split < splits - 1) {
         if (thread == 0) mailbox.leave(first + split, state);
         return;
       }
       State others = Monoid::identity;
-      mailbox.take(
+      mailbox.template take<1>(
           thread, THREADS, splits - 1, [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i; },
           [&](State taken) CUTLASS_LAMBDA_FUNC_INLINE { others = monoid(others, taken); });
       state = monoid(reduction(others, fold), state);
@@ -488,15 +497,15 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
 
   /// Which columns a thread has, and which of the blocks that share them its own is.
   struct Share {
-    int slab, split, group;
+    int slab, split, tile;
     int64_t unit;
 
     /// Blocks that run at the same time read neighbours: first along the rows.
     CUTE_DEVICE Share(ReduceParams const& p, int block, int side) {
-      int row = p.tiles.quotient(int32_t(block)), tile = block - row * int(p.tiles.divisor);
+      int row = p.tiles.quotient(int32_t(block));
+      tile = block - row * int(p.tiles.divisor);
       slab = p.splits.quotient(int32_t(row));
       split = row - slab * int(p.splits.divisor);
-      group = slab * int(p.tiles.divisor) + tile;
       unit = (int64_t(tile) << p.width_log2) + side;
     }
   };
@@ -510,6 +519,8 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
   /// Threads side by side have VEC columns each; threads above one another, and `splits` blocks, share them.
   CUTE_DEVICE static void columns(ReduceParams const& p, Monoid const& monoid) {
     __shared__ ColumnStorage storage;
+    if constexpr (Config.has_once())
+      if (p.once) return columns_once(p, monoid, storage);
     int width = 1 << p.width_log2, height = THREADS >> p.width_log2, splits = int(p.splits.divisor);
     int side = int(threadIdx.x) & (width - 1), above = int(threadIdx.x) >> p.width_log2;
     uint32_t block = blockIdx.x;
@@ -518,19 +529,23 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
       return Share(p, int(block), side);
     };
     Share share = share_again();
-    bool exists = share.unit < p.units.divisor;
     T const* data = elements(p, begin_of(p, share.slab) + share.unit * unit_step(p));
     wait_for_preceding_grids();
 
     State states[VEC];
     CUTLASS_PRAGMA_UNROLL
     for (int v = 0; v < VEC; ++v) states[v] = Monoid::identity;
-    if (exists) absorb_columns(p, monoid, data, share.split, splits, above, height, states);
+    if (share.unit < p.units.divisor) {
+      if (LOADS != LOADS_BY_VECTORS && p.invariant)
+        absorb_columns<LOADS_BY_VECTORS>(p, monoid, data, share.split, splits, above, height, states);
+      else
+        absorb_columns<LOADS>(p, monoid, data, share.split, splits, above, height, states);
+    }
     int columns = VEC << p.width_log2;
     if (columns >
         THREADS) {  // few threads above one another, and no block beside: the first ones have vectors of results
       fold_above(monoid, storage, states, side, above, width, height);
-      if (exists && above == 0) store_vector(p, monoid, share_again(), states);
+      if (above == 0) store_vector(p, monoid, share_again(), states);
       return;
     }
     CUTLASS_PRAGMA_UNROLL
@@ -539,12 +554,42 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     finish_column(p, monoid, storage, share_again(), height);
   }
 
+  /// Columns of few rows: each thread loads once, whatever it has of them, and then has the results of single columns.
+  CUTE_DEVICE static void columns_once(ReduceParams const& p, Monoid const& monoid, ColumnStorage& storage) {
+    int width = 1 << p.width_log2, height = THREADS >> p.width_log2;
+    int side = int(threadIdx.x) & (width - 1), above = int(threadIdx.x) >> p.width_log2;
+    Share share(p, int(blockIdx.x), side);
+    T const* data = elements(p, begin_of(p, share.slab) + share.unit * unit_step(p));
+    wait_for_preceding_grids();
+    if (share.unit < p.units.divisor) {
+      Pivot pivots[VEC];
+      find_pivots(p, monoid, data, pivots);
+      Loads<Config.loads_once> batch;
+      load_rows(p, monoid, batch, data, above, height, pivots);
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < VEC; ++v)
+        storage.of_threads[v][threadIdx.x] = of_column(monoid, batch, v, pivots[v], above, height);
+    }
+    block_sync();
+    int64_t tile = int64_t(share.tile) * VEC << p.width_log2;
+    int columns = int(cute::min(p.inner - tile, int64_t(VEC) << p.width_log2));
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int column = int(threadIdx.x); column < columns; column += THREADS) {
+      State state = storage.of_threads[column % VEC][column / VEC];
+      CUTLASS_PRAGMA_NO_UNROLL
+      for (int other = 1; other < height; ++other)
+        state = monoid(state, storage.of_threads[column % VEC][other * width + column / VEC]);
+      store(p, monoid, state, offset(p.kept, p.y_strides, share.slab) + (tile + column) * p.inner_y_step);
+    }
+  }
+
   /// Folds what `height` threads above one another, and the blocks that share the tile, have found. A thread has no vector of columns now but
   /// one of them, or a part of one: as many threads as there are columns lie between those that share one.
   CUTE_DEVICE static void finish_column(ReduceParams const& p, Monoid const& monoid, ColumnStorage& storage,
                                         Share const& share, int height) {
     int columns_log2 = p.width_log2 + log_2(unsigned(VEC)), splits = int(p.splits.divisor);
     int rows = THREADS >> columns_log2, row = int(threadIdx.x) >> columns_log2;  // of such threads
+    if (!Config.vector && p.invariant) rows /= VEC_BY_VECTORS;                   // the others are idle
     int column = int(threadIdx.x) & ((1 << columns_log2) - 1);
     auto found = [&](int above) CUTLASS_LAMBDA_FUNC_INLINE {
       return storage.of_threads[column % VEC][(above << p.width_log2) + column / VEC];
@@ -552,29 +597,32 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     State state = found(row);
     CUTLASS_PRAGMA_NO_UNROLL
     for (int above = row + rows; above < height; above += rows) state = monoid(state, found(above));
-    fold_rows_above(monoid, storage, state, rows, columns_log2);
 
     // Blocks that share columns meet in groups, whose last ones meet in turn, so that a thread has a few boxes to empty each time.
-    Mailbox<State> mailbox(p.mailbox);
-    int reach = rows * 8;
+    Mailbox<State, Monoid::is_f64_sum> mailbox(p.mailbox);
+    // Where they meet twice, each has four boxes rather than eight, if that will do.
+    bool eight = splits <= 8 * rows || splits > 16 * rows * rows;
+    int reach_log2 = log_2(unsigned(rows)) + (eight ? 3 : 2);
+    int group = share.slab * int(p.tiles.divisor) + share.tile;
+    auto box = [&](int split)
+                   CUTLASS_LAMBDA_FUNC_INLINE { return ((int64_t(group) * splits + split) << columns_log2) + column; };
     CUTLASS_PRAGMA_NO_UNROLL
-    for (int stride = 1; stride < splits; stride *= reach) {
-      int group = stride * reach, begin = share.split / group * group, last = cute::min(begin + group, splits) - 1;
-      auto box = [&](int split) CUTLASS_LAMBDA_FUNC_INLINE {
-        return ((int64_t(share.group) * splits + split) << columns_log2) + column;
-      };
+    for (int stride_log2 = 0;; stride_log2 += reach_log2) {
+      fold_rows_above(monoid, storage, state, rows, columns_log2);
+      int stride = 1 << stride_log2, reached = stride << reach_log2;
+      if (stride >= splits) break;
+      int begin = share.split & -reached, last = cute::min(begin + reached, splits) - 1;
       if (share.split < last) {
         if (row == 0) mailbox.leave(box(share.split), state);
         return;
       }
       if (row > 0) state = Monoid::identity;  // the first one has what this block has found
-      mailbox.take(
-          row, rows, (last - begin) / stride,
-          [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return box(begin + (i + 1) * stride - 1); },
+      int others = Config.vector || row < rows ? (last - begin) >> stride_log2 : 0;
+      mailbox.template take<sizeof(State) <= 8 ? 4 : 1>(
+          row, rows, others, [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return box(begin + (i + 1) * stride - 1); },
           [&](State taken) CUTLASS_LAMBDA_FUNC_INLINE { state = monoid(state, taken); });
-      fold_rows_above(monoid, storage, state, rows, columns_log2);
     }
-    int64_t place = (share.unit - (int(threadIdx.x) & ((1 << p.width_log2) - 1))) * VEC + column;
+    int64_t place = (int64_t(share.tile) << columns_log2) + column;
     if (row == 0 && place < p.units.divisor * VEC)
       store(p, monoid, state, offset(p.kept, p.y_strides, share.slab) + place * p.inner_y_step);
   }
@@ -613,6 +661,7 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
 
   CUTE_DEVICE static void store_vector(ReduceParams const& p, Monoid const& monoid, Share const& share,
                                        State const (&states)[VEC]) {
+    if (share.unit >= p.units.divisor) return;
     int64_t to = offset(p.kept, p.y_strides, share.slab) + share.unit * VEC * p.inner_y_step;
     with_output(p.y_dtype, p.y, [&](auto* y) CUTLASS_LAMBDA_FUNC_INLINE {
       using Y = remove_pointer_t<decltype(y)>;
@@ -633,34 +682,50 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     }
   }
 
-  /// Adds rows of the thread's columns: of batches of height * LOADS rows every `splits`th, from number `split` on.
-  CUTE_DEVICE static void absorb_columns(ReduceParams const& p, Monoid const& monoid, T const* data, int split,
-                                         int splits, int above, int height, State (&states)[VEC]) {
+  /// Adds rows of the thread's columns: of batches of height * N rows every `splits`th, from number `split` on.
+  template <int N> CUTE_DEVICE static void absorb_columns(ReduceParams const& p, Monoid const& monoid, T const* data,
+                                                          int split, int splits, int above, int height,
+                                                          State (&states)[VEC]) {
     Pivot pivots[VEC];
+    find_pivots(p, monoid, data, pivots);
+    int64_t batch_rows = int64_t(height) * N;
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int64_t first = split * batch_rows + above; first < p.reduced.count; first += splits * batch_rows) {
+      Loads<N> batch;
+      load_rows(p, monoid, batch, data, first, height, pivots);
+      CUTLASS_PRAGMA_UNROLL
+      for (int v = 0; v < VEC; ++v)
+        states[v] = monoid(states[v], of_column(monoid, batch, v, pivots[v], first, height));
+    }
+  }
+
+  CUTE_DEVICE static void find_pivots(ReduceParams const& p, Monoid const& monoid, T const* data,
+                                      Pivot (&pivots)[VEC]) {
     CUTLASS_PRAGMA_UNROLL
     for (int v = 0; v < VEC; ++v) pivots[v] = pivot_of(p, monoid, data + v);
-    int64_t batch_rows = int64_t(height) * LOADS, end = p.reduced.count;
-    CUTLASS_PRAGMA_NO_UNROLL
-    for (int64_t first = split * batch_rows + above; first < end; first += splits * batch_rows) {
-      Batch batch;
-      auto exists = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * height < end; };
-      auto filler = [&](int v) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivots[v]); };
-      if (p.reduced.rank == 1) {
-        load_spaced(batch, data + first * p.reduced.strides[0], height * p.reduced.strides[0], exists, filler);
-      } else {
-        auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-          return offset(p.reduced, p.reduced.strides, first + i * height);
-        };
-        load_scattered(batch, data, exists, place, filler);
-      }
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < VEC; ++v) {
-        T values[LOADS];
-        unpack(batch(v, _), values);
-        auto place = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + int64_t(i) * height; };
-        states[v] = monoid(states[v], monoid.of(values, pivots[v], place));
-      }
+  }
+
+  /// Issues the loads of rows first, first + height, ... of the columns at `data`.
+  template <class Registers> CUTE_DEVICE static void load_rows(ReduceParams const& p, Monoid const& monoid,
+                                                               Registers& batch, T const* data, int64_t first,
+                                                               int height, Pivot const (&pivots)[VEC]) {
+    auto exists = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * height < p.reduced.count; };
+    auto filler = [&](int v) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivots[v]); };
+    if (p.reduced.rank == 1) {
+      load_spaced(batch, data + first * p.reduced.strides[0], height * p.reduced.strides[0], exists, filler);
+    } else {
+      auto place = [&](int i)
+                       CUTLASS_LAMBDA_FUNC_INLINE { return offset(p.reduced, p.reduced.strides, first + i * height); };
+      load_scattered(batch, data, exists, place, filler);
     }
+  }
+
+  /// The state of what they loaded of column v.
+  template <class Registers> CUTE_DEVICE static State of_column(Monoid const& monoid, Registers const& batch, int v,
+                                                                Pivot pivot, int64_t first, int height) {
+    T values[size<1>(Registers{})];
+    unpack(batch(v, _), values);
+    return monoid.of(values, pivot, [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + int64_t(i) * height; });
   }
 };
 

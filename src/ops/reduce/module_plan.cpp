@@ -14,7 +14,7 @@
 namespace ckl {
 
 // A change of what crosses to the kernels: count reduce_module_version up, then correct this number.
-static_assert(reduce_module_version == 3 && sizeof(ReduceParams) == 456,
+static_assert(reduce_module_version == 4 && sizeof(ReduceParams) == 456,
               "ReduceParams has changed: see the line above");
 
 namespace {

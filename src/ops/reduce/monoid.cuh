@@ -8,6 +8,7 @@
 //   of(x, pivot, place)            the state of N elements, at place(0) < place(1) < ... among those of the output
 //   result(state)                  the output, which is rounded to y's type
 //   packed                         whether of() looks at pairs of 16-bit elements
+//   is_f64_sum                     whether a state is an f64 that is added to others
 //   has_levels                     whether states of one level() are combined by plus(), and at_level() brings them to a higher one
 
 #include <bit>
@@ -92,7 +93,7 @@ template <DType D, class Registers> CUTE_DEVICE typename Arithmetic<D>::Exact ex
 
 /// What most monoids have in common: no pivot.
 struct WithoutPivot {
-  static constexpr bool packed = false, has_levels = false;
+  static constexpr bool packed = false, has_levels = false, is_f64_sum = false;
   ReduceParams const& p;
 
   struct Pivot {};
@@ -109,6 +110,7 @@ template <DType D> struct Monoid<ReduceFamily::sum, D> : WithoutPivot {
     typename A::Wide sum;
   };
   static constexpr State identity{0};
+  static constexpr bool is_f64_sum = !A::integer;
 
   CUTE_DEVICE static T filler(Pivot) { return T(0); }
   CUTE_DEVICE State operator()(State x, State y) const { return {x.sum + y.sum}; }
@@ -334,22 +336,17 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
     return {higher(x.largest, y.largest), swapped ? y.sum + x.sum * share : x.sum + y.sum * share};
   }
   template <int N, class Place> CUTE_DEVICE State of(T const (&x)[N], Pivot pivot, Place const& place) const {
-    auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Exact(x[i]); };
-    Exact largest;
     if constexpr (sizeof(T) == 2 && N > 1) {  // by pairs; without NaNs, which the sum has
       cute::Tensor rX = in_registers(x);      // (N)
-      largest = device::largest(rX);
-      auto share = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return term(unpacked(rX, i) - base(largest)); };
-      return {largest, double(reduce_tree_of<N>(share, [](Exact a, Exact b) { return a + b; }))};
+      return relative<N>(device::largest(rX), [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return unpacked(rX, i); });
     } else if constexpr (N > 16) {  // more of them at a time would not fit the registers
       using Half = T const(&)[N / 2];
       return (*this)(of(reinterpret_cast<Half>(x[0]), pivot, place),
                      of(reinterpret_cast<Half>(x[N / 2]), pivot, place));
     } else {
-      largest = reduce_tree_of<N>(value, cutlass::maximum<Exact, true>());
+      auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Exact(x[i]); };
+      return relative<N>(reduce_tree_of<N>(value, cutlass::maximum<Exact, true>()), value);
     }
-    auto share = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return term(value(i) - base(largest)); };
-    return {largest, double(reduce_tree_of<N>(share, [](Exact a, Exact b) { return a + b; }))};
   }
   CUTE_DEVICE double result(State state) const {
     if constexpr (cute::is_same_v<Exact, float>) {
@@ -368,6 +365,11 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
   }
 
  private:
+  /// The state of N elements of which the largest is known.
+  template <int N, class Values> CUTE_DEVICE static State relative(Exact largest, Values const& value) {
+    auto share = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return term(value(i) - base(largest)); };
+    return {largest, double(reduce_tree_of<N>(share, [](Exact a, Exact b) { return a + b; }))};
+  }
   /// e^(x - y). An infinity is not subtracted from itself.
   CUTE_DEVICE static double share(Exact x, Exact y) { return x == y ? 1 : double(term(x - y)); }
   /// e^x of an x that is not above 0, but for infinities and NaNs. Terms below 2^-126 are none beside the largest, which is 1.
@@ -391,7 +393,7 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
     double first, second;
   };
   static constexpr State identity{0, 0};
-  static constexpr bool packed = false, has_levels = false;
+  static constexpr bool packed = false, has_levels = false, is_f64_sum = false;
 
   ReduceParams const& p;
 
