@@ -17,7 +17,7 @@
 namespace ckl {
 
 /// What a module's kernels and the library must agree on: it changes when the kernels' parameters do.
-constexpr int elementwise_module_version = 2;
+constexpr int elementwise_module_version = 3;
 
 /// An elementwise problem by the function of a module, bound to a kernel of it and to a device. It must not outlive the module. As an
 /// ElementwisePlan it is made once and run many times, from many threads. The function is computed in f32, whatever the operands are.

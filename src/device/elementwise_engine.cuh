@@ -70,19 +70,52 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
           for (int u = 0; u < UNROLL; ++u) prefetch(from + at(p.in[i], u) * p.in[i].element_bytes);
         }
     }
+    auto load = [&](int i, auto& x) CUTLASS_LAMBDA_FUNC_INLINE {
+      using T = typename remove_cvref_t<decltype(x[0])>::value_type;
+      CUTLASS_PRAGMA_UNROLL
+      for (int u = 0; u < UNROLL; ++u) load_whole(static_cast<T const*>(p.in[i].data) + at(p.in[i], u), x[u]);
+    };
+    auto store = [&](int i, auto const& y) CUTLASS_LAMBDA_FUNC_INLINE {
+      using T = typename remove_cvref_t<decltype(y[0])>::value_type;
+      CUTLASS_PRAGMA_UNROLL
+      for (int u = 0; u < UNROLL; ++u) store_whole(y[u], static_cast<T*>(p.out[i].data) + at(p.out[i], u));
+    };
+    if constexpr (Config.access == Access::flat && is_same_v<C, float> && VEC * WIDEST == 16 && WIDEST > 1) {
+      if (p.all_alike && p.in[0].element_bytes == WIDEST) {
+        if constexpr (WIDEST == 2) {
+          if (p.in[0].dtype == int(DType::bf16)) return run_alike<cutlass::bfloat16_t>(p, load, store);
+          return run_alike<cutlass::half_t>(p, load, store);
+        } else if (p.in[0].dtype == int(DType::f32)) {
+          return run_alike<float>(p, load, store);
+        }
+      }
+    }
     wait_for_preceding_grids();
-    compute<UNROLL>(
-        p,
-        [&](int i, auto& x) CUTLASS_LAMBDA_FUNC_INLINE {
-          using T = typename remove_cvref_t<decltype(x[0])>::value_type;
-          CUTLASS_PRAGMA_UNROLL
-          for (int u = 0; u < UNROLL; ++u) load_whole(static_cast<T const*>(p.in[i].data) + at(p.in[i], u), x[u]);
-        },
-        [&](int i, auto const& y) CUTLASS_LAMBDA_FUNC_INLINE {
-          using T = typename remove_cvref_t<decltype(y[0])>::value_type;
-          CUTLASS_PRAGMA_UNROLL
-          for (int u = 0; u < UNROLL; ++u) store_whole(y[u], static_cast<T*>(p.out[i].data) + at(p.out[i], u));
-        });
+    compute<UNROLL>(p, load, store);
+  }
+
+  /// The same after the prefetch, where all operands have the dtype of T: what they are and what is computed is found before the wait, and
+  /// each function goes straight on from there.
+  template <class T, class Load, class Store>
+  CUTE_DEVICE static void run_alike(ElementwiseParams const& p, Load const& load, Store const& store) {
+    C scalars[max_elementwise_scalars];
+    read_scalars(p, scalars);
+    Functions::template with_function<Config>(p, [&](auto function) CUTLASS_LAMBDA_FUNC_INLINE {
+      wait_for_preceding_grids();
+      Vector<T> loaded[INPUTS][UNROLL];
+      Vector<Input> x[INPUTS][UNROLL];
+      Vector<C> y[OUTPUTS][UNROLL];
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < INPUTS; ++i)
+        if (is_there<T>(p, i)) load(i, loaded[i]);
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < INPUTS; ++i)
+        if (is_there<T>(p, i)) convert_input(loaded[i], x[i]);
+      apply(function, scalars, x, y);
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < OUTPUTS; ++i)
+        if (i == 0 || i < p.outputs) store_as<T>(i, y[i], store);
+    });
   }
 
   /// Where a vector lies: in elements from each operand's begin, and how many elements of its row there are from it on.
@@ -110,11 +143,17 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     for (int i = 0; i < OUTPUTS; ++i)
       if (i == 0 || i < p.outputs)
         with_element<C, WIDEST>(p.out[i].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-          Vector<decltype(element)> results[COUNT];
-          CUTLASS_PRAGMA_UNROLL
-          for (int u = 0; u < COUNT; ++u) results[u] = convert<decltype(element)>(y[i][u]);
-          store(i, results);
+          store_as<decltype(element)>(i, y[i], store);
         });
+  }
+
+  /// Converts results of output i to its type, and stores them.
+  template <class T, int COUNT, class Store>
+  CUTE_DEVICE static void store_as(int i, Vector<C> const (&y)[COUNT], Store const& store) {
+    Vector<T> results[COUNT];
+    CUTLASS_PRAGMA_UNROLL
+    for (int u = 0; u < COUNT; ++u) results[u] = convert<T>(y[u]);
+    store(i, results);
   }
 
   /// Outputs y of the functor on inputs x, for COUNT vectors of each.
@@ -123,20 +162,24 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
                                                      Vector<C> (&y)[OUTPUTS][COUNT]) {
     C scalars[max_elementwise_scalars];
     read_scalars(p, scalars);
-    Functions::template with_function<Config>(p, [&](auto function) CUTLASS_LAMBDA_FUNC_INLINE {
+    Functions::template with_function<Config>(
+        p, [&](auto function) CUTLASS_LAMBDA_FUNC_INLINE { apply(function, scalars, x, y); });
+  }
+  template <class Function, int COUNT>
+  CUTE_DEVICE static void apply(Function const& function, C const (&scalars)[max_elementwise_scalars],
+                                Vector<Input> const (&x)[INPUTS][COUNT], Vector<C> (&y)[OUTPUTS][COUNT]) {
+    CUTLASS_PRAGMA_UNROLL
+    for (int u = 0; u < COUNT; ++u) {
       CUTLASS_PRAGMA_UNROLL
-      for (int u = 0; u < COUNT; ++u) {
+      for (int v = 0; v < VEC; ++v) {
+        C in[INPUTS], out[OUTPUTS];
         CUTLASS_PRAGMA_UNROLL
-        for (int v = 0; v < VEC; ++v) {
-          C in[INPUTS], out[OUTPUTS];
-          CUTLASS_PRAGMA_UNROLL
-          for (int i = 0; i < INPUTS; ++i) in[i] = C(x[i][u][v]);
-          function(in, scalars, out);
-          CUTLASS_PRAGMA_UNROLL
-          for (int i = 0; i < OUTPUTS; ++i) y[i][u][v] = out[i];
-        }
+        for (int i = 0; i < INPUTS; ++i) in[i] = C(x[i][u][v]);
+        function(in, scalars, out);
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < OUTPUTS; ++i) y[i][u][v] = out[i];
       }
-    });
+    }
   }
 
   /// Loads a vector that is aligned, all at once.

@@ -34,11 +34,15 @@ struct ElementwiseParams {
   Divider sizes[max_rank - 1];
   int first_dimension;
   int tile_dimension;  ///< The one in which the input of tiles is dense. `sizes` and `row_vectors` count tiles then.
-  std::int64_t tile_rows;  ///< Elements of that dimension.
+  int outer_dimension;  ///< The same; or where that has few elements, the one whose neighbours follow each other in the input: a tile takes
+      ///< several.
+  int log_row;  ///< 2^log_row elements of tile_dimension belong to each element of another outer_dimension; else 0.
+  std::int64_t tile_rows;  ///< Elements of that dimension, or of both.
   bool narrow_tiles;       ///< Whether tiles are half as wide, and twice as long.
   int waiting_blocks;  ///< So many have room at a time, and may have to wait for the preceding grids; 0 where there is no input.
   int inputs, outputs;  ///< How many of the operands there are. Of no input, the first one's dtype is b8.
   bool inputs_alike;    ///< Whether they have one dtype.
+  bool all_alike;       ///< Whether the outputs have it as well.
   bool moves;           ///< Whether the elements' bits leave as they came.
   bool casts;           ///< Whether they are converted only.
   int whole_blocks;     ///< So many blocks take whole vectors of dense runs or of rows that lie a stride apart.

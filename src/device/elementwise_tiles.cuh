@@ -46,7 +46,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
       if (p.moves)
         for_each_vector<MOVED_AT_A_TIME, Bits>(p, tile, smem,
                                                [&](auto const& x, Places const& places) CUTLASS_LAMBDA_FUNC_INLINE {
-                                                 store(x, places, static_cast<Bits*>(p.out[0].data));
+                                                 store(p, x, places, static_cast<Bits*>(p.out[0].data));
                                                });
       else if (p.casts && tile.whole)
         cast<Bits>(p, tile, smem);
@@ -73,7 +73,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     int64_t n = int64_t(int(blockIdx.x) - rest * int(p.row_vectors.divisor)) * blk_n, m = 0;
     Tile tile{n * p.in[0].strides[max_rank - 1], n, 0, 0, false, log_m};
     auto add = [&](int d, int64_t coordinate) CUTLASS_LAMBDA_FUNC_INLINE {
-      if (d == p.tile_dimension) m = coordinate <<= log_m;
+      if (d == p.outer_dimension) m = (coordinate <<= log_m - p.log_row) << p.log_row;
       tile.in += coordinate * p.in[0].strides[d];
       tile.out += coordinate * p.out[0].strides[d];
     };
@@ -139,9 +139,16 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
 
   /// Where vectors of neighbouring N lie in the output, and how much of them is inside of it.
   struct Places {
-    int64_t offset, step;  // of the first, from the output's begin; from each to the next
-    int vectors, count;    // so many, of so many elements each
-    bool whole;            // which can be stored at once
+    int64_t row;         // where one of the tile's row 0 would, from the output's begin
+    int m, step;         // of the first, from each to the next
+    int vectors, count;  // so many, of so many elements each
+
+    /// Where vector v begins, from the output's begin.
+    CUTE_DEVICE int64_t offset(ElementwiseParams const& p, int v) const {
+      uint32_t at = m + v * step, outer = at >> p.log_row, inner = at - (outer << p.log_row);
+      return row + int64_t(outer) * p.out[0].strides[p.outer_dimension] +
+             int64_t(inner) * p.out[0].strides[p.tile_dimension];
+    }
   };
 
   /// Takes vectors of N out of shared memory, and calls f(x, places) with COUNT of them; a warp's lanes lie side by side along N.
@@ -152,27 +159,27 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
     static_assert(BLK_M * BLK_N / VEC % (THREADS * COUNT) == 0);
     int n = (int(threadIdx.x) & ((1 << log_across) - 1)) * VEC, m = int(threadIdx.x) >> log_across;
     int below = n < BLK_N ? 0 : blk_m, count = cute::min(tile.n - n, int(VEC));
-    int64_t stride = p.out[0].strides[p.tile_dimension];
-    Places places{tile.out + m * stride + n, down * stride, 0, count, count == VEC && p.out[0].aligned};
+    Places places{tile.out + n, m, down, 0, count};
     // Not unrolled: the loop may have the code of all functions.
     CUTLASS_PRAGMA_NO_UNROLL
-    for (; m < tile.m; m += down * COUNT, places.offset += COUNT * places.step) {
+    for (; places.m < tile.m; places.m += down * COUNT) {
       Vector<Bits> x[COUNT];
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < COUNT; ++v) {
         Tensor rX = make_tensor(reinterpret_cast<Bits*>(&x[v]), Int<VEC>{});  // (VEC)
-        copy(SmemAtom<VEC, Bits>{}, smem_vector<VEC>(sX, below + m + v * down, n % BLK_N), rX);
+        copy(SmemAtom<VEC, Bits>{}, smem_vector<VEC>(sX, below + places.m + v * down, n % BLK_N), rX);
       }
-      places.vectors = (tile.m - m + down - 1) / down;
+      places.vectors = (tile.m - places.m + down - 1) / down;
       f(x, places);
     }
   }
 
   template <class T, int COUNT>
-  CUTE_DEVICE static void store(Vector<T> const (&x)[COUNT], Places const& places, T* to) {
+  CUTE_DEVICE static void store(ElementwiseParams const& p, Vector<T> const (&x)[COUNT], Places const& places, T* to) {
+    bool whole = places.count == VEC && p.out[0].aligned;
     CUTLASS_PRAGMA_UNROLL
     for (int v = 0; v < COUNT; ++v)
-      if (v < places.vectors) Engine::store(x[v], to + places.offset + v * places.step, places.count, places.whole);
+      if (v < places.vectors) Engine::store(x[v], to + places.offset(p, v), places.count, whole);
   }
 
   /// Converts a whole tile and stores it. Its dtypes are found once, not for each of the vectors.
@@ -187,7 +194,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
                 CUTLASS_PRAGMA_UNROLL
                 for (int v = 0; v < MOVED_AT_A_TIME; ++v)
                   Engine::store_whole(convert<To>(convert<C>(reinterpret_cast<Vector<From> const&>(x[v]))),
-                                      static_cast<To*>(p.out[0].data) + places.offset + v * places.step);
+                                      static_cast<To*>(p.out[0].data) + places.offset(p, v));
               });
         });
     });
@@ -212,7 +219,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
       Vector<T> results[COUNT];
       CUTLASS_PRAGMA_UNROLL
       for (int v = 0; v < COUNT; ++v) results[v] = convert<T>(y[0][v]);
-      store(results, places, static_cast<T*>(p.out[0].data));
+      store(p, results, places, static_cast<T*>(p.out[0].data));
     });
   }
 };

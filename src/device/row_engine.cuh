@@ -108,15 +108,15 @@ template <RowConfig Config> struct RowEngine {
     }
   }
 
-  /// A row as vectors can take it: the elements before the first 16-byte boundary, whole vectors, and the elements behind them. Element
-  /// by element, there is nothing but the body.
+  /// A row as vectors can take it: the elements before the first boundary of 16 bytes, or of ALIGNMENT, whole vectors, and the elements
+  /// behind them. Element by element, there is nothing but the body.
   struct Ragged {
     int head, tail;
     Column body;
 
-    CUTE_DEVICE static Ragged of(T const* data, Column columns) {
+    template <int ALIGNMENT = 16> CUTE_DEVICE static Ragged of(T const* data, Column columns) {
       if constexpr (!Config.vector) return {0, 0, columns};
-      Column head = (16 - reinterpret_cast<uint64_t>(data) % 16) % 16 / sizeof(T);
+      Column head = (ALIGNMENT - reinterpret_cast<uint64_t>(data) % ALIGNMENT) % ALIGNMENT / sizeof(T);
       if (head > columns) head = columns;
       Column body = (columns - head) / VEC * VEC;
       return {int(head), int(columns - head - body), body};
@@ -139,6 +139,16 @@ template <RowConfig Config> struct RowEngine {
   CUTE_DEVICE static void load(Pointer data, int64_t step, int columns, int thread, Fragment& rX, T filling = T(0)) {
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < VECTORS; ++i) load_vector(data, step, columns, thread, i, rX(_, i), filling);
+  }
+
+  /// The same of a whole piece that is copied, of which no thread asks whether its elements are there: as words, since pairs of them would
+  /// be copied before they are taken apart.
+  template <class Pointer> CUTE_DEVICE static void load_piece(Pointer data, int thread, Fragment& rX) {
+    static_assert(is_copied && Config.vector);
+    using Words = cutlass::AlignedArray<uint32_t, 4>;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < VECTORS; ++i)
+      recast<Words>(rX(_, i))(0) = recast<Words const>(vector_at(data, 1, thread, i))(0);
   }
 
   /// Loads one of the thread's vectors, number `i`; what is beyond the row becomes `filling`.

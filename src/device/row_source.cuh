@@ -196,6 +196,19 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
     Engine::Reduction::sync();  // nobody waits at a barrier that is not one yet
   }
 
+  /// Has the L2 fetch what the group's first stages take. That may be done before the preceding grids have ended, since what they still
+  /// write goes through the L2 as well.
+  CUTE_DEVICE static void prefetch(RowGrid const& grid, Spans const& spans) {
+    Part part = Engine::part(grid);
+    if (Engine::thread() != 0 || part.row >= grid.rows) return;
+    RowSpans<T, OPERANDS> row = spans(part);
+    int columns = cute::min(int(row.columns), IN_PIECES ? at_once : Config.piece());
+    if (columns == 0) return;
+    CUTLASS_PRAGMA_UNROLL
+    for (int operand = 0; operand < OPERANDS; ++operand)
+      cute::SM90_BULK_COPY_G2S::PREFETCH::copy(row.data[operand], columns * int(sizeof(T)));
+  }
+
   /// With IN_PIECES, the columns of a row that are loaded before anybody asks spans.is_wanted(part); those behind them only if it is.
   static constexpr int at_once = STAGES * Config.piece();
 
@@ -209,11 +222,14 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
 
   /// Loads the thread's elements of operand `operand`, of the next piece in IN_PIECES, after those of the operands before it.
   CUTE_DEVICE void load(int operand, int64_t, int columns, typename Engine::Fragment& rX, T filling = T(0)) const {
-    if (operand == 0) {
-      cute::wait_barrier(arrived(stage()), used_ / STAGES & 1);
-      warp_sync();  // the compiler would load before the wait
-    }
+    if (operand == 0) wait();
     Engine::load(make_smem_ptr(memory(stage(), operand)), 1, columns, Engine::thread(), rX, filling);
+  }
+
+  /// The same of a whole piece.
+  CUTE_DEVICE void load_piece(int operand, int64_t, typename Engine::Fragment& rX) const {
+    if (operand == 0) wait();
+    Engine::load_piece(make_smem_ptr(memory(stage(), operand)), Engine::thread(), rX);
   }
 
   /// The first element of the part of operand `operand`, after load() and before advance().
@@ -229,6 +245,11 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
 
  private:
   CUTE_DEVICE int stage() const { return used_ % STAGES; }
+
+  CUTE_DEVICE void wait() const {
+    cute::wait_barrier(arrived(stage()), used_ / STAGES & 1);
+    warp_sync();  // the compiler would load before the wait
+  }
 
   /// Starts the bulk copies of what comes `ahead` stages after the row that is worked on, or in IN_PIECES of what has not been started.
   CUTE_DEVICE void fill(int stage, int ahead) {

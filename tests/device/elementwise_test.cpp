@@ -164,6 +164,10 @@ TEST_F(Elementwise, TurnedInputs) {
       {"five dimensions, of which none continues its neighbour", {3, 20, 2, 17, 4}, {4, 2, 0, 3, 1}},
       {"a dimension too short to fill tiles", {300, 3}, {1, 0}},
       {"a batch of matrices", {5, 40, 33}, {0, 2, 1}},
+      {"short rows that follow each other, of which a tile takes several", {32, 8, 256}, {2, 1, 0}},
+      {"the same, partial tiles", {16, 5, 77}, {2, 1, 0}},
+      {"the same in a batch, so few that a tile is narrow", {2, 8, 3, 48}, {0, 3, 2, 1}},
+      {"the same where the output has gaps", {16, 9, 40}, {2, 1, 0}, 0, 8},
   };
   std::set<std::string> used;
   for (const Turned& turned : cases)

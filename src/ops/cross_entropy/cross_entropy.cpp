@@ -131,6 +131,8 @@ struct CrossEntropyPlan::Implementation {
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device);
     launch = host::prepare_rows("cross_entropy", config, params.grid, device, cross_entropy_needs);
+    params.waiting_blocks =
+        device_info(device).sm_count * parse_row_config(config, cross_entropy_needs).blocks_per_sm();
   }
 };
 

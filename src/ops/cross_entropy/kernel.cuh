@@ -23,6 +23,8 @@ template <RowConfig Config> struct CrossEntropyKernel {
   CUTE_DEVICE static void run(CrossEntropyParams const& p) {
     static_assert(Config.is_ahead());
     allow_next_grid();
+    if constexpr (is_long_of_16_bits)
+      if (int(blockIdx.x) < p.waiting_blocks) Rows::prefetch(p.grid, Spans{p});
     wait_for_preceding_grids();
     __shared__ typename Rows::Storage row_storage;
     Rows rows(row_storage, p.grid, Spans{p});
@@ -46,13 +48,19 @@ template <RowConfig Config> struct CrossEntropyKernel {
   }
 
  private:
-  /// A row of logits.
+  /// Whether a block has one row at a time, which it reads in pieces; and whether elements are many for their bytes then.
+  static constexpr bool is_long = Config.kind == RowKind::pipeline && Engine::GROUPS == 1;
+  static constexpr bool is_long_of_16_bits = is_long && sizeof(T) == 2;
+
+  /// A row of logits. The body of a long one begins at a line of 128 bytes: bulk copies that begin elsewhere are slower.
   struct Row {
+    static constexpr int alignment = is_long ? 128 : 16;
+    static_assert(alignment / int(sizeof(T)) + Engine::VEC <= Engine::GROUP || !is_long, "an end for each thread");
     T const* x;
     typename Engine::Ragged ragged;
 
     CUTE_DEVICE Row(CrossEntropyParams const& p, Part const& part)
-        : x(Engine::at(p.grid, p.logits, part)), ragged(Engine::Ragged::of(x, part.columns)) {}
+        : x(Engine::at(p.grid, p.logits, part)), ragged(Engine::Ragged::template of<alignment>(x, part.columns)) {}
   };
 
   /// Whether anybody asks for a row. With lse, all are asked for, and no target is waited for.
@@ -90,14 +98,15 @@ template <RowConfig Config> struct CrossEntropyKernel {
     Real total = 0;  // only where all classes share in the target's weight
 
     /// Adds the thread's elements of a piece, of which `most` is the largest: those of `columns` columns, the others being -infinity.
-    template <bool WITH_TOTAL> CUTE_DEVICE void absorb_piece(Fragment& rX, float most, int columns, int thread) {
+    template <bool WITH_TOTAL, bool WHOLE>
+    CUTE_DEVICE void absorb_piece(Fragment& rX, float most, int columns, int thread) {
       constexpr int AT_ONCE = Engine::VALUES < 16 ? Engine::VALUES : 16;  // converted, in registers
       softmax.template absorb<Engine::VALUES, AT_ONCE>(
           [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Engine::value(rX, i); }, most,
           [&](int first) CUTLASS_LAMBDA_FUNC_INLINE {
             if constexpr (WITH_TOTAL) {
               auto term = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-                return Engine::has(first + i, columns, thread) ? Real(Engine::value(rX, first + i)) : Real(0);
+                return WHOLE || Engine::has(first + i, columns, thread) ? Real(Engine::value(rX, first + i)) : Real(0);
               };
               total += reduce_tree_of<AT_ONCE>(term, Sum());
             }
@@ -117,19 +126,35 @@ template <RowConfig Config> struct CrossEntropyKernel {
       constexpr typename Engine::Column unasked = at_once<Rows>();
       typename Engine::Column body = row.ragged.body;
       if (body > unasked && !is_wanted(p, part)) body = unasked;
-      Engine::for_each_piece(body, [&](typename Engine::Column begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
-        Fragment rX;                    // (VEC, VECTORS)
-        if (columns == Config.piece())  // no thread asks whether its elements are there
-          rows.load(0, begin, Config.piece(), rX);
-        else
-          rows.load(0, begin, columns, rX, T(-INFINITY));
-        float most = largest(rX);
-        rows.advance();
-        if (p.targets.smoothing > 0)
-          absorb_piece<true>(rX, most, columns, part.thread);
-        else
-          absorb_piece<false>(rX, most, columns, part.thread);
-      });
+      auto absorb_next = [&](auto whole, auto& rows, typename Engine::Column begin, int columns)
+                             CUTLASS_LAMBDA_FUNC_INLINE {
+                               constexpr bool WHOLE = decltype(whole)::value;
+                               Fragment rX;  // (VEC, VECTORS)
+                               if constexpr (WHOLE)
+                                 rows.load_piece(0, begin, rX);
+                               else if (columns == Config.piece())  // no thread asks whether its elements are there
+                                 rows.load(0, begin, Config.piece(), rX);
+                               else
+                                 rows.load(0, begin, columns, rX, T(-INFINITY));
+                               if constexpr (is_long_of_16_bits) Engine::forget_derived(rX);
+                               float most = largest(rX);
+                               rows.advance();
+                               if (p.targets.smoothing > 0)
+                                 absorb_piece<true, WHOLE>(rX, most, columns, part.thread);
+                               else
+                                 absorb_piece<false, WHOLE>(rX, most, columns, part.thread);
+                             };
+      if constexpr (is_long_of_16_bits) {
+        int whole = body - body % Config.piece();
+        CUTLASS_PRAGMA_NO_UNROLL
+        for (int begin = 0; begin < whole; begin += Config.piece())
+          absorb_next(cute::true_type{}, rows, begin, Config.piece());
+        if (whole < body) absorb_next(cute::false_type{}, rows, whole, body - whole);
+      } else {
+        Engine::for_each_piece(body, [&](typename Engine::Column begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+          absorb_next(cute::false_type{}, rows, begin, columns);
+        });
+      }
       if (row.ragged.body == 0) rows.advance();
       if constexpr (Config.kind == RowKind::pipeline) {
         if (is_end) absorb_end(end);

@@ -23,6 +23,7 @@ struct CrossEntropyParams {
   RowOperand logits;
   TargetParams targets;
   RowOperand loss, lse;  ///< f32, one a row; `data` is null where nobody wants lse.
+  int waiting_blocks;    ///< So many have room at a time, and may have to wait for the preceding grids.
 };
 
 }  // namespace ckl

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <tuple>
@@ -152,16 +153,33 @@ std::int64_t cut_into_vectors(const Collapsed& c, const ElementwiseConfig& confi
   return ceil_div(params.vectors, config.block_vectors());
 }
 
+/// The dimension whose neighbours follow each other in the input of tiles, if the one in which that is dense has whole vectors that fill
+/// no more than half of a tile, a power of two of elements.
+std::optional<int> outer_dimension(const Collapsed& c, const ElementwiseConfig& config, int dense) {
+  const std::int64_t row = c.sizes[dense];
+  if (row > config.tile_m(true) || row % config.vector || (row & (row - 1))) return std::nullopt;
+  for (int d = c.first_dimension; d < inner; ++d)
+    if (d != dense && c.sizes[d] > 1 && c.operands[0].strides[d] == row) return d;
+  return std::nullopt;
+}
+
 /// The same for tiles, one a block.
 std::int64_t cut_into_tiles(const Collapsed& c, const ElementwiseConfig& config, ElementwiseParams& params) {
-  params.tile_dimension = int(tile_dimension(c).value());
+  params.tile_dimension = params.outer_dimension = int(tile_dimension(c).value());
   params.tile_rows = c.sizes[params.tile_dimension];
+  if (const auto outer = outer_dimension(c, config, params.tile_dimension)) {
+    params.outer_dimension = *outer;
+    params.log_row = std::countr_zero(std::uint64_t(params.tile_rows));
+    params.tile_rows *= c.sizes[*outer];
+  }
   params.narrow_tiles = params.tile_rows <= config.tile_m(true);
   params.row_vectors = Divider::of(ceil_div(params.row, config.tile_n(params.narrow_tiles)));
   std::int64_t tiles = params.row_vectors.divisor;
   for (int d = 0; d < inner; ++d) {
-    params.sizes[d] = Divider::of(
-        d == params.tile_dimension ? ceil_div(params.tile_rows, config.tile_m(params.narrow_tiles)) : c.sizes[d]);
+    params.sizes[d] =
+        Divider::of(d == params.outer_dimension  ? ceil_div(params.tile_rows, config.tile_m(params.narrow_tiles))
+                    : d == params.tile_dimension ? 1
+                                                 : c.sizes[d]);
     tiles *= params.sizes[d].divisor;
   }
   return tiles;
@@ -232,6 +250,9 @@ void ElementwiseLauncher::prepare(const ElementwiseProblem& p, int device, const
   params_.outputs = info.outputs;
   params_.inputs_alike = std::all_of(p.in.begin(), p.in.begin() + info.inputs,
                                      [&](const TensorOperand& x) { return x.dtype == p.in[0].dtype; });
+  params_.all_alike =
+      params_.inputs_alike && std::all_of(p.out.begin(), p.out.begin() + info.outputs,
+                                          [&](const TensorOperand& y) { return y.dtype == p.in[0].dtype; });
   params_.moves = p.op == ElementwiseOp::cast && p.in[0].dtype == p.out[0].dtype && p.in[0].dtype != DType::b8;
   params_.casts = p.op == ElementwiseOp::cast;
   params_.function = int(p.op);

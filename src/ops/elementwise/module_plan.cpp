@@ -12,7 +12,7 @@
 namespace ckl {
 
 // A change of what crosses to the kernels: count elementwise_module_version up, then correct this number.
-static_assert(elementwise_module_version == 2 && sizeof(ElementwiseParams) == 504,
+static_assert(elementwise_module_version == 3 && sizeof(ElementwiseParams) == 512,
               "ElementwiseParams has changed: see the line above");
 
 namespace {
