@@ -46,19 +46,22 @@ struct RowNeeds {
 struct RowConfig {
   DType dtype = DType::f32;
   RowKind kind = RowKind::registers;
-  int group = 0;  ///< Threads of a block that share a row; 0: not a config.
+  int group = 0;      ///< Threads of a block that share a row; 0: not a config.
+  bool half = false;  ///< In registers, 32 bytes a thread instead of 64, and half as many threads again in an SM.
   /// 16-byte loads and stores; else element by element: at any stride, or in a ring of dense rows, however they are aligned.
   bool vector = false;
+  bool plain = false;  ///< By vectors, for what an operator calls plain alone: little code.
   RowNeeds needs{};
 
   friend constexpr bool operator==(const RowConfig&, const RowConfig&) = default;
 
   /// Elements that a thread moves at a time.
   constexpr int vector_elements() const { return vector ? 16 / int(size_of(dtype)) : 1; }
-  /// Elements of each input that a thread holds: 64 bytes of them all, or 32 where it loads single elements, which takes more
-  /// registers. In a stream 16 elements at most, since its registers also hold sums in f64, and where blocks of many threads fill an SM.
+  /// Elements of each input that a thread holds: 64 bytes of them all, or 32 if it is to have half, and where it loads single elements, which
+  /// takes more registers. In a stream 16 elements at most, since its registers also hold sums in f64, and where blocks of many threads fill an SM.
   constexpr int thread_elements() const {
-    int elements = (vector || is_ring() ? thread_bytes : thread_bytes / 2) / needs.inputs / int(size_of(dtype));
+    const bool whole = (vector || is_ring()) && !half;
+    int elements = (whole ? thread_bytes : thread_bytes / 2) / needs.inputs / int(size_of(dtype));
     return (kind == RowKind::stream || reads_again()) && elements > 16 ? 16 : elements;
   }
   /// Elements of a row that the group works on at a time.
@@ -77,11 +80,12 @@ struct RowConfig {
   /// Threads of a block, with those that fill rings, which come last.
   constexpr int block_threads() const { return threads() + (is_fed() ? 32 * rows_per_block() : 0); }
   /// Blocks that an SM shall hold at a time, to which the registers of a thread are limited, so that some blocks load while others
-  /// compute, wait for each other or store: 1024 threads with 64 bytes under way each; 768 in a stream; as many as have room for their parts in
-  /// shared memory; 512 where single elements are loaded.
+  /// compute, wait for each other or store: 1024 threads with 64 bytes under way each, 1536 with 32; 768 in a stream; as many as have room for
+  /// their parts in shared memory; 512 where single elements are loaded.
   constexpr int blocks_per_sm() const {
     int wanted = !vector && !is_ring() ? 512 : kind == RowKind::stream ? 768 : 1024;
     if (kind == RowKind::shared) wanted = sm_shared / shared_part() * threads();
+    if (half) return sm_threads_of_half / threads();
     int most = needs.sm_threads_of_blocks != 0 && vector && rows_per_block() == 1 ? needs.sm_threads_of_blocks
                                                                                   : needs.sm_threads;
     return (most < wanted ? most : wanted) / threads();
@@ -133,11 +137,12 @@ struct RowConfig {
   static constexpr int largest_cluster = 16;  ///< Blocks; more than 8 are not portable.
   static constexpr int largest_team = 256;    ///< Blocks; the device has to have as many SMs.
   static constexpr int thread_bytes = 64;     ///< That a thread holds.
+  static constexpr int sm_threads_of_half = 1536;
 };
 
 namespace detail {
 
-/// What comes after the dtype: "t16_vec", "p512_vec", "s256_vec", "stream_any".
+/// What comes after the dtype: "t16_vec", "h128_vec", "p512_vec", "s256_vec", "stream_any".
 constexpr RowConfig parse_row_shape(std::string_view text) {
   RowConfig config;
   const std::string_view whole = text;
@@ -149,7 +154,8 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   if (accept("stream")) {
     config.kind = RowKind::stream;
     config.group = RowConfig::stream_group;
-  } else if (accept("t") || accept("p") || accept("s") || accept("g")) {
+  } else if (accept("t") || accept("h") || accept("p") || accept("s") || accept("g")) {
+    config.half = whole[0] == 'h';
     if (whole[0] == 'p') config.kind = RowKind::pipeline;
     if (whole[0] == 's') config.kind = RowKind::shared;
     if (whole[0] == 'g') config.kind = RowKind::team;
@@ -159,11 +165,11 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   const bool copied = config.is_ring() || config.kind == RowKind::shared;
   const int least = copied ? 64 : 4;  // a stage of one warp would be small
   const bool is_group = config.group >= least && config.group <= 1024 && (config.group & (config.group - 1)) == 0;
-  if (accept("_vec"))
-    config.vector = true;
+  if (accept("_vec") || (config.kind == RowKind::shared && accept("_plain")))
+    config.vector = true, config.plain = whole.back() == 'n';
   else if (config.is_ring() && accept("_dense"))
     config.vector = false;
-  else if (copied || !accept("_any"))  // bulk copies move 16-byte units
+  else if (copied || config.half || !accept("_any"))  // bulk copies move 16-byte units
     return {};
   return is_group && text.empty() ? config : RowConfig{};
 }

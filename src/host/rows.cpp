@@ -100,6 +100,13 @@ std::int64_t longest_in_registers(DType dtype, int passes) {
   return dtype == DType::f32 ? 1 << 13 : passes > 2 ? 1 << 17 : 1 << 14;
 }
 
+/// Whether a kernel of its own for such rows is the faster one (measured on an H200): half as much a thread where none is idle, plain rows where
+/// they fill their blocks.
+bool pays(const RowConfig& config, std::int64_t columns) {
+  if (config.half) return columns * 32 > std::int64_t(config.capacity()) * 31;
+  return columns <= 1 << 16 && columns * 16 > std::int64_t(config.capacity()) * row_cluster(config, columns) * 15;
+}
+
 }  // namespace
 
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
@@ -107,15 +114,15 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
   std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
   std::erase_if(able, [columns](const Candidate& candidate) { return columns > candidate.config.max_columns(); });
   // Vectors before elements; what reads a row once before what reads it twice; registers before shared memory, but for the longest rows;
-  // few threads a row, so that many rows are in flight; registers alone before a pipeline, which is for rows that have to be shared.
+  // few elements beyond the row, so that many rows are in flight; registers alone before a pipeline, which is for rows that have to be shared.
   const bool in_shared = columns > longest_in_registers(dtype, passes);
-  return names_by(std::move(able), [in_shared](const RowConfig& c) {
+  return names_by(std::move(able), [in_shared, columns](const RowConfig& c) {
     return std::array<int, 6>{!c.vector,
                               c.kind == RowKind::stream,
                               c.kind == RowKind::team,
                               (c.kind == RowKind::shared) != in_shared,
-                              c.group,
-                              int(c.kind)};
+                              c.capacity(),
+                              c.half || c.plain ? (pays(c, columns) ? -1 : 99) : int(c.kind)};
   });
 }
 

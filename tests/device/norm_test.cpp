@@ -351,6 +351,35 @@ TEST_F(NormBehaviour, RowsAreIndependentOfTheirNeighboursMeans) {
     }
 }
 
+// Nor which kernel takes it: that for plain rows or the one for all.
+TEST_F(NormBehaviour, PlainRowsHaveTheSameBits) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16})
+    for (const NormKind kind : {NormKind::layer, NormKind::rms})
+      for (const bool bias : {false, true}) {
+        constexpr std::int64_t rows = 5, columns = 17000;
+        SCOPED_TRACE(std::string(name(kind)) + " " + name(dtype) + (bias ? " with a bias" : ""));
+        NormCase one = rows_of(kind, dtype, rows, columns);
+        one.bias = bias;
+        NormData data(one);
+        const auto bits = [&](const char* config) {
+          data.reset();
+          reference::Draw draw(11);
+          const reference::Numeric numeric(dtype);
+          for (std::int64_t i = 0; i < rows * columns; ++i)  // means near and far, and one that is far in some blocks
+            numeric.write(data.x().host(), i, draw.symmetric() + (i / columns % 2 ? 50 : i == 4 * columns ? 4000 : 0));
+          data.x().upload();
+          NormPlan(data.problem(), 0, name(dtype) + std::string(config)).run(data.pointers());
+          auto all = data.y().download();
+          for (OperandBuffer* statistic : {&data.mean(), &data.rstd()}) {
+            const auto values = statistic->download();
+            all.insert(all.end(), values.begin(), values.end());
+          }
+          return all;
+        };
+        EXPECT_TRUE(bits("_s128_plain") == bits("_s128_vec"));
+      }
+}
+
 // Nor, quantized, its scale.
 TEST_F(NormBehaviour, QuantizedRowsAreIndependent) {
   for (const std::int64_t columns : {40, 1000, 4096, 20000}) {

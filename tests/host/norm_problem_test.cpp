@@ -110,7 +110,7 @@ std::string chosen(std::int64_t rows, std::int64_t columns, DType dtype = DType:
 TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 256), "bf16_t8_vec");
   EXPECT_EQ(chosen(100, 1024), "bf16_t32_vec");
-  EXPECT_EQ(chosen(100, 2048), "bf16_p64_vec");
+  EXPECT_EQ(chosen(100, 2048), "bf16_h128_vec");
   EXPECT_EQ(chosen(100, 4096), "bf16_t128_vec");
   EXPECT_EQ(chosen(100, 8192, DType::f32), "f32_t512_vec");
   EXPECT_EQ(chosen(100, 16384), "bf16_t512_vec");
@@ -126,10 +126,50 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, (3 << 18) + 4, DType::f32), "f32_stream_vec");
   EXPECT_EQ(chosen(100, 3 << 19), "bf16_s512_vec");  // half of it in shared memory
   EXPECT_EQ(chosen(100, (3 << 19) + 8), "bf16_stream_vec");
-  EXPECT_EQ(chosen(100, 1024, DType::f32), "f32_p64_vec");
+  EXPECT_EQ(chosen(100, 1024, DType::f32), "f32_h128_vec");
   EXPECT_EQ(chosen(100, 511), "bf16_t32_any");
   EXPECT_EQ(chosen(100, 1023), "bf16_t256_any");
   EXPECT_EQ(chosen(0, 1024), "");
+}
+
+// Plain rows have kernels of their own where they fill the blocks of clusters: those with a weight of x's type, no residual, and one distance between them.
+TEST(NormConfigs, PlainRows) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    const std::string type = name(dtype);
+    const auto arguments = [&](std::int64_t columns, std::int64_t matrices = 1) {
+      NormArguments plain{NormKind::rms, Tensor::contiguous(address(0), dtype, {matrices, 3, columns}),
+                          Tensor::contiguous(address(1), dtype, {matrices, 3, columns}),
+                          Tensor::contiguous(address(2), dtype, {columns})};
+      plain.x.strides[0] += 8;
+      return plain;
+    };
+    EXPECT_EQ(chosen(arguments(65536)), type + "_s128_plain");
+    EXPECT_EQ(chosen(arguments(65536, 2)), type + "_s128_vec");  // two distances
+    EXPECT_EQ(chosen(arguments(49152)), type + "_s128_vec");     // blocks that are not full
+    if (dtype != DType::f32) EXPECT_EQ(chosen(arguments(131072)), type + "_s128_vec");
+    EXPECT_EQ(chosen(arguments(65537)), type + "_stream_any");
+    EXPECT_EQ(chosen(arguments(256)), type + (dtype == DType::f32 ? "_t16_vec" : "_t8_vec"));
+    NormArguments added = arguments(65536);
+    added.residual = Tensor::contiguous(address(3), dtype, {1, 3, 65536});
+    EXPECT_EQ(chosen(added), type + "_s128_vec");
+    NormArguments biased = arguments(65536);
+    biased.bias = Tensor::contiguous(address(3), dtype, {65536});
+    EXPECT_EQ(chosen(biased), type + "_s128_plain");
+    biased.weight = Tensor();
+    EXPECT_EQ(chosen(biased), type + "_s128_vec");
+    NormArguments mixed = arguments(65536);
+    mixed.weight = Tensor::contiguous(address(2), DType::f32, {65536});
+    EXPECT_EQ(chosen(mixed), type + (dtype == DType::f32 ? "_s128_plain" : "_s128_vec"));
+  }
+}
+
+// Half as much a thread pays where no thread is idle.
+TEST(NormConfigs, RowsThatFillHalfAsMuch) {
+  EXPECT_EQ(chosen(100, 1000, DType::f32), "f32_h128_vec");
+  EXPECT_EQ(chosen(100, 992, DType::f32), "f32_p64_vec");
+  EXPECT_EQ(chosen(100, 1028, DType::f32), "f32_t128_vec");
+  EXPECT_EQ(chosen(100, 2000), "bf16_h128_vec");
+  EXPECT_EQ(chosen(100, 1984), "bf16_p64_vec");
 }
 
 // Quantized, rows are gone through three times: 16-bit ones stay in registers for longer.

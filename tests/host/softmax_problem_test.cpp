@@ -104,7 +104,10 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 136, DType::bf16), "bf16_t8_vec");
   EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t16_vec");
   EXPECT_EQ(best(1000, 1024, DType::bf16), "bf16_t32_vec");
-  EXPECT_EQ(best(1000, 1024, DType::f32), "f32_p64_vec");
+  EXPECT_EQ(best(1000, 1024, DType::f32), "f32_h128_vec");
+  EXPECT_EQ(best(1000, 992, DType::f32), "f32_p64_vec");
+  EXPECT_EQ(best(1000, 2048, DType::bf16), "bf16_p64_vec");
+  EXPECT_EQ(best(1000, 2056, DType::bf16), "bf16_t128_vec");
   EXPECT_EQ(best(1000, 8192, DType::bf16), "bf16_t256_vec");
   EXPECT_EQ(best(1000, 16384, DType::f16), "f16_p512_vec");
   EXPECT_EQ(best(1000, 16392, DType::f16), "f16_s128_vec");
@@ -144,6 +147,10 @@ TEST(RowConfig, IsReadFromItsName) {
   static_assert(!parse_row_config("f16_t8_vec").is_ahead());  // its kernels do not wait
   static_assert(!parse_row_config("f16_p64_vec", waiting).is_ahead() &&
                 parse_row_config("f16_p64_vec", {.waits = RowWaits::all}).is_ahead());
+  constexpr RowConfig half = parse_row_config("bf16_h128_vec", waiting);
+  static_assert(half.kind == RowKind::registers && half.piece() == 2048 && half.is_ahead() &&
+                half.blocks_per_sm() == 12);
+  static_assert(parse_row_config("bf16_h128_vec", {2}).piece() == 1024 && parse_row_config("bf16_h128_any").group == 0);
   constexpr RowConfig shared = parse_row_config("f32_s256_vec");
   static_assert(shared.kind == RowKind::shared && shared.piece() == 4096 && shared.capacity() == 16384 &&
                 shared.shared_bytes() == 64 * 1024 && shared.blocks_per_sm() == 3 && shared.max_cluster() == 8);
@@ -152,6 +159,9 @@ TEST(RowConfig, IsReadFromItsName) {
   constexpr RowConfig largest = parse_row_config("bf16_s512_vec");
   static_assert(largest.shared_bytes() == 96 * 1024 && largest.blocks_per_sm() == 2 && largest.max_cluster() == 16 &&
                 largest.capacity() == 49152 && largest.max_columns() == 2 * 16 * 49152);
+  constexpr RowConfig plain = parse_row_config("f32_s256_plain");
+  static_assert(plain.plain && !shared.plain && plain.vector && plain.capacity() == shared.capacity());
+  static_assert(parse_row_config("f32_t256_plain").group == 0);
   static_assert(shared.max_columns() == 8 * shared.capacity());
   constexpr RowConfig team = parse_row_config("bf16_g512_vec", {.fed_stages = 6});
   static_assert(team.is_fed() && team.block_threads() == 544 && team.shared_bytes() == 6 * 512 * 64 &&

@@ -8,13 +8,13 @@ SHIPPED = {
     "gemm": 112,
     "gemm_fused": 36,
     "pad": 2,
-    "norm": 48,
+    "norm": 54,
     "norm_backward": 42,
     "norm_quantized": 45,
     "norm_sums": 1,
     "reduce": 192,
-    "softmax": 45,
-    "softmax_backward": 36,
+    "softmax": 46,
+    "softmax_backward": 39,
 }
 
 LIBRARY_MIB = 16             # libckl.so
@@ -81,10 +81,10 @@ RULES = [
     (r"^ckl_elementwise_n2_.*_v[248]_", [], [], 64, 0),  # 4 blocks an SM
     (r"^ckl_elementwise_.*_strided$", ["programmatic launch"], ["wgmma"], 96, 0),
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
-    (r"^ckl_norm_(?!backward|quantized).*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_norm_(?!backward|quantized).*_(vec|plain)$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_norm_quantized_.*_vec$", ["16-byte loads", "conversion to e4m3", "conversion to e5m2"], ["wgmma"], 80, 0),
-    (r"^ckl_(norm|norm_quantized|softmax|softmax_backward)_(f32|f16|bf16)_t\d+_", ["programmatic launch"], ["wgmma"], 128, 0),
-    (r"^ckl_(norm|norm_quantized|softmax)_.*_s(128|256)_vec$", [], [], 80, 0),  # 768 threads an SM
+    (r"^ckl_(norm|norm_quantized|softmax|softmax_backward)_(f32|f16|bf16)_[th]\d+_", ["programmatic launch"], ["wgmma"], 128, 0),
+    (r"^ckl_(norm|norm_quantized|softmax)_.*_s(128|256)_(vec|plain)$", [], [], 80, 0),  # 768 threads an SM
     (r"^ckl_(norm|softmax)_.*_s512_vec$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_quantized_.*_[pt]\d+_vec$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 128, 0),
@@ -92,7 +92,7 @@ RULES = [
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_norm_sums_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_(norm|softmax)_.*_(p512|s128|s256|s512|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
-    (r"^ckl_(norm|softmax|cross_entropy)_.*_[psg]\d+_vec$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
+    (r"^ckl_(norm|softmax|cross_entropy)_.*_[psg]\d+_(vec|plain)$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|softmax)_(?!backward|quantized).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_t\d+_vec$", ["16-byte loads"], ["wgmma", "16-byte stores"], 80, 0),
     (r"^ckl_cross_entropy_(?!backward).*_p\d+_vec$", [], ["wgmma", "16-byte stores"], 80, 0),
@@ -101,7 +101,8 @@ RULES = [
     (r"^ckl_reduce_.*_vec$", ["16-byte loads", "programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_(warp|columns)_any$", ["programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_block_", ["cluster barrier", "store to another block"], [], 128, 0),
-    (r"^ckl_softmax_.*(t\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_(norm|softmax|softmax_backward)_.*_h\d+_vec$", [], ["bulk copy to shared memory"], 40, 0),  # 1536 threads an SM
+    (r"^ckl_softmax_.*([th]\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_softmax_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_gemm_(?!fused).*_gather$",
      ["wgmma", "TMA store", "matrix store to shared memory", "register reallocation"], ["TMA load"], 168, 3),

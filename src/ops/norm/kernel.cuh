@@ -58,7 +58,7 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
       hold(p, part, rows, reduction);
   }
 
- private:
+ protected:
   /// Whether usual operands have a path of their own. Quantized in f64 it would save little, and take registers that are not there.
   static constexpr bool has_usual_path = Config.vector && !(Quantized && is_f64);
 
@@ -381,12 +381,11 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
     }
   }
 
-  /// The row is read twice from where it lives; quantized, a third time, since its scale depends on what the statistics make of it; and once more
-  /// where a mean far from 0 is found in f32, from shared memory.
-  template <class Rows>
-  CUTE_DEVICE static void pass_twice(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
-    Y* y = Engine::template at<Y>(p.grid, p.y, part);
-    Fragment rX;  // (VEC, VECTORS)
+  /// The statistics of a row that is read from where it lives, in `rX`, a piece at a time; and once more, as again(f) does, where a mean far from
+  /// 0 is found in f32. Calls meanwhile() before the threads wait for each other.
+  template <class Rows, class Again, class F>
+  CUTE_DEVICE static Statistics in_pieces(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction,
+                                          Fragment& rX, Again const& again, F const& meanwhile) {
     Real first = Real(part.columns > 0 ? rows.first(0) : 0.0f), mean = 0;
     Pair sums{{0, 0}};
     auto add = [&](Pair& sums, Pair const& piece) { sums = {{sums[0] + piece[0], sums[1] + piece[1]}}; };
@@ -398,7 +397,25 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
       store_sum(p, part, begin, columns, rX);
       add(sums, is_f64 ? moments(rX, mean, columns, part.thread) : moments(rX));
     });
+    meanwhile();
     sums = reduction.in_group(sums, Sum());
+    if constexpr (!is_f64)
+      recenter(p, part, reduction, mean, sums, [&](Real of_row) CUTLASS_LAMBDA_FUNC_INLINE {
+        Pair about{{0, 0}};
+        again([&](int64_t, int columns)
+                  CUTLASS_LAMBDA_FUNC_INLINE { add(about, moments(rX, of_row, columns, part.thread)); });
+        return about;
+      });
+    Statistics statistics = over_cluster(p, reduction, mean, sums);
+    store_statistics(p, part, statistics);
+    return statistics;
+  }
+
+  /// The row is read twice; quantized, a third time, since its scale depends on what the statistics make of it.
+  template <class Rows>
+  CUTE_DEVICE static void pass_twice(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
+    Y* y = Engine::template at<Y>(p.grid, p.y, part);
+    Fragment rX;  // (VEC, VECTORS)
     auto again = [&](auto const& f) CUTLASS_LAMBDA_FUNC_INLINE {
       Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
         if (has_sum(p)) {  // it may have overwritten an input
@@ -410,15 +427,7 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
         f(begin, columns);
       });
     };
-    if constexpr (!is_f64)
-      recenter(p, part, reduction, mean, sums, [&](Real of_row) CUTLASS_LAMBDA_FUNC_INLINE {
-        Pair about{{0, 0}};
-        again([&](int64_t, int columns)
-                  CUTLASS_LAMBDA_FUNC_INLINE { add(about, moments(rX, of_row, columns, part.thread)); });
-        return about;
-      });
-    Statistics statistics = over_cluster(p, reduction, mean, sums);
-    store_statistics(p, part, statistics);
+    Statistics statistics = in_pieces(p, part, rows, reduction, rX, again, [] {});
     float largest = 0;
     if constexpr (Quantized)
       again([&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
@@ -431,6 +440,114 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
   }
 };
 
+/// The same of plain rows in shared memory, which lie at equal distances: the same sums in the same order, so that bits are the same. The first
+/// of the weight and the bias are under way before the threads wait for each other, and what is executed is short.
+template <RowConfig Config> struct PlainNormKernel : NormKernel<Config, false, true> {
+  using Kernel = NormKernel<Config, false, true>;
+  using typename Kernel::Engine, typename Kernel::Fragment, typename Kernel::Part, typename Kernel::Real;
+  using typename Kernel::Reduction, typename Kernel::Statistics, typename Kernel::T;
+  static constexpr int VEC = Engine::VEC, VECTORS = Engine::VECTORS;
+  /// Vectors of the weight and of the bias. More pay where elements are few for their bytes.
+  static constexpr int UNDER_WAY = sizeof(T) == 4 ? VECTORS : 2;
+
+  CUTE_DEVICE static void run(NormParams const& p) {
+    auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      return RowSpans<T, 1>{{{at(p.x, part)}}, {{1}}, part.columns};
+    };
+    using Rows = SharedRows<Config, 1, decltype(spans)>;
+    __shared__ typename Rows::Storage row_storage;
+    Rows rows(row_storage, p.grid, spans);
+    __shared__ typename Reduction::Storage storage;
+    Reduction reduction(storage);
+    rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE { normalize(p, part, rows, reduction); });
+  }
+
+ private:
+  /// The first element of a part of an operand's row.
+  CUTE_DEVICE static T* at(RowOperand const& x, Part const& part) {
+    return static_cast<T*>(x.data) + part.row * x.strides[0] + part.begin;
+  }
+
+  /// What a part's results are multiplied with and what is added, some vectors ahead of their use.
+  struct Affine {
+    T const *weight, *bias;
+    int columns, thread;
+    Tensor<ArrayEngine<T, VEC * UNDER_WAY>, Layout<Shape<Int<VEC>, Int<UNDER_WAY>>>> rW, rB;  // (VEC, UNDER_WAY)
+
+    CUTE_DEVICE Affine(NormParams const& p, Part const& part)
+        : weight(Kernel::template affine_at<T>(p.weight, part, 0)),
+          bias(Kernel::template affine_at<T>(p.bias, part, 0)),
+          columns(part.columns),
+          thread(part.thread) {}
+
+    /// Begins to load vector `i` of the piece, or of those behind it.
+    template <bool HasBias> CUTE_DEVICE void load(int i) {
+      if (!Engine::has(i * VEC, columns, thread)) return;
+      copy(typename Engine::Vectorized{}, Engine::vector_at(weight, 1, thread, i), rW(_, i % UNDER_WAY));
+      if constexpr (HasBias)
+        copy(typename Engine::Vectorized{}, Engine::vector_at(bias, 1, thread, i), rB(_, i % UNDER_WAY));
+    }
+    /// Goes on to the next piece.
+    CUTE_DEVICE void advance() { weight += Config.piece(), bias += Config.piece(), columns -= Config.piece(); }
+  };
+
+  template <class Rows>
+  CUTE_DEVICE static void normalize(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
+    Fragment rX;  // (VEC, VECTORS)
+    auto again = [&](auto const& f) CUTLASS_LAMBDA_FUNC_INLINE {
+      Engine::for_each_piece(part.columns, [&](int begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+        rows.load(0, begin, columns, rX);
+        f(begin, columns);
+      });
+    };
+    Affine affine(p, part);
+    Statistics statistics = Kernel::in_pieces(p, part, rows, reduction, rX, again, [&]() CUTLASS_LAMBDA_FUNC_INLINE {
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < UNDER_WAY; ++i) p.bias.data ? affine.template load<true>(i) : affine.template load<false>(i);
+    });
+    T* y = at(p.y, part);
+    auto store = [&](auto has_bias, auto is_usual) CUTLASS_LAMBDA_FUNC_INLINE {
+      again([&](int, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+        CUTLASS_PRAGMA_UNROLL
+        for (int i = 0; i < VECTORS; ++i) {
+          Tensor rOfW = affine.rW(_, i % UNDER_WAY);  // (VEC)
+          Tensor rOfB = affine.rB(_, i % UNDER_WAY);  // (VEC)
+          Real w[VEC], b[VEC];
+          CUTLASS_PRAGMA_UNROLL
+          for (int v = 0; v < VEC; ++v) {
+            w[v] = Real(unpacked(rOfW, v));
+            b[v] = has_bias ? Real(unpacked(rOfB, v)) : Real(0);
+          }
+          affine.template load<has_bias>(i + UNDER_WAY);
+          auto result = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE {
+            float x = Engine::value(rX, j);
+            Real normal = (is_usual ? statistics.normalize_usual(x) : statistics.normalize(x)) * w[j % VEC];
+            return float(has_bias ? normal + b[j % VEC] : normal);
+          };
+          Engine::store_vector(result, y, 1, columns, part.thread, i);
+          Engine::forget_derived(rX);
+        }
+        affine.advance();
+        y += Config.piece();
+      });
+    };
+    auto by_bias = [&](auto is_usual) CUTLASS_LAMBDA_FUNC_INLINE {
+      if (p.bias.data)
+        store(cute::true_type{}, is_usual);
+      else
+        store(cute::false_type{}, is_usual);
+    };
+    if (statistics.is_usual())
+      by_bias(cute::true_type{});
+    else
+      by_bias(cute::false_type{});
+  }
+};
+
+/// The kernel for a config.
+template <RowConfig Config> using NormKernelFor =
+    cute::conditional_t<Config.plain, PlainNormKernel<Config>, NormKernel<Config>>;
+
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
@@ -438,5 +555,5 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
   extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME, ckl::norm_needs).threads(),       \
                                                ckl::parse_row_config(#NAME, ckl::norm_needs).blocks_per_sm()) \
       ckl_norm_##NAME(__grid_constant__ ckl::NormParams const params) {                                       \
-    ckl::device::NormKernel<ckl::parse_row_config(#NAME, ckl::norm_needs)>::run(params);                      \
+    ckl::device::NormKernelFor<ckl::parse_row_config(#NAME, ckl::norm_needs)>::run(params);                   \
   }

@@ -231,11 +231,19 @@ host::RowShape shape_of(const NormProblem& p) {
 /// Whose kernels serve the problem.
 const char* operator_of(const NormProblem& p) { return is_quantized(p) ? "norm_quantized" : "norm"; }
 
+/// Whether the kernels for plain rows serve the problem.
+bool is_plain(const NormProblem& p, const host::RowShape& shape) {
+  return shape.grid.dimensions == 1 && p.has_weight && p.weight.dtype == p.x.dtype && !p.has_residual;
+}
+
 std::vector<std::string> candidates(const NormProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
   const int passes = is_quantized(p) ? 3 : 2;
-  return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs(operator_of(p)),
-                                norm_needs, passes);
+  std::vector<std::string> names = host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors,
+                                                          host::shipped_configs(operator_of(p)), norm_needs, passes);
+  if (!is_plain(p, shape))
+    std::erase_if(names, [](const std::string& name) { return parse_row_config(name, norm_needs).plain; });
+  return names;
 }
 
 }  // namespace
