@@ -147,6 +147,8 @@ DEVICE = [
             "a piece in shared memory is read when it is there"),
     mistake("parts-are-about-one-mean", "src/ops/norm/kernel.cuh", "Real distance = p.centered ? parts[0][block] - mean : Real(0);",
             "Real distance = Real(0);", "norm:*cluster2", "the parts of a row have means of their own"),
+    mistake("weights-stay-behind", "src/ops/norm/kernel.cuh", "        affine.advance();\n", "", "norm:*PlainRowsHaveTheSameBits*",
+            "every piece of a row has weights of its own"),
     mistake("parts-weigh-alike", "src/ops/softmax/kernel.cuh", "return {all, total, exponential(max - reference_of(all))};", "return {all, total, 1.0f};",
             "softmax:*cluster2", "a part's exponentials are relative to its own largest value"),
     mistake("stage-is-filled-too-early", "src/device/row_source.cuh", "    if (!have_met) Engine::Reduction::sync();\n", "", "cross_entropy:*pieces*:*many_rows*", "a stage is filled again when all threads have read it"),

@@ -522,7 +522,8 @@ template <RowConfig Config> struct PlainNormKernel : NormKernel<Config, false, t
           auto result = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE {
             float x = Engine::value(rX, j);
             Real normal = (is_usual ? statistics.normalize_usual(x) : statistics.normalize(x)) * w[j % VEC];
-            return float(has_bias ? normal + b[j % VEC] : normal);
+            // As for_each_vector(): of rows that are not usual a bias of 0 is added, too, which makes a 0 of -0.
+            return float(has_bias || !is_usual ? normal + b[j % VEC] : normal);
           };
           Engine::store_vector(result, y, 1, columns, part.thread, i);
           Engine::forget_derived(rX);
