@@ -62,8 +62,11 @@ struct CKL_API ReduceProblem {
   TensorOperand x;                             ///< Input.
   TensorOperand y;        ///< Output: a stride for each dimension of x, 0 for those that are reduced.
   double correction = 0;  ///< variance and deviation: taken off the number of elements, 0 or more.
-  /// Whether an output has the same bits however many others there are: its elements are then shared out by their own number alone, and
-  /// x's strides, also those of dimensions of size 1, say whether they are a row or a column.
+  /// Whether an output has the same bits however many others there are: its elements are then shared out by their own number alone. x's
+  /// strides, also those of dimensions of size 1, say whether they are a row or a column, and with x's alignment whether all rows begin on
+  /// 16 bytes: such rows are added up in another order. So what is cut out of x has the same bits as in x where it has all of x's
+  /// dimensions and their strides. A stride of 1 of a dimension of size 1 counts as unknown (as in DLPack) where a larger dimension has
+  /// one too: x is then taken to be in C order.
   bool batch_invariant = false;
 
   /// E.g. "sum of (4096, 1024) along 1 bf16->f32".

@@ -311,6 +311,8 @@ TEST_F(ReduceBehaviour, BatchInvariantColumnsAreIndependent) {
       {DType::bf16, {{20, 3, 64}, {20, 1, 64}}, {0, 2}},
       {DType::bf16, {{2, 3, 1000}, {1, 3, 1000}, {1, 1, 1000}, {2, 1, 1000}}, {2}},
       {DType::f32, {{3, 5, 33}, {1, 5, 33}, {1, 1, 33}, {3, 1, 33}}, {2}},
+      {DType::f16, {{16, 1, 3, 17}, {1, 1, 3, 17}}, {1, 2, 3}},
+      {DType::bf16, {{16, 1, 64, 2}, {1, 1, 64, 2}}, {1, 2, 3}},
   };
   for (const Family& family : families)
     for (const ReduceOp op : {ReduceOp::sum, ReduceOp::variance, ReduceOp::log_sum_exp}) {
@@ -325,6 +327,46 @@ TEST_F(ReduceBehaviour, BatchInvariantColumnsAreIndependent) {
         }
       }
     }
+}
+
+// Nor must it matter which part of a tensor is reduced, wherever that begins: each output alone has the bits that it has beside all others.
+TEST_F(ReduceBehaviour, BatchInvariantPartsAreIndependent) {
+  struct Whole {
+    DType dtype;
+    Sizes sizes;
+    std::vector<int> axes;
+  };
+  const Whole wholes[] = {{DType::f32, {3, 2, 100}, {2}}, {DType::f32, {5, 3, 7}, {2}}, {DType::f32, {5, 33}, {1}},
+                          {DType::bf16, {3, 264}, {1}},   {DType::bf16, {5, 301}, {1}}, {DType::bf16, {70, 9}, {0}},
+                          {DType::f32, {3, 70, 4}, {1}}};
+  for (const Whole& whole : wholes)
+    for (const ReduceOp op : {ReduceOp::sum, ReduceOp::variance, ReduceOp::log_sum_exp})
+      for (const std::int64_t offset : {0, 1}) {
+        ReduceCase one;
+        one.op = op, one.dtype = whole.dtype, one.out = DType::f64;
+        one.x = dense(whole.sizes), one.x.offset = offset;
+        one.y = dense(sizes_without(whole.sizes, whole.axes)), one.axes = whole.axes, one.batch_invariant = true;
+        ReduceData data(one);
+        reduce(data.arguments());
+        const auto together = data.y().download();
+        data.reset();
+        const ReduceArguments all = data.arguments();
+        for_each_element(one.y.sizes, one.y.strides, [&](std::int64_t number) {
+          ReduceArguments part = all;
+          auto* x = static_cast<std::byte*>(part.x.data);
+          auto* y = static_cast<std::byte*>(part.y.data) + number * std::int64_t(sizeof(double));
+          for (int d = all.x.rank - 1, of_y = all.y.rank - 1; d >= 0; --d) {
+            if (std::find(whole.axes.begin(), whole.axes.end(), d) != whole.axes.end()) continue;
+            x += number % all.x.sizes[d] * all.x.strides[d] * std::int64_t(size_of(whole.dtype));
+            number /= all.x.sizes[d];
+            part.x.sizes[d] = part.y.sizes[of_y--] = 1;
+          }
+          part.x.data = x, part.y.data = y;
+          reduce(part);
+        });
+        EXPECT_EQ(data.y().download(), together)
+            << name(op) << " of " << whole.sizes[0] << " x " << whole.sizes[1] << "... from " << offset;
+      }
 }
 
 TEST_F(ReduceBehaviour, EqualBitsEachTime) {

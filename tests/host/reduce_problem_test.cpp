@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cases/bad_reduce.hpp"
 #include "cases/reduce_cases.hpp"
@@ -50,24 +52,25 @@ TEST(ReduceProblem, RefusesWhatIsMalformed) {
   }
 }
 
+Tensor tensor(std::uintptr_t address, DType type, const Sizes& sizes, const Sizes& strides) {
+  Tensor t;
+  t.data = at(address), t.dtype = type, t.rank = int(sizes.size());
+  std::copy(sizes.begin(), sizes.end(), t.sizes.begin());
+  std::copy(strides.begin(), strides.end(), t.strides.begin());
+  return t;
+}
+
+std::string best_of(const Tensor& x, const std::vector<int>& axes, ReduceOp op, bool batch_invariant) {
+  const Sizes kept = sizes_without({x.sizes.begin(), x.sizes.begin() + x.rank}, axes);
+  const Tensor y = tensor(0x900000000000, natural_output(op, x.dtype), kept, dense(kept).strides);
+  const std::vector<std::string> names =
+      reduce_candidates(reduce_problem({op, x, y, axes, 0, batch_invariant}), h100());
+  return names.empty() ? "" : names.front();
+}
+
 std::string best(const Sizes& sizes, std::vector<int> axes, ReduceOp op = ReduceOp::sum, DType dtype = DType::f32,
                  bool batch_invariant = false) {
-  const auto tensor = [](std::uintptr_t address, DType type, const Sizes& of) {
-    Tensor t;
-    t.data = at(address), t.dtype = type, t.rank = int(of.size());
-    std::copy(of.begin(), of.end(), t.sizes.begin());
-    const Sizes strides = dense(of).strides;
-    std::copy(strides.begin(), strides.end(), t.strides.begin());
-    return t;
-  };
-  const ReduceArguments in{op,
-                           tensor(0x100000000, dtype, sizes),
-                           tensor(0x900000000000, natural_output(op, dtype), sizes_without(sizes, axes)),
-                           axes,
-                           0,
-                           batch_invariant};
-  const std::vector<std::string> names = reduce_candidates(reduce_problem(in), h100());
-  return names.empty() ? "" : names.front();
+  return best_of(tensor(0x100000000, dtype, sizes, dense(sizes).strides), axes, op, batch_invariant);
 }
 
 TEST(ReduceChoice, ToAScalarFollowsTheNumberOfElements) {
@@ -159,6 +162,52 @@ TEST(ReduceChoice, DoesNotDependOnTheNumberOfOutputsWhereThatIsAskedFor) {
             best({7, 5, 33}, {2}, ReduceOp::sum, DType::bf16, true));
 }
 
+// A part of a tensor has its strides, and begins at any of its outputs.
+TEST(ReduceChoice, OfAPartIsThatOfTheWholeWhereThatIsAskedFor) {
+  struct Whole {
+    ReduceOp op;
+    DType dtype;
+    Sizes sizes;
+    std::vector<int> axes;
+  };
+  for (const Whole& whole :
+       {Whole{ReduceOp::sum, DType::f32, {8, 8, 100}, {2}}, Whole{ReduceOp::log_sum_exp, DType::f32, {5, 3, 7}, {2}},
+        Whole{ReduceOp::sum, DType::f32, {5, 33}, {1}}, Whole{ReduceOp::product, DType::f16, {16, 1, 3, 17}, {1, 2, 3}},
+        Whole{ReduceOp::variance, DType::bf16, {4, 3, 264}, {2}},
+        Whole{ReduceOp::sum, DType::bf16, {6, 40, 64}, {0, 2}},
+        Whole{ReduceOp::argmax, DType::bf16, {6, 5, 3, 20}, {1, 3}}}) {
+    const Sizes strides = dense(whole.sizes).strides;
+    for (const std::int64_t offset : {0, 1}) {
+      const std::uintptr_t address = 0x100000000 + std::uintptr_t(offset) * size_of(whole.dtype);
+      const std::string of_all =
+          best_of(tensor(address, whole.dtype, whole.sizes, strides), whole.axes, whole.op, true);
+      for (std::size_t d = 0; d < whole.sizes.size(); ++d) {
+        if (std::find(whole.axes.begin(), whole.axes.end(), int(d)) != whole.axes.end()) continue;
+        for (std::int64_t begin = 0; begin < whole.sizes[d]; ++begin) {
+          Tensor part = tensor(address + std::uintptr_t(begin * strides[d]) * size_of(whole.dtype), whole.dtype,
+                               whole.sizes, strides);
+          part.sizes[d] = 1;
+          EXPECT_EQ(best_of(part, whole.axes, whole.op, true), of_all) << of_all << " from " << begin << " of " << d;
+          if (d != 1 || whole.axes[0] == 0) continue;
+          part.sizes[0] = 1;
+          EXPECT_EQ(best_of(part, whole.axes, whole.op, true), of_all) << of_all << ", one from " << begin;
+        }
+      }
+    }
+  }
+}
+
+// Where DLPack writes a stride of 1 for dimensions of size 1, reduced ones as well, they are taken for dense ones.
+TEST(ReduceChoice, OfUnknownStridesIsThatOfTheWholeWhereThatIsAskedFor) {
+  const auto one = [](const Sizes& sizes, const Sizes& strides, ReduceOp op, DType dtype) {
+    return best_of(tensor(0x100000000, dtype, sizes, strides), {1, 2, 3}, op, true);
+  };
+  EXPECT_EQ(one({1, 1, 3, 17}, {1, 1, 17, 1}, ReduceOp::product, DType::f16),
+            one({16, 1, 3, 17}, {51, 51, 17, 1}, ReduceOp::product, DType::f16));
+  EXPECT_EQ(one({1, 1, 64, 2}, {1, 1, 2, 1}, ReduceOp::variance, DType::bf16),
+            one({16, 1, 64, 2}, {128, 128, 2, 1}, ReduceOp::variance, DType::bf16));
+}
+
 TEST(ReduceModule, ServesWithItsOwnKernelsWhatIsCustom) {
   ReduceArguments in = good_reduce(at(0x10000), at(0x90000));
   in.op = ReduceOp::custom;
@@ -228,8 +277,11 @@ TEST(ReduceWork, AsksForWhatItsBlocksLeave) {
   const ReduceShape shape = ReduceShape::of(p);
   const ReduceWork work = ReduceWork::of(p, shape, {parse_reduce_config("sum_f32_block_vec"), 1, 100, false});
   EXPECT_EQ(work.blocks, 100);
-  EXPECT_EQ(work.mailbox_bytes, 128u * 16);  // twice the sums, in rows of 32
+  EXPECT_EQ(work.mailbox_bytes, 128u * 8);  // a word for each sum, in rows of 32
   EXPECT_EQ(ReduceWork::of(p, shape, {parse_reduce_config("sum_f32_block_vec"), 1, 8, true}).mailbox_bytes, 0u);
+  for (const auto* others : {"product_f32_block_vec", "sum_i64_block_vec"})  // two words each, with marks
+    EXPECT_EQ(ReduceWork::of(p, shape, {parse_reduce_config(others), 1, 100, false}).mailbox_bytes, 128u * 16)
+        << others;
 }
 
 TEST(ReduceWork, TakesAsManyRowsAsMakeABatch) {

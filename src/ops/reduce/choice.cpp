@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <iterator>
-#include <utility>
 
 #include "device/mailbox.hpp"
 #include "host/dimensions.hpp"
@@ -31,12 +30,12 @@ Dimensions merged(const Dimensions& dimensions) {
   return result;
 }
 
-/// A kept dimension of size 1 has a stride of 1 where nobody knew it (as in DLPack): if another lies as close, it is that of a dense tensor.
+/// A dimension of size 1 has a stride of 1 where nobody knew it (as in DLPack): if a larger one lies as close, it is that of a dense tensor.
 void set_unknown_strides(Dimensions& all) {
   if (std::none_of(all.begin(), all.end(), [](const auto& d) { return d.size > 1 && d.x == 1; })) return;
   std::int64_t dense = 1;
   for (auto d = all.rbegin(); d != all.rend(); dense = d->size * d->x, ++d)
-    if (!d->reduced && d->size == 1 && d->x == 1) d->x = dense;
+    if (d->size == 1 && d->x == 1) d->x = dense;
 }
 
 Dimensions kept_of(const Dimensions& all) {
@@ -71,12 +70,6 @@ bool begins_on_vectors(const Dimensions& dimensions, const Dimensions& others, s
   auto whole = [vector](const ReduceShape::Dimension& d) { return d.x % vector == 0; };
   return std::all_of(dimensions.begin(), dimensions.end() - 1, whole) &&
          std::all_of(others.begin(), others.end(), whole);
-}
-
-/// Whether elements `row` apart, at first, are all that lie in `dimensions`.
-bool are_adjacent(const Dimensions& dimensions, std::int64_t row) {
-  return !dimensions.empty() && std::all_of(dimensions.rbegin(), dimensions.rend(),
-                                            [&](const auto& d) { return std::exchange(row, row * d.size) == d.x; });
 }
 
 }  // namespace
@@ -139,8 +132,7 @@ ReduceShape ReduceShape::of(const ReduceProblem& p) {
     std::erase_if(sorted, [](const Dimension& d) { return d.reduced && d.size == 1; });
     shape.rows_first = sorted.empty() || sorted.back().reduced;
   }
-  shape.adjacent_rows = rows.size() == 1 && rows[0].x == 1 && (p.batch_invariant || columns.size() == 1) &&
-                        are_adjacent(others, shape.count);
+  shape.adjacent_rows = rows.size() == 1 && rows[0].x == 1 && columns.size() == 1 && columns[0].x == shape.count;
   if (p.x.alignment >= 16) {
     const auto vector = std::int64_t(16 / size_of(p.x.dtype));
     const bool begin = begins_on_vectors(rows, others, vector);
@@ -175,9 +167,10 @@ struct Ranking {
   }
 
   /// Short rows that lie one right behind the other, unless whole vectors of theirs fill the lanes. Of longer ones a warp's loads make more
-  /// than their ends take.
+  /// than their ends take. Of one row alone nobody knows that others lie behind it.
   static constexpr std::int64_t most_staged = 512;  // bytes
   void add_staged_rows() {
+    if (problem.batch_invariant) return;
     const ReduceConfig warp = config(ReduceKind::warp, false);
     const std::int64_t units = shape.whole_rows ? shape.count * std::int64_t(size_of(problem.x.dtype)) / 16 : 0;
     if (10 * units >= 9 * std::int64_t(std::bit_ceil(std::uint64_t(units)))) return;
@@ -357,6 +350,11 @@ std::vector<ReduceChoice> rank_reduce_choices(const ReduceProblem& problem, cons
 
 namespace {
 
+/// Whether states are an f64 that is added to others (the kernels' is_f64_sum), which takes one word of a mailbox instead of two.
+bool adds_f64(const ReduceConfig& config) {
+  return config.family == ReduceFamily::sum && config.dtype != DType::i32 && config.dtype != DType::i64;
+}
+
 /// `dimensions` but the last ones, `without` of them.
 ReduceDimensions dimensions_of(const Dimensions& dimensions, int without) {
   ReduceDimensions result{1, 0, {}, {}};
@@ -411,9 +409,11 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
     groups = p.kept.count * tiles;
   }
   work.blocks = groups * choice.splits;
-  if (choice.splits > 1 && !choice.clustered)
-    work.mailbox_bytes =
-        std::size_t(ckl::mailbox_bytes(work.blocks * choice.width, (columns ? vector : 1) * config.state_bytes()));
+  if (choice.splits > 1 && !choice.clustered) {
+    const std::int64_t bytes =
+        ckl::mailbox_bytes(work.blocks * choice.width, (columns ? vector : 1) * config.state_bytes());
+    work.mailbox_bytes = std::size_t(adds_f64(config) ? bytes / 2 : bytes);
+  }
   return work;
 }
 
