@@ -102,15 +102,9 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
     read_scalars(p, scalars);
     Functions::template with_function<Config>(p, [&](auto function) CUTLASS_LAMBDA_FUNC_INLINE {
       wait_for_preceding_grids();
-      Vector<T> loaded[INPUTS][UNROLL];
       Vector<Input> x[INPUTS][UNROLL];
       Vector<C> y[OUTPUTS][UNROLL];
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < INPUTS; ++i)
-        if (is_there<T>(p, i)) load(i, loaded[i]);
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < INPUTS; ++i)
-        if (is_there<T>(p, i)) convert_input(loaded[i], x[i]);
+      load_as<T>(p, load, x);
       apply(function, scalars, x, y);
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < OUTPUTS; ++i)
@@ -332,16 +326,20 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   CUTE_DEVICE static void load_inputs(ElementwiseParams const& p, Load const& load, Vector<Input> (&x)[INPUTS][COUNT]) {
     if constexpr (INPUTS > 1)
       if (!p.inputs_alike) return load_mixed_inputs(p, load, x);
-    with_element<C, WIDEST>(p.in[0].dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-      using T = decltype(element);
-      Vector<T> loaded[INPUTS][COUNT];
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < INPUTS; ++i)
-        if (is_there<T>(p, i)) load(i, loaded[i]);
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < INPUTS; ++i)
-        if (is_there<T>(p, i)) convert_input(loaded[i], x[i]);
-    });
+    with_element<C, WIDEST>(p.in[0].dtype,
+                            [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE { load_as<decltype(element)>(p, load, x); });
+  }
+
+  /// Loads inputs that all have the type T, then converts them: all loads are under way together.
+  template <class T, int COUNT, class Load>
+  CUTE_DEVICE static void load_as(ElementwiseParams const& p, Load const& load, Vector<Input> (&x)[INPUTS][COUNT]) {
+    Vector<T> loaded[INPUTS][COUNT];
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < INPUTS; ++i)
+      if (is_there<T>(p, i)) load(i, loaded[i]);
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < INPUTS; ++i)
+      if (is_there<T>(p, i)) convert_input(loaded[i], x[i]);
   }
 
   /// Whether there is an input i. Of none, the first one is said to be Boolean, so that the others need not ask.

@@ -100,11 +100,14 @@ std::int64_t longest_in_registers(DType dtype, int passes) {
   return dtype == DType::f32 ? 1 << 13 : passes > 2 ? 1 << 17 : 1 << 14;
 }
 
-/// Whether a kernel of its own for such rows is the faster one (measured on an H200): half as much a thread where none is idle, plain rows where
-/// they fill their blocks.
-bool pays(const RowConfig& config, std::int64_t columns) {
-  if (config.half) return columns * 32 > std::int64_t(config.capacity()) * 31;
-  return columns <= 1 << 16 && columns * 16 > std::int64_t(config.capacity()) * row_cluster(config, columns) * 15;
+/// Whether 32 bytes a thread are the faster way for rows of so many columns: where hardly a thread is idle (measured on an H200).
+bool fills_threads(const RowConfig& half, std::int64_t columns) {
+  return columns * 32 > std::int64_t(half.capacity()) * 31;
+}
+
+/// Whether a kernel for plain rows alone is the faster one: up to 64 K columns that fill their blocks (measured on an H200).
+bool fills_blocks(const RowConfig& plain, std::int64_t columns) {
+  return columns <= 1 << 16 && columns * 16 > std::int64_t(plain.capacity()) * row_cluster(plain, columns) * 15;
 }
 
 }  // namespace
@@ -114,15 +117,19 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
   std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
   std::erase_if(able, [columns](const Candidate& candidate) { return columns > candidate.config.max_columns(); });
   // Vectors before elements; what reads a row once before what reads it twice; registers before shared memory, but for the longest rows;
-  // few elements beyond the row, so that many rows are in flight; registers alone before a pipeline, which is for rows that have to be shared.
+  // few elements beyond the row, so that many rows are in flight; what is made for such rows first where that pays, else last; registers alone
+  // before a pipeline, which is for rows that have to be shared.
   const bool in_shared = columns > longest_in_registers(dtype, passes);
   return names_by(std::move(able), [in_shared, columns](const RowConfig& c) {
-    return std::array<int, 6>{!c.vector,
+    const bool is_special = c.half || c.plain, pays = c.half ? fills_threads(c, columns) : fills_blocks(c, columns);
+    return std::array<int, 8>{!c.vector,
                               c.kind == RowKind::stream,
                               c.kind == RowKind::team,
                               (c.kind == RowKind::shared) != in_shared,
                               c.capacity(),
-                              c.half || c.plain ? (pays(c, columns) ? -1 : 99) : int(c.kind)};
+                              is_special && !pays,
+                              !is_special,
+                              int(c.kind)};
   });
 }
 

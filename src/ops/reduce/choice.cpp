@@ -350,11 +350,6 @@ std::vector<ReduceChoice> rank_reduce_choices(const ReduceProblem& problem, cons
 
 namespace {
 
-/// Whether states are an f64 that is added to others (the kernels' is_f64_sum), which takes one word of a mailbox instead of two.
-bool adds_f64(const ReduceConfig& config) {
-  return config.family == ReduceFamily::sum && config.dtype != DType::i32 && config.dtype != DType::i64;
-}
-
 /// `dimensions` but the last ones, `without` of them.
 ReduceDimensions dimensions_of(const Dimensions& dimensions, int without) {
   ReduceDimensions result{1, 0, {}, {}};
@@ -412,7 +407,7 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
   if (choice.splits > 1 && !choice.clustered) {
     const std::int64_t bytes =
         ckl::mailbox_bytes(work.blocks * choice.width, (columns ? vector : 1) * config.state_bytes());
-    work.mailbox_bytes = std::size_t(adds_f64(config) ? bytes / 2 : bytes);
+    work.mailbox_bytes = std::size_t(config.adds_f64() ? bytes / 2 : bytes);
   }
   return work;
 }

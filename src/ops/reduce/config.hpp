@@ -57,6 +57,8 @@ struct ReduceConfig {
   }
   /// Whether threads may load once, all that they have of columns of few rows.
   constexpr bool has_once() const { return kind == ReduceKind::columns && vector && state_bytes() <= 8; }
+  /// Whether states are an f64 that is added to others, which takes one word of a mailbox instead of two.
+  constexpr bool adds_f64() const { return family == ReduceFamily::sum && dtype != DType::i32 && dtype != DType::i64; }
   /// Bytes of what is known of an output in between; of a custom one, the most.
   constexpr int state_bytes() const {
     switch (family) {

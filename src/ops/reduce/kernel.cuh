@@ -466,7 +466,7 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
       state = fold_cluster(monoid, of_blocks, state);
       if (split != 0) return;
     } else if (splits > 1) {
-      Mailbox<State, Monoid::is_f64_sum> mailbox(p.mailbox);
+      Mailbox<State, Config.adds_f64()> mailbox(p.mailbox);
       int64_t first = number * splits;
       if (split < splits - 1) {
         if (thread == 0) mailbox.leave(first + split, state);
@@ -599,7 +599,7 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     for (int above = row + rows; above < height; above += rows) state = monoid(state, found(above));
 
     // Blocks that share columns meet in groups, whose last ones meet in turn, so that a thread has a few boxes to empty each time.
-    Mailbox<State, Monoid::is_f64_sum> mailbox(p.mailbox);
+    Mailbox<State, Config.adds_f64()> mailbox(p.mailbox);
     // Where they meet twice, each has four boxes rather than eight, if that will do.
     bool eight = splits <= 8 * rows || splits > 16 * rows * rows;
     int reach_log2 = log_2(unsigned(rows)) + (eight ? 3 : 2);

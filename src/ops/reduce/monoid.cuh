@@ -8,7 +8,6 @@
 //   of(x, pivot, place)            the state of N elements, at place(0) < place(1) < ... among those of the output
 //   result(state)                  the output, which is rounded to y's type
 //   packed                         whether of() looks at pairs of 16-bit elements
-//   is_f64_sum                     whether a state is an f64 that is added to others
 //   has_levels                     whether states of one level() are combined by plus(), and at_level() brings them to a higher one
 
 #include <bit>
@@ -93,7 +92,7 @@ template <DType D, class Registers> CUTE_DEVICE typename Arithmetic<D>::Exact ex
 
 /// What most monoids have in common: no pivot.
 struct WithoutPivot {
-  static constexpr bool packed = false, has_levels = false, is_f64_sum = false;
+  static constexpr bool packed = false, has_levels = false;
   ReduceParams const& p;
 
   struct Pivot {};
@@ -110,7 +109,6 @@ template <DType D> struct Monoid<ReduceFamily::sum, D> : WithoutPivot {
     typename A::Wide sum;
   };
   static constexpr State identity{0};
-  static constexpr bool is_f64_sum = !A::integer;
 
   CUTE_DEVICE static T filler(Pivot) { return T(0); }
   CUTE_DEVICE State operator()(State x, State y) const { return {x.sum + y.sum}; }
@@ -393,7 +391,7 @@ template <DType D> struct Monoid<ReduceFamily::moments, D> {
     double first, second;
   };
   static constexpr State identity{0, 0};
-  static constexpr bool packed = false, has_levels = false, is_f64_sum = false;
+  static constexpr bool packed = false, has_levels = false;
 
   ReduceParams const& p;
 
