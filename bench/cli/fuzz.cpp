@@ -183,7 +183,9 @@ void add_fuzz(CLI::App& app, int& exit_code) {
   CLI::App* verb =
       app.add_subcommand("fuzz", "Draw problems, well formed and malformed, and look for one that goes wrong");
   auto options = std::make_shared<FuzzOptions>();
-  verb->add_option("op", options->problem.op, "The operator: gemm, add, elementwise, reduce, softmax, norm, or all")
+  verb->add_option(
+          "op", options->problem.op,
+          "The operator: gemm, add, elementwise, reduce, softmax, norm, cross_entropy, cross_entropy_backward, or all")
       ->required();
   verb->add_option("--device", options->problem.device, "CUDA index, or emulator")->capture_default_str();
   verb->add_option("--count", options->count, "How many problems of each operator")

@@ -110,9 +110,9 @@ FuzzCase shrink(FuzzCase failing, const std::function<bool(const FuzzCase&)>& fa
 }
 
 std::vector<const FuzzTarget*> find_fuzz_targets(const std::string& op) {
-  const std::vector<const FuzzTarget*> targets = {&gemm_fuzz_target(),        &add_fuzz_target(),
-                                                  &elementwise_fuzz_target(), &reduce_fuzz_target(),
-                                                  &softmax_fuzz_target(),     &norm_fuzz_target()};
+  const std::vector<const FuzzTarget*> targets = {
+      &gemm_fuzz_target(),    &add_fuzz_target(),  &elementwise_fuzz_target(),   &reduce_fuzz_target(),
+      &softmax_fuzz_target(), &norm_fuzz_target(), &cross_entropy_fuzz_target(), &cross_entropy_backward_fuzz_target()};
   if (op == "all") return targets;
   std::string names = "all";
   for (const FuzzTarget* target : targets) {

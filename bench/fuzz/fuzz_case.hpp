@@ -68,6 +68,8 @@ const FuzzTarget& elementwise_fuzz_target();
 const FuzzTarget& reduce_fuzz_target();
 const FuzzTarget& softmax_fuzz_target();
 const FuzzTarget& norm_fuzz_target();
+const FuzzTarget& cross_entropy_fuzz_target();
+const FuzzTarget& cross_entropy_backward_fuzz_target();
 
 /// The target of that name, or every one for "all". Throws UsageError for another name.
 std::vector<const FuzzTarget*> find_fuzz_targets(const std::string& op);
