@@ -63,6 +63,12 @@ HOST = [
     mistake("sum-may-be-y", "src/ops/norm/norm.cpp",
          "host::require_no_overlap(out[i].second, out[i].first, out[j].second, out[j].first);", "", "norm_problem",
          "two outputs share no byte"),
+    mistake("idle-threads-halve-what-they-hold", "src/host/rows.cpp", "std::int64_t(half.capacity()) * 31;", "std::int64_t(half.capacity()) * 30;",
+         "norm_problem softmax_problem", "32 bytes a thread are for rows that leave hardly a thread idle"),
+    mistake("plain-rows-leave-blocks-empty", "src/host/rows.cpp", "row_cluster(plain, columns) * 15;", "row_cluster(plain, columns) * 11;",
+         "norm_problem", "the kernel of plain rows is for those that fill their blocks"),
+    mistake("plain-rows-of-any-length", "src/host/rows.cpp", "return columns <= 1 << 16 && columns * 16", "return columns * 16",
+         "norm_problem", "the kernel of plain rows is for 64 K columns at most"),
     mistake("weight-may-be-unaligned", "src/ops/norm/norm.cpp", "if (has) operands.push_back(*operand);", "", "norm_problem",
          "vectors need every operand aligned"),
 
@@ -92,6 +98,11 @@ HOST = [
     mistake("tuning-forgets-invariance", "src/ops/gemm/choice.cpp", 'p.batch_invariant ? " batch_invariant" : ""', '""', "tuning",
             "the key says what decides which configs can serve"),
     mistake("tuning-without-lock", "src/host/tuning.cpp", "  const WriterLock lock(path);\n", "", "tuning", "writers lose nothing"),
+
+    mistake("one-batch-of-more-rows-than-there-are", "src/ops/reduce/choice.cpp", "shape.count > 8 * most", "shape.count > 16 * most",
+         "reduce_problem", "threads load once where a block has them for all rows"),
+    mistake("one-batch-depends-on-others", "src/ops/reduce/choice.cpp", "if (problem.batch_invariant || !columns.has_once()", "if (!columns.has_once()",
+         "reduce_problem", "how columns are summed up may not depend on how many there are"),
 
     # What host and kernel share.
     mistake("divider-rounds-down", "src/device/divider.hpp", "std::uint32_t((power + divisor - 1) / divisor)",
@@ -166,6 +177,8 @@ DEVICE = [
             "exp2_approx(before.exponent - finite())", "cross_entropy:*LargeValues*", "exponents of large numbers are others"),
     mistake("ends-of-rows-are-forgotten", "src/device/row_engine.cuh", "int ends() const { return head + tail; }", "int ends() const { return head; }",
             "cross_entropy:*_classes1001", "elements behind the last vector count"),
+    mistake("lines-have-few-ends", "src/ops/cross_entropy/kernel.cuh", "part.thread < row.ragged.ends();", "part.thread < row.ragged.ends() % 16;",
+            "cross_entropy:*", "what lies before the first line of a long row counts"),
     mistake("target-is-taken-from-the-body", "src/ops/cross_entropy/backward/kernel.cuh", "row.target.index - ragged.head - begin",
             "row.target.index - begin", "cross_entropy_backward:*_classes1001", "a row's first vector is not its first element"),
     mistake("nothing-yet-is-relative-to-0", "src/device/online_softmax.cuh", "Reference before(other, wanted);",
@@ -180,6 +193,12 @@ DEVICE = [
     # Reductions.
     mistake("boxes-are-not-emptied", "src/device/mailbox.cuh", "word(box(first + n * step), i) = 0;", "", "reduce:*WorkspaceIsReadyAgain*",
             "the workspace is ready for the next launch"),
+    mistake("zeros-leave-as-two", "src/device/mailbox.cuh", "minus_zero = uint64_t(1) << 63", "minus_zero = uint64_t(1) << 62", "reduce:*ZerosMeetToo*",
+            "what stands for a sum of 0 is 0"),
+    mistake("one-batch-loses-a-thread", "src/ops/reduce/kernel.cuh", "for (int other = 1; other < height; ++other)", "for (int other = 2; other < height; ++other)",
+            "reduce:*few_rows*", "all threads above one another count, where each loads once"),
+    mistake("one-batch-ends-with-the-tile", "src/ops/reduce/kernel.cuh", "int(cute::min(p.inner - tile, int64_t(VEC) << p.width_log2))", "int(int64_t(VEC) << p.width_log2)",
+            "reduce:*fewer_rows*", "nothing is stored beside the last column"),
     mistake("lanes-leave-the-wrong-rows", "src/ops/reduce/kernel.cuh", "first += upper ? half : 0;", "first += upper ? 0 : half;",
             "reduce:*sum_f32_many_rows*", "a lane has the rows that its partner leaves to it"),
     mistake("tail-of-a-row-is-forgotten", "src/ops/reduce/kernel.cuh", "if (split == splits - 1) absorb_ends(", "if (false) absorb_ends(",
@@ -214,6 +233,10 @@ DEVICE = [
     mistake("add-loses-the-carry", "src/device/coordinates.cuh", "    number = rest;\n", "", "add:*rank*:*permuted*",
             "a linear number is taken apart into coordinates"),
 
+    mistake("alike-operands-are-f16", "src/device/elementwise_engine.cuh", "return run_alike<cutlass::bfloat16_t>(p, load, store);",
+            "return run_alike<cutlass::half_t>(p, load, store);", "add:*bf16*", "what all operands are is told from the first one"),
+    mistake("alike-but-for-the-result", "src/ops/elementwise/launcher.cpp", "return y.dtype == p.in[0].dtype; });", "return size_of(y.dtype) == size_of(p.in[0].dtype); });",
+            "elementwise:*", "a result of another type is converted to it"),
     mistake("tile-loses-its-last-rows", "src/device/elementwise_tiles.cuh", "if (n + v < tile.n) Engine::load(", "if (n + v + 1 < tile.n) Engine::load(",
             "elementwise:*Turned*", "a tile at the edge is loaded to its last row"),
     mistake("tile-is-whole-too-soon", "src/device/elementwise_tiles.cuh", " && tile.n == blk_n", "",
