@@ -23,7 +23,7 @@ class Tidy(unittest.TestCase):
             (self.folder / name).write_text("")
 
     def tidy(self, *arguments, status=0):
-        """What clang-tidy was called with, options and files apart; or what was printed, if it was not called."""
+        """What clang-tidy was called with, options and files apart, in no order; or what was printed, if it was not called."""
         seen = self.folder / "seen"
         seen.unlink(missing_ok=True)
         environment = dict(os.environ, PATH=f"{self.folder}/path:{os.environ['PATH']}")
@@ -33,7 +33,7 @@ class Tidy(unittest.TestCase):
         if not seen.exists():
             return output
         words = seen.read_text().splitlines()
-        return {word for word in words if word.startswith("-")}, [word for word in words if word.endswith(".cpp")]
+        return {word for word in words if word.startswith("-")}, sorted(word for word in words if word.endswith(".cpp"))
 
     def test_everything(self):
         options, files = self.tidy("build")
@@ -45,7 +45,7 @@ class Tidy(unittest.TestCase):
     def test_some_files(self):
         self.assertEqual(self.tidy("good.cpp")[1], ["good.cpp"])
         self.assertEqual(self.tidy("build", "good.cpp")[1], ["good.cpp"])
-        self.assertEqual(self.tidy("build", "good.cpp", "bad one.cpp", status=1)[1], ["good.cpp", "bad one.cpp"])
+        self.assertEqual(self.tidy("build", "good.cpp", "bad one.cpp", status=1)[1], ["bad one.cpp", "good.cpp"])
 
     def test_no_such_file(self):
         self.assertIn("missing.cpp is no C++ source", self.tidy("build", "missing.cpp", status=1))
