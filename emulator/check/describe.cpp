@@ -81,8 +81,8 @@ void CheckerState::report_conflict(Site site, std::uint32_t cta, std::uint32_t l
     const std::string who = warp_name(other.warp), where = place(other.where);
     std::string told;
     if (conflict.kind == Conflict::Kind::unfenced) {
-      told =
-          fmt::format("which {} wrote at {} through the generic proxy, with no fence.proxy.async between", who, where);
+      told = fmt::format("which {} {} at {} through the generic proxy, with no fence.proxy.async between", who,
+                         other.is(Operation::write) ? "wrote" : "read", where);
     } else {
       const char* verb = other.actor != Actor::thread ? "issued" : other.is(Operation::write) ? "wrote" : "read";
       told = fmt::format(fmt::runtime(relation(operation, other)), fmt::format("{} {} at {}", who, verb, where));

@@ -46,19 +46,21 @@ void Operations::compact(std::vector<std::uint32_t>& marks) {
 Judge::Verdict Judge::judge(const Operation& other) const {
   const bool writes = self_.is(Operation::write), other_writes = other.is(Operation::write);
   const bool both_strong = self_.is(Operation::strong) && other.is(Operation::strong);
+  // Reads too: a barrier does not wait until a load through the generic proxy has its data, and a copy may be there first.
+  const bool crosses = self_.is(Operation::async) && !other.is(Operation::async);
   Verdict verdict;
   verdict.ordered = knowledge_.ordered.covers(other.epoch);
   verdict.kind = Conflict::Kind::none;
   if (writes || other_writes) {
     if (!verdict.ordered) {
       if (!both_strong) verdict.kind = Conflict::Kind::unordered;
-    } else if (self_.is(Operation::async) && other_writes && !other.is(Operation::async) &&
-               !knowledge_.fenced.covers(other.epoch)) {
+    } else if (crosses && !knowledge_.fenced.covers(other.epoch)) {
       verdict.kind = Conflict::Kind::unfenced;
     }
   }
   // A write supersedes what it overwrites; a read supersedes the reads that are known to be before it. But what may meet a strong
-  // access does not stand for what must not, and who waits for a wgmma does not learn what was before it in other warps.
+  // access does not stand for what must not, who waits for a wgmma does not learn what was before it in other warps, and what comes after
+  // a copy's read needs no fence, which it may need after the read of a thread.
   if (self_.is(Operation::strong) && !other.is(Operation::strong)) {
     verdict.superseded = false;
   } else if (writes) {
@@ -68,7 +70,8 @@ Judge::Verdict Judge::judge(const Operation& other) const {
   } else if (self_.epoch.component == other.epoch.component) {
     verdict.superseded = true;
   } else {
-    verdict.superseded = verdict.ordered && self_.actor != Actor::wgmma;
+    verdict.superseded =
+        verdict.ordered && self_.actor != Actor::wgmma && (!crosses || knowledge_.fenced.covers(other.epoch));
   }
   return verdict;
 }

@@ -55,6 +55,7 @@ template <RowConfig Config, int OPERANDS, class Info> class FedRing {
   /// Called by the warp: waits until all have left number `k`, whose stage is to be filled again.
   CUTE_DEVICE void wait_left(unsigned k) const {
     cute::wait_barrier(storage_.left[group_][k % STAGES], k / STAGES & 1);
+    cutlass::arch::fence_view_async_shared();  // an arrival does not wait for loads, which a copy could overtake
     warp_sync();
   }
   /// Of an operand that lies anywhere: its elements before the first boundary of 16 bytes and behind the last one, one a lane.

@@ -180,6 +180,8 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
   using T = typename Engine::T;
   using Part = typename Engine::Part;
   static constexpr int STAGES = Config.needs.stages;
+  /// Whether stages are filled again. Elsewhere a group has no more rows than stages (pipeline_clusters() in host/rows.cpp).
+  static constexpr bool refills = IN_PIECES || Config.needs.persistent;
   static_assert(Config.needs.inputs == OPERANDS && Config.vector && (STAGES & (STAGES - 1)) == 0);
   struct Storage {
     uint64_t arrived[Engine::GROUPS][STAGES];
@@ -238,8 +240,13 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
   /// Goes on to the next row or piece: when the group's threads have loaded all that they want of this one, its stage is filled again.
   /// `have_met`: they have all waited for each other since.
   CUTE_DEVICE void advance(bool have_met = false) {
-    if (!have_met) Engine::Reduction::sync();
-    if (Engine::thread() == 0) fill(stage(), STAGES);
+    if constexpr (refills) {
+      if (!have_met) Engine::Reduction::sync();
+      if (Engine::thread() == 0) {
+        cutlass::arch::fence_view_async_shared();  // a barrier does not wait for loads, which a copy could overtake
+        fill(stage(), STAGES);
+      }
+    }
     ++used_;
   }
 

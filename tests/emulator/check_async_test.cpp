@@ -91,6 +91,46 @@ TEST_F(CheckAsync, AStageThatIsStillReadIsRefilled) {
   expect_one(Hazard::stage_overwritten, 25, 23);
 }
 
+TEST_F(CheckAsync, AStageIsRefilledWithoutAProxyFence) {
+  const SharedAddress full = make_barrier();
+  sync();
+  load(4, full, 1024, 8192, 21);
+  check.mbarrier_wait({0, 22}, full);
+  check.read({0, 23}, {0, 1024}, 128);
+  sync();
+  load(4, full, 1024, 8192, 25);
+  expect_one(Hazard::missing_proxy_fence, 25, 23,
+             "issues a copy into shared memory 0x800, which warp 0 of CTA (0,0,0) read at k.cu:23 through the generic "
+             "proxy, with no fence.proxy.async between");
+}
+
+TEST_F(CheckAsync, TheReadersFenceBeforeARefill) {
+  const SharedAddress full = make_barrier();
+  sync();
+  for (int turn = 0; turn < 3; ++turn) {
+    load(4, full, 1024, 8192, 21);
+    for (std::uint32_t warp = 0; warp < 4; ++warp) {
+      check.mbarrier_wait({warp, 22}, full);
+      check.read({warp, 23}, {0, 1024 + 2048 * warp}, 128);
+      check.fence({warp, 24}, Fence::proxy_async);
+    }
+    sync();
+  }
+  expect_none();
+}
+
+TEST_F(CheckAsync, ABulkStoreThatIsOverHidesNoRead) {
+  const SharedAddress full = make_barrier();
+  sync();
+  load(4, full, 1024, 128, 21);
+  check.mbarrier_wait({0, 22}, full);
+  check.read({0, 23}, {0, 1024}, 128);
+  check.completed({0, 25}, check.bulk_store({0, 24}, 0, 0, range(1024, 128)));
+  sync();
+  load(4, full, 1024, 128, 26);
+  expect_one(Hazard::missing_proxy_fence, 26, 23);
+}
+
 TEST_F(CheckAsync, TransactionBytesTooFew) {
   const SharedAddress full = make_barrier();
   sync();

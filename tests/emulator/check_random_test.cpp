@@ -53,7 +53,7 @@ class Graph {
     if (!is_before(earlier.end, later.start)) {
       return earlier.strong && later.strong ? Conflict::Kind::none : Conflict::Kind::unordered;
     }
-    const bool crosses = later.async && earlier.writes && !earlier.async;
+    const bool crosses = later.async && !earlier.async;
     return crosses && !is_fenced(earlier.end, later.start) ? Conflict::Kind::unfenced : Conflict::Kind::none;
   }
 

@@ -103,6 +103,46 @@ template <CpAsyncBug bug> __global__ void cp_async_tile(Buffers buffers) {
 
 template <CpAsyncBug bug> void run_cp_async(Buffers buffers) { cp_async_tile<bug><<<1, 128>>>(buffers); }
 
+// One piece of shared memory that takes the tiles one after another: read through the generic proxy, or changed in place and stored from
+// there, then filled again by a copy.
+enum class RefillBug { none, unfenced, unordered, store_reads };
+
+template <RefillBug bug, bool in_place> __global__ void refill(Buffers buffers) {
+  __shared__ alignas(128) uint32_t piece[words];
+  __shared__ uint64_t full;
+  const int i = threadIdx.x;
+  const auto load = [&](int t) {
+    mbarrier_arrive_expect(&full, bytes);
+    bulk_load(piece, buffers.in + t * words, bytes, &full);  // @unfenced @unordered @store_reads
+  };
+  if (i == 0) {
+    mbarrier_init(&full, 1);
+    fence_mbarrier_init();
+    load(0);
+  }
+  __syncthreads();
+  for (int t = 0; t < tiles; ++t) {
+    mbarrier_wait(&full, t & 1);
+    const uint32_t value = piece[i];  // @unfenced @unordered
+    if (in_place) piece[i] = value + 1;
+    if (bug != RefillBug::unfenced) fence_proxy_async();
+    if (bug != RefillBug::unordered) __syncthreads();
+    if (i == 0) {
+      if (in_place) {
+        bulk_store(buffers.out + t * words, piece, bytes);  // @store_reads
+        bulk_commit();
+        if (bug != RefillBug::store_reads || t == tiles - 1) bulk_wait_read();
+      }
+      if (t < tiles - 1) load(t + 1);
+    }
+    if (!in_place) buffers.out[t * words + i] = value;
+  }
+}
+
+template <RefillBug bug, bool in_place = false> void run_refill(Buffers buffers) {
+  refill<bug, in_place><<<2, words>>>(buffers);
+}
+
 }  // namespace
 
 std::vector<Bug> copy_bugs() {
@@ -125,5 +165,10 @@ std::vector<Bug> copy_bugs() {
       {"none", "cp_async_tile", "", __FILE__, run_cp_async<CpAsyncBug::none>},
       {"no_wait", "cp_async_tile", "[copy not awaited]", __FILE__, run_cp_async<CpAsyncBug::no_wait>},
       {"no_barrier", "cp_async_tile", "[race]", __FILE__, run_cp_async<CpAsyncBug::no_barrier>},
+      {"none", "refill", "", __FILE__, run_refill<RefillBug::none>},
+      {"none", "refill_in_place", "", __FILE__, run_refill<RefillBug::none, true>},
+      {"unfenced", "refill", "[missing proxy fence]", __FILE__, run_refill<RefillBug::unfenced>},
+      {"unordered", "refill", "[stage overwritten]", __FILE__, run_refill<RefillBug::unordered>},
+      {"store_reads", "refill_in_place", "[stage overwritten]", __FILE__, run_refill<RefillBug::store_reads, true>},
   };
 }
