@@ -57,6 +57,7 @@ template <RowConfig Config> struct RowEngine {
     if constexpr (Config.kind == RowKind::pipeline)
       return part(grid, int(blockIdx.x) / blocks() + group() * grid.clusters);
     int64_t row = blockIdx.x;  // the same for the whole block, which the compiler can make use of
+    if constexpr (Config.plain) return part(grid, int64_t(cute::cluster_id_in_grid().x));  // no division
     if constexpr (is_cluster) return part(grid, row / blocks());
     if constexpr (GROUPS > 1) row = row * GROUPS + group();
     return {row, 0, Column(row < grid.rows ? grid.columns : 0), thread()};

@@ -92,6 +92,9 @@ template <RowConfig Config, int OPERANDS, class Spans> class SharedRows {
     Engine::load(make_smem_ptr(memory(operand) + begin), 1, columns, part_.thread, rX, filling);
   }
 
+  /// Where a piece of operand `operand` lies, after it has been loaded once.
+  CUTE_DEVICE static auto piece(int operand, int begin) { return make_smem_ptr(memory(operand) + begin); }
+
   /// The first element of the part of operand `operand`, which has some.
   CUTE_DEVICE float first(int operand) const {
     wait(0);

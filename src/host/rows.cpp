@@ -105,11 +105,6 @@ bool fills_threads(const RowConfig& half, std::int64_t columns) {
   return columns * 32 > std::int64_t(half.capacity()) * 31;
 }
 
-/// Whether a kernel for plain rows alone is the faster one: up to 64 K columns that fill their blocks (measured on an H200).
-bool fills_blocks(const RowConfig& plain, std::int64_t columns) {
-  return columns <= 1 << 16 && columns * 16 > std::int64_t(plain.capacity()) * row_cluster(plain, columns) * 15;
-}
-
 }  // namespace
 
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
@@ -121,14 +116,13 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
   // before a pipeline, which is for rows that have to be shared.
   const bool in_shared = columns > longest_in_registers(dtype, passes);
   return names_by(std::move(able), [in_shared, columns](const RowConfig& c) {
-    const bool is_special = c.half || c.plain, pays = c.half ? fills_threads(c, columns) : fills_blocks(c, columns);
     return std::array<int, 8>{!c.vector,
                               c.kind == RowKind::stream,
                               c.kind == RowKind::team,
                               (c.kind == RowKind::shared) != in_shared,
                               c.capacity(),
-                              is_special && !pays,
-                              !is_special,
+                              c.half && !fills_threads(c, columns),
+                              !c.half && !c.plain,
                               int(c.kind)};
   });
 }

@@ -132,7 +132,7 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(0, 1024), "");
 }
 
-// Plain rows have kernels of their own where they fill the blocks of clusters: those with a weight of x's type, no residual, and one distance between them.
+// Plain rows have kernels of their own in shared memory: those with a weight of x's type, no residual, and one distance between them.
 TEST(NormConfigs, PlainRows) {
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
     const std::string type = name(dtype);
@@ -145,8 +145,8 @@ TEST(NormConfigs, PlainRows) {
     };
     EXPECT_EQ(chosen(arguments(65536)), type + "_s128_plain");
     EXPECT_EQ(chosen(arguments(65536, 2)), type + "_s128_vec");  // two distances
-    EXPECT_EQ(chosen(arguments(49152)), type + "_s128_vec");     // blocks that are not full
-    if (dtype != DType::f32) EXPECT_EQ(chosen(arguments(131072)), type + "_s128_vec");
+    EXPECT_EQ(chosen(arguments(49152)), type + "_s128_plain");   // blocks that are not full
+    EXPECT_EQ(chosen(arguments(131072)), type + (dtype == DType::f32 ? "_s256_vec" : "_s128_plain"));
     EXPECT_EQ(chosen(arguments(65537)), type + "_stream_any");
     EXPECT_EQ(chosen(arguments(256)), type + (dtype == DType::f32 ? "_t16_vec" : "_t8_vec"));
     NormArguments added = arguments(65536);

@@ -329,22 +329,39 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
     if constexpr (Engine::is_cluster) {
       if (Engine::blocks() > 1) {
         auto const& parts = reduction.gather(cute::array<Real, 3>{{mean, moments[0], moments[1]}});
-        auto columns = [&](int block) { return Real(Engine::columns_of_block(p.grid, block)); };
-        if (p.centered) {
-          mean = 0;
-          for (int block = 0; block < Engine::blocks(); ++block)
-            mean += columns(block) * Real(p.reciprocal_columns) * parts[0][block];
-        }
-        moments = Pair{{0, 0}};
-        for (int block = 0; block < Engine::blocks(); ++block) {
-          Real distance = p.centered ? parts[0][block] - mean : Real(0);
-          moments[0] += parts[1][block] + columns(block) * distance;
-          moments[1] += parts[2][block];
-          if (p.centered) moments[1] += distance * (2 * parts[1][block] + columns(block) * distance);
-        }
+        over_parts<2>(p, parts, mean, moments);
       }
     }
     return Statistics::of(p, mean, moments);
+  }
+
+  /// The mean and the moments of a row whose parts have `parts`: BLOCKS of them, or twice as many and so on. It is unrolled, since a block does
+  /// nothing else meanwhile.
+  template <int BLOCKS, class Parts>
+  CUTE_DEVICE static void over_parts(NormParams const& p, Parts const& parts, Real& mean, Pair& moments) {
+    if constexpr (BLOCKS < Config.max_cluster())
+      if (Engine::blocks() > BLOCKS) return over_parts<2 * BLOCKS>(p, parts, mean, moments);
+    // All but the last one have as many columns.
+    using Column = typename Engine::Column;
+    const Column part = Column(p.grid.part), last = Column(p.grid.columns) - (BLOCKS - 1) * part;
+    auto columns = [whole = Real(part), last = Real(last)](int block) { return block < BLOCKS - 1 ? whole : last; };
+    moments = Pair{{0, 0}};
+    if (!p.centered) {
+      CUTLASS_PRAGMA_UNROLL
+      for (int block = 0; block < BLOCKS; ++block)
+        moments = {{moments[0] + parts[1][block], moments[1] + parts[2][block]}};
+      return;
+    }
+    mean = 0;
+    CUTLASS_PRAGMA_UNROLL
+    for (int block = 0; block < BLOCKS; ++block) mean += columns(block) * Real(p.reciprocal_columns) * parts[0][block];
+    CUTLASS_PRAGMA_UNROLL
+    for (int block = 0; block < BLOCKS; ++block) {
+      Real distance = parts[0][block] - mean;
+      moments[0] += parts[1][block] + columns(block) * distance;
+      moments[1] += parts[2][block];
+      moments[1] += distance * (2 * parts[1][block] + columns(block) * distance);
+    }
   }
 
   /// Registers hold the row: it is read once.
@@ -447,8 +464,9 @@ template <RowConfig Config> struct PlainNormKernel : NormKernel<Config, false, t
   using typename Kernel::Engine, typename Kernel::Fragment, typename Kernel::Part, typename Kernel::Real;
   using typename Kernel::Reduction, typename Kernel::Statistics, typename Kernel::T;
   static constexpr int VEC = Engine::VEC, VECTORS = Engine::VECTORS;
-  /// Vectors of the weight and of the bias. More pay where elements are few for their bytes.
-  static constexpr int UNDER_WAY = sizeof(T) == 4 ? VECTORS : 2;
+  /// Vectors of the weight and of the bias that are held: the one that is wanted, and those under way, each in place of one that is not
+  /// wanted any more. Were it still, registers would be copied behind the load, which waits for it.
+  static constexpr int UNDER_WAY = VECTORS;
 
   CUTE_DEVICE static void run(NormParams const& p) {
     auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
@@ -503,30 +521,33 @@ template <RowConfig Config> struct PlainNormKernel : NormKernel<Config, false, t
     Affine affine(p, part);
     Statistics statistics = Kernel::in_pieces(p, part, rows, reduction, rX, again, [&]() CUTLASS_LAMBDA_FUNC_INLINE {
       CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < UNDER_WAY; ++i) p.bias.data ? affine.template load<true>(i) : affine.template load<false>(i);
+      for (int i = 0; i < UNDER_WAY - 1; ++i)
+        p.bias.data ? affine.template load<true>(i) : affine.template load<false>(i);
     });
     T* y = at(p.y, part);
+    // Vector `i` of the piece at `begin`. Registers hold two of them, which leaves room for the weight and the bias.
+    auto load_x = [&](int begin, int i) CUTLASS_LAMBDA_FUNC_INLINE {
+      if (Engine::has(i * VEC, part.columns - begin, part.thread))
+        copy(typename Engine::Vectorized{}, Engine::vector_at(rows.piece(0, begin), 1, part.thread, i), rX(_, i));
+    };
     auto store = [&](auto has_bias, auto is_usual) CUTLASS_LAMBDA_FUNC_INLINE {
-      again([&](int, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
+      clear(rX);  // what has been there is not wanted
+      load_x(0, 0);
+      Engine::for_each_piece(part.columns, [&](int begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
         CUTLASS_PRAGMA_UNROLL
         for (int i = 0; i < VECTORS; ++i) {
-          Tensor rOfW = affine.rW(_, i % UNDER_WAY);  // (VEC)
-          Tensor rOfB = affine.rB(_, i % UNDER_WAY);  // (VEC)
-          Real w[VEC], b[VEC];
-          CUTLASS_PRAGMA_UNROLL
-          for (int v = 0; v < VEC; ++v) {
-            w[v] = Real(unpacked(rOfW, v));
-            b[v] = has_bias ? Real(unpacked(rOfB, v)) : Real(0);
-          }
-          affine.template load<has_bias>(i + UNDER_WAY);
+          affine.template load<has_bias>(i + UNDER_WAY - 1);
+          i + 1 < VECTORS ? load_x(begin, i + 1) : load_x(begin + Config.piece(), 0);
+          Tensor rW = affine.rW(_, i % UNDER_WAY);  // (VEC)
+          Tensor rB = affine.rB(_, i % UNDER_WAY);  // (VEC)
           auto result = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE {
             float x = Engine::value(rX, j);
-            Real normal = (is_usual ? statistics.normalize_usual(x) : statistics.normalize(x)) * w[j % VEC];
+            Real normal =
+                (is_usual ? statistics.normalize_usual(x) : statistics.normalize(x)) * Real(unpacked(rW, j % VEC));
             // As for_each_vector(): of rows that are not usual a bias of 0 is added, too, which makes a 0 of -0.
-            return float(has_bias || !is_usual ? normal + b[j % VEC] : normal);
+            return float(has_bias || !is_usual ? normal + (has_bias ? Real(unpacked(rB, j % VEC)) : Real(0)) : normal);
           };
           Engine::store_vector(result, y, 1, columns, part.thread, i);
-          Engine::forget_derived(rX);
         }
         affine.advance();
         y += Config.piece();
