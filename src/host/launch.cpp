@@ -12,7 +12,7 @@ const void* as_function(cudaKernel_t kernel) { return reinterpret_cast<const voi
 
 /// The attributes of a launch, which its configuration points at.
 struct Attributes {
-  cudaLaunchAttribute list[3] = {};
+  cudaLaunchAttribute list[4] = {};
   unsigned count = 0;
 
   explicit Attributes(const Launch& launch) {
@@ -20,6 +20,11 @@ struct Attributes {
       list[count].id = cudaLaunchAttributeClusterDimension;
       list[count].val.clusterDim.x = launch.cluster;
       list[count].val.clusterDim.y = list[count].val.clusterDim.z = 1;
+      ++count;
+    }
+    if (launch.close) {
+      list[count].id = cudaLaunchAttributeClusterSchedulingPolicyPreference;
+      list[count].val.clusterSchedulingPolicyPreference = cudaClusterSchedulingPolicyLoadBalancing;
       ++count;
     }
     if (launch.at_once) {
