@@ -13,10 +13,11 @@ using reference::Draw;
 constexpr DType dtypes[] = {DType::f32, DType::f16, DType::bf16};
 constexpr float smoothings[] = {0.0f, 0.1f, 1.0f};
 constexpr std::int64_t ignored = -7;
-const std::vector<std::string> fault_words = {"none",        "loss_is_f64",   "loss_is_null", "loss_is_longer",
+const std::vector<std::string> fault_words = {"none",        "loss_is_f64",     "loss_is_null",  "loss_is_longer",
                                               "lse_is_loss", "targets_are_f32", "smoothing_is_2"};
-const std::vector<std::string> backward_fault_words = {"none",           "dlogits_is_f64",  "dlogits_is_null", "dlogits_is_longer",
-                                                       "lse_is_dlogits", "targets_are_f32", "smoothing_is_2"};
+const std::vector<std::string> backward_fault_words = {
+    "none",           "dlogits_is_f64",  "dlogits_is_null", "dlogits_is_longer",
+    "lse_is_dlogits", "targets_are_f32", "smoothing_is_2"};
 
 /// What a cross-entropy and its gradient have in common: logits, one class at least, and a target a row, some of which are ignored and some
 /// of which are no class.
@@ -148,8 +149,7 @@ class BackwardOperands : public LogitsAndTargets {
   static std::string spoil(CrossEntropyBackwardArguments& arguments, const std::string& fault);
 
   CrossEntropyBackwardArguments arguments() const {
-    return {tensor(logits_), tensor(targets_), tensor(lse_),
-            tensor(dloss_),  output().tensor(), ignored, smoothing()};
+    return {tensor(logits_), tensor(targets_), tensor(lse_), tensor(dloss_), output().tensor(), ignored, smoothing()};
   }
 
   /// Config number `number` of those that can serve the problem; number 0 is the one-line call.
@@ -158,8 +158,7 @@ class BackwardOperands : public LogitsAndTargets {
     const CrossEntropyBackwardProblem problem = cross_entropy_backward_problem(arguments());
     const std::vector<std::string> configs = cross_entropy_backward_candidates(problem, device_info(0));
     const CrossEntropyBackwardPlan plan(problem, 0, numbered(configs, number));
-    plan.run(
-        {logits_->device(), targets_->device(), device_floats(lse_), device_floats(dloss_), output().device()});
+    plan.run({logits_->device(), targets_->device(), device_floats(lse_), device_floats(dloss_), output().device()});
     return "";
   }
 
@@ -169,8 +168,8 @@ class BackwardOperands : public LogitsAndTargets {
     if (std::string complaint = unchanged(); !complaint.empty()) return complaint;
     const CrossEntropyBackwardPointers inputs{before.data() + logits_->first_byte(), targets_->host(), floats(lse_),
                                               floats(dloss_), nullptr};
-    const auto comparison = reference::compare_cross_entropy_backward(cross_entropy_backward_problem(arguments()),
-                                                                      inputs, output().host());
+    const auto comparison =
+        reference::compare_cross_entropy_backward(cross_entropy_backward_problem(arguments()), inputs, output().host());
     return complaint_about("dlogits", comparison);
   }
 

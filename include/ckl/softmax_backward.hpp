@@ -22,7 +22,8 @@ namespace ckl {
 ///
 /// Supported: y, dy and dx all f32, all f16 or all bf16; any sizes, strides and alignment; dx may be exactly y or dy. 16-bit rows are
 /// computed in f32 and f32 rows in f64, and the result is rounded once. NaN and infinities propagate as the formula says, within
-/// their row. A row's bits depend on its elements, its length and the alignment alone, not on how many rows there are.
+/// their row. A row's bits depend on its elements, its length and its place between boundaries of 16 bytes alone, not on how many rows
+/// there are.
 struct CKL_API SoftmaxBackwardProblem {
   int rank = 0;                                ///< Dimensions of y, dy and dx, at least 1.
   std::array<std::int64_t, max_rank> sizes{};  ///< Their shape.

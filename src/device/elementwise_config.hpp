@@ -27,12 +27,15 @@ struct ElementwiseConfig {
   Compute compute = Compute::f32;
   int vector = 1;  ///< Elements of a vector: each operand's is 16 bytes at most.
   Access access = Access::strided;
+  bool few =
+      false;  ///< Flat, large blocks with one vector a thread: for no more elements than one grid of them has room for.
 
   friend constexpr bool operator==(const ElementwiseConfig&, const ElementwiseConfig&) = default;
 
-  static constexpr int threads = 256;
   static constexpr int vector_bytes = 16;
 
+  /// Threads of a block.
+  constexpr int threads() const { return few ? 1024 : 256; }
   /// Most outputs.
   constexpr int outputs() const { return inputs == 4 ? 2 : 1; }
   /// Vectors of each operand that a thread has in flight: of tiles, squares of vectors. Few where memory is read in its order: many small
@@ -44,10 +47,11 @@ struct ElementwiseConfig {
       if (inputs == 1 && vector <= 4 && compute == Compute::f32) return 4;
       return inputs == 2 && vector == 8 ? 1 : 2;
     }
+    if (few) return 1;
     return (vector == 8 && inputs > 1) || (vector == 16 && inputs == 1) ? 1 : 2;
   }
   /// Vectors of one block.
-  constexpr int block_vectors() const { return threads * unroll(); }
+  constexpr int block_vectors() const { return threads() * unroll(); }
   /// Elements of a tile along the dimension in which the input is dense, two lines of 128 bytes of the widest element, and along that of
   /// the output, as many as give each thread its vectors. Narrow tiles are half as wide and twice as long.
   constexpr int tile_m(bool narrow) const { return (narrow ? 8 : 16) * vector; }
@@ -57,6 +61,7 @@ struct ElementwiseConfig {
   /// Blocks that an SM has to hold at a time, so that 32 KB or more are in flight there even where there is one input.
   constexpr int min_blocks() const {
     if (access == Access::tiles) return 3;
+    if (few) return 2;
     if (access == Access::flat) {
       if (inputs == 4) return vector == 8 ? 4 : 3;
       if (inputs == 2 && vector == 16) return 3;
@@ -104,6 +109,7 @@ constexpr ElementwiseConfig parse_elementwise_config(std::string_view text) {
                   : eat("tiles") ? Access::tiles
                                  : Access::strided;
   if (config.access == Access::strided && !eat("strided")) return {};
+  config.few = config.access == Access::flat && eat("_few");
   if (!text.empty() || config.vector == 0 || (config.vector == 1) != (config.access == Access::strided)) return {};
   if (config.access == Access::tiles && inputs != 1) return {};
   config.inputs = inputs;

@@ -32,7 +32,7 @@ template <class C> CUTE_DEVICE void read_scalars(ElementwiseParams const& p, C (
 template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   using C = conditional_t<Config.compute == Compute::f32, float, int64_t>;
   static constexpr int INPUTS = Config.inputs, OUTPUTS = Config.outputs();
-  static constexpr int VEC = Config.vector, UNROLL = Config.unroll(), THREADS = ElementwiseConfig::threads;
+  static constexpr int VEC = Config.vector, UNROLL = Config.unroll(), THREADS = Config.threads();
   static constexpr int WIDEST = Config.widest();  // bytes of an element
   static_assert(Config.inputs > 0, "no config's name");
 

@@ -11,7 +11,7 @@
 namespace ckl::device {
 
 template <ElementwiseConfig Config, class Functions> struct ElementwiseFlat {
-  static constexpr int VEC = Config.vector, THREADS = ElementwiseConfig::threads;
+  static constexpr int VEC = Config.vector, THREADS = Config.threads();
 
   CUTE_DEVICE static void run(ElementwiseParams const& p) {
     allow_next_grid();

@@ -16,7 +16,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseTiles {
   using Engine = ElementwiseEngine<Config, Functions>;
   using C = typename Engine::C;
   template <class T> using Vector = typename Engine::template Vector<T>;
-  static constexpr int VEC = Config.vector, THREADS = ElementwiseConfig::threads, WIDEST = Config.widest();
+  static constexpr int VEC = Config.vector, THREADS = Config.threads(), WIDEST = Config.widest();
   static constexpr int BLK_M = Config.tile_m(false), BLK_N = Config.tile_n(false);
   static constexpr int ROWS = cute::min(VEC, Config.unroll());  // vectors that a thread turns together
   static constexpr int PATCHES = Config.unroll() / ROWS;        // of them, ROWS x VEC elements each

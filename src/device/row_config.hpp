@@ -33,7 +33,7 @@ enum class RowWaits : std::uint8_t {
 struct RowNeeds {
   int inputs = 1;                ///< Operands whose rows are held.
   int sm_threads = 1024;         ///< Threads of an SM at most, which is what limits the registers of each.
-  int sm_threads_of_blocks = 0;  ///< The same where a block has one row, by vectors, if it is not 0.
+  int ragged_sm_threads = 1024;  ///< The same where rows begin anywhere.
   bool persistent = false;       ///< A pipeline's block has an SM to itself, and takes as many rows as there are.
   int stages = 2;                ///< Of each ring of a pipeline. A row in registers has left its stage.
   int fed_stages = 0;            ///< Not 0: a large group's ring has as many, and is filled by a warp of its own.
@@ -46,11 +46,13 @@ struct RowNeeds {
 struct RowConfig {
   DType dtype = DType::f32;
   RowKind kind = RowKind::registers;
-  int group = 0;      ///< Threads of a block that share a row; 0: not a config.
-  bool half = false;  ///< In registers, 32 bytes a thread instead of 64, and half as many threads again in an SM.
+  int group = 0;       ///< Threads of a block that share a row; 0: not a config.
+  bool half = false;   ///< In registers, 32 bytes a thread instead of 64, and half as many threads again in an SM.
+  bool twice = false;  ///< In registers, 128 bytes a thread, and three quarters of the threads.
   /// 16-byte loads and stores; else element by element: at any stride, or in a ring of dense rows, however they are aligned.
   bool vector = false;
-  bool plain = false;  ///< By vectors, for what an operator calls plain alone: little code.
+  bool ragged = false;  ///< By vectors, but for the ends of rows, which begin anywhere.
+  bool plain = false;   ///< By vectors, for what an operator calls plain alone: little code.
   RowNeeds needs{};
 
   friend constexpr bool operator==(const RowConfig&, const RowConfig&) = default;
@@ -61,9 +63,12 @@ struct RowConfig {
   /// takes more registers. In a stream 16 elements at most, since its registers also hold sums in f64, and where blocks of many threads fill an SM.
   constexpr int thread_elements() const {
     const bool whole = (vector || is_ring()) && !half;
-    int elements = (whole ? thread_bytes : thread_bytes / 2) / needs.inputs / int(size_of(dtype));
+    const int bytes = twice ? 2 * thread_bytes : whole ? thread_bytes : thread_bytes / 2;
+    int elements = bytes / needs.inputs / int(size_of(dtype));
     return (kind == RowKind::stream || reads_again()) && elements > 16 ? 16 : elements;
   }
+  /// Elements of a ragged row that are in no vector, of each thread at most.
+  constexpr int ends() const { return ragged ? (2 * (vector_elements() - 1) + group - 1) / group : 0; }
   /// Elements of a row that the group works on at a time.
   constexpr int piece() const { return group * thread_elements(); }
   /// Elements of a row that the group holds.
@@ -81,14 +86,15 @@ struct RowConfig {
   constexpr int block_threads() const { return threads() + (is_fed() ? 32 * rows_per_block() : 0); }
   /// Blocks that an SM shall hold at a time, to which the registers of a thread are limited, so that some blocks load while others
   /// compute, wait for each other or store: 1024 threads with 64 bytes under way each, 1536 with 32; 768 in a stream; as many as have room for
-  /// their parts in shared memory; 512 where single elements are loaded.
+  /// their parts in shared memory; 512 where blocks load single elements of one row; as the operator says where rows begin anywhere.
   constexpr int blocks_per_sm() const {
-    int wanted = !vector && !is_ring() ? 512 : kind == RowKind::stream ? 768 : 1024;
+    int wanted = kind == RowKind::stream ? 768 : 1024;
+    if (!vector && !is_ring() && group >= min_threads) wanted = 512;
+    if (ragged) wanted = needs.ragged_sm_threads;
     if (kind == RowKind::shared) wanted = sm_shared / shared_part() * threads();
     if (half) return sm_threads_of_half / threads();
-    int most = needs.sm_threads_of_blocks != 0 && vector && rows_per_block() == 1 ? needs.sm_threads_of_blocks
-                                                                                  : needs.sm_threads;
-    return (most < wanted ? most : wanted) / threads();
+    if (twice) return sm_threads_of_twice / threads();
+    return (needs.sm_threads < wanted ? needs.sm_threads : wanted) / threads();
   }
   /// Whether bulk copies fill a ring of stages.
   constexpr bool is_ring() const { return kind == RowKind::pipeline || kind == RowKind::team; }
@@ -112,6 +118,7 @@ struct RowConfig {
   constexpr bool reads_again() const { return kind == RowKind::shared && group >= cluster_group; }
   /// Columns of the longest row that it takes: what it holds, or twice that.
   constexpr std::int64_t max_columns() const {
+    if (ragged) return capacity() + vector_elements() - 1;
     return kind == RowKind::stream ? INT64_MAX : std::int64_t(capacity()) * max_blocks() * (reads_again() ? 2 : 1);
   }
   /// Elements of a stage beyond a piece of each input: of a row that is not aligned.
@@ -137,12 +144,12 @@ struct RowConfig {
   static constexpr int largest_cluster = 16;  ///< Blocks; more than 8 are not portable.
   static constexpr int largest_team = 256;    ///< Blocks; the device has to have as many SMs.
   static constexpr int thread_bytes = 64;     ///< That a thread holds.
-  static constexpr int sm_threads_of_half = 1536;
+  static constexpr int sm_threads_of_half = 1536, sm_threads_of_twice = 768;
 };
 
 namespace detail {
 
-/// What comes after the dtype: "t16_vec", "h128_vec", "p512_vec", "s256_vec", "stream_any".
+/// What comes after the dtype: "t16_vec", "h128_vec", "d16_ragged", "p512_vec", "s256_vec", "stream_any".
 constexpr RowConfig parse_row_shape(std::string_view text) {
   RowConfig config;
   const std::string_view whole = text;
@@ -154,8 +161,9 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   if (accept("stream")) {
     config.kind = RowKind::stream;
     config.group = RowConfig::stream_group;
-  } else if (accept("t") || accept("h") || accept("p") || accept("s") || accept("g")) {
+  } else if (accept("t") || accept("h") || accept("d") || accept("p") || accept("s") || accept("g")) {
     config.half = whole[0] == 'h';
+    config.twice = whole[0] == 'd';
     if (whole[0] == 'p') config.kind = RowKind::pipeline;
     if (whole[0] == 's') config.kind = RowKind::shared;
     if (whole[0] == 'g') config.kind = RowKind::team;
@@ -167,9 +175,11 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   const bool is_group = config.group >= least && config.group <= 1024 && (config.group & (config.group - 1)) == 0;
   if (accept("_vec") || (config.kind == RowKind::shared && accept("_plain")))
     config.vector = true, config.plain = whole.back() == 'n';
+  else if (config.kind == RowKind::registers && !config.half && accept("_ragged"))
+    config.vector = config.ragged = true;
   else if (config.is_ring() && accept("_dense"))
     config.vector = false;
-  else if (copied || config.half || !accept("_any"))  // bulk copies move 16-byte units
+  else if (copied || config.half || config.twice || !accept("_any"))  // bulk copies move 16-byte units
     return {};
   return is_group && text.empty() ? config : RowConfig{};
 }

@@ -23,6 +23,9 @@ template <RowConfig Config> struct RowEngine {
   using T = Element<Config.dtype>;
   static constexpr int VEC = Config.vector_elements(), VALUES = Config.thread_elements(), VECTORS = VALUES / VEC;
   static constexpr int GROUP = Config.group, GROUPS = Config.rows_per_block();
+  /// Of a ragged row, elements that are in no vector, of each thread at most.
+  static constexpr int ENDS = Config.ends();
+  template <class U> using Ends = cute::array<U, ENDS == 0 ? 1 : ENDS>;
   static constexpr bool is_cluster = Config.is_cluster(), is_team = Config.kind == RowKind::team;
   /// What sums are formed in. f64 where f32's rounding errors would show: in f32 results, and where a thread sums up more than it
   /// holds.
@@ -100,7 +103,7 @@ template <RowConfig Config> struct RowEngine {
   template <class Pointer> CUTE_DEVICE static auto vector_at(Pointer data, int64_t step, int thread, int i) {
     if constexpr (cute::is_pointer_v<Pointer>) {
       return vector_at(make_gmem_ptr(data), step, thread, i);
-    } else if constexpr (is_copied) {
+    } else if constexpr (is_copied || Config.ragged) {
       return make_tensor(data + thread * VEC, Shape<Int<VEC>, Int<VECTORS>>{}, Stride<_1, Int<GROUP * VEC>>{})(_, i);
     } else if constexpr (Config.vector) {
       return make_tensor(data, make_shape(Int<VEC>{}, int(1)), make_stride(_1{}, Int<VEC>{}))(_, i * GROUP + thread);
@@ -111,11 +114,11 @@ template <RowConfig Config> struct RowEngine {
 
   /// A row as vectors can take it: the elements before the first boundary of 16 bytes, or of ALIGNMENT, whole vectors, and the elements
   /// behind them. Element by element, there is nothing but the body.
-  struct Ragged {
+  template <class Column> struct RaggedRow {
     int head, tail;
     Column body;
 
-    template <int ALIGNMENT = 16> CUTE_DEVICE static Ragged of(T const* data, Column columns) {
+    template <int ALIGNMENT = 16> CUTE_DEVICE static RaggedRow of(T const* data, Column columns) {
       if constexpr (!Config.vector) return {0, 0, columns};
       Column head = (ALIGNMENT - reinterpret_cast<uint64_t>(data) % ALIGNMENT) % ALIGNMENT / sizeof(T);
       if (head > columns) head = columns;
@@ -133,6 +136,8 @@ template <RowConfig Config> struct RowEngine {
       for (int i = thread; i < ends(); i += GROUP) f(end(i));
     }
   };
+  using Ragged = RaggedRow<Column>;
+  using ShortRagged = RaggedRow<int>;  // of a row that registers hold
 
   /// Loads the thread's elements of `columns` columns at `data`; what is beyond them becomes `filling`. All loads are issued before the
   /// first is used.

@@ -146,8 +146,16 @@ template <int GROUP, int GROUPS, int MAX_CLUSTER, class Value = float> class Row
       block_sync();
     } else {  // 0 is block_sync()'s barrier
       int id = (GROUPS < barriers ? 1 : 0) + int(threadIdx.x) / GROUP;
+      auto meet = [](int id) CUTLASS_LAMBDA_FUNC_INLINE {
+        cutlass::arch::NamedBarrier::sync(GROUP, static_cast<cutlass::arch::ReservedNamedBarriers>(id));
+      };
       warp_sync();  // the compiler would move memory accesses across CUTLASS's barriers
-      cutlass::arch::NamedBarrier::sync(GROUP, static_cast<cutlass::arch::ReservedNamedBarriers>(id));
+      if constexpr (
+          GROUPS ==
+          2)  // a barrier whose number is not known takes all 16 of a block, and an SM has them for four such blocks
+        id == 1 ? meet(1) : meet(2);
+      else
+        meet(id);
       warp_sync();
     }
   }

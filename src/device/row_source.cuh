@@ -45,9 +45,42 @@ template <RowConfig Config, int OPERANDS, class Spans> class GlobalRows {
 
   CUTE_DEVICE void advance() const {}
 
- private:
+ protected:
   typename Engine::Part part_;
   RowSpans<typename Engine::T, OPERANDS> spans_;
+};
+
+/// The same of a row that begins anywhere: its part is what vectors take of it, and each thread may have some of the elements before and
+/// behind that. All operands lie alike.
+template <RowConfig Config, int OPERANDS, class Spans> class RaggedRows : public GlobalRows<Config, OPERANDS, Spans> {
+ public:
+  using Base = GlobalRows<Config, OPERANDS, Spans>;
+  using Engine = RowEngine<Config>;
+  using T = typename Engine::T;
+
+  CUTE_DEVICE RaggedRows(typename Base::Storage& storage, RowGrid const& grid, Spans const& spans)
+      : Base(storage, grid, spans), row_(Engine::ShortRagged::of(spans_.data[0], int(part_.columns))) {
+    part_.begin = row_.head;
+    part_.columns = row_.body;
+    CUTLASS_PRAGMA_UNROLL
+    for (int operand = 0; operand < OPERANDS; ++operand) spans_.data[operand] += row_.head;
+  }
+
+  /// Whether the thread has an element `i` that is in no vector, and which column of the part it would be.
+  CUTE_DEVICE bool has_end(int i) const { return number(i) < row_.ends(); }
+  CUTE_DEVICE int end(int i) const { return row_.end(number(i)) - row_.head; }
+
+  CUTE_DEVICE void load_ends(int operand, typename Engine::template Ends<T>& ends) const {
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < Engine::ENDS; ++i) ends[i] = has_end(i) ? spans_.data[operand][end(i)] : T(0);
+  }
+
+ private:
+  using Base::part_, Base::spans_;
+
+  CUTE_DEVICE int number(int i) const { return part_.thread + i * Engine::GROUP; }
+
+  typename Engine::ShortRagged row_;
 };
 
 /// One row, of which each block of a cluster holds a part in shared memory: one thread starts the bulk copies of all its pieces, and a
@@ -314,6 +347,7 @@ template <RowConfig Config, int OPERANDS, class Spans, bool IN_PIECES = false> c
 template <RowConfig Config, int OPERANDS, class Spans> using Rows =
     cute::conditional_t<Config.kind == RowKind::pipeline, PipelinedRows<Config, OPERANDS, Spans>,
                         cute::conditional_t<Config.kind == RowKind::shared, SharedRows<Config, OPERANDS, Spans>,
-                                            GlobalRows<Config, OPERANDS, Spans>>>;
+                                            cute::conditional_t<Config.ragged, RaggedRows<Config, OPERANDS, Spans>,
+                                                                GlobalRows<Config, OPERANDS, Spans>>>>;
 
 }  // namespace ckl::device

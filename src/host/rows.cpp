@@ -73,13 +73,13 @@ struct Candidate {
   RowConfig config;
 };
 
-/// Those of `shipped` that take rows of `dtype`, if need be element by element.
-std::vector<Candidate> able_row_configs(DType dtype, bool vectors, const std::vector<std::string>& shipped,
+/// Those of `shipped` that take rows of `dtype`, by vectors, by vectors but for the ends, or element by element.
+std::vector<Candidate> able_row_configs(DType dtype, bool vectors, bool ragged, const std::vector<std::string>& shipped,
                                         RowNeeds needs) {
   std::vector<Candidate> able;
   for (const std::string& name : shipped) {
     RowConfig config = parse_row_config(name, needs);
-    if (config.dtype == dtype && (vectors || !config.vector)) able.push_back({name, config});
+    if (config.dtype == dtype && (config.ragged ? ragged : vectors || !config.vector)) able.push_back({name, config});
   }
   return able;
 }
@@ -108,8 +108,9 @@ bool fills_threads(const RowConfig& half, std::int64_t columns) {
 }  // namespace
 
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
-                                          const std::vector<std::string>& shipped, RowNeeds needs, int passes) {
-  std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
+                                          const std::vector<std::string>& shipped, RowNeeds needs, int passes,
+                                          bool ragged) {
+  std::vector<Candidate> able = able_row_configs(dtype, vectors, ragged, shipped, needs);
   std::erase_if(able, [columns](const Candidate& candidate) { return columns > candidate.config.max_columns(); });
   // Vectors before elements; what reads a row once before what reads it twice; registers before shared memory, but for the longest rows;
   // few elements beyond the row, so that many rows are in flight; what is made for such rows first where that pays, else last; registers alone
@@ -129,14 +130,15 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
 
 std::vector<std::string> rank_passing_row_configs(DType dtype, std::int64_t columns, bool vectors,
                                                   const std::vector<std::string>& shipped, RowNeeds needs) {
-  std::vector<Candidate> able = able_row_configs(dtype, vectors, shipped, needs);
+  std::vector<Candidate> able = able_row_configs(dtype, vectors, vectors, shipped, needs);
   std::erase_if(able, [columns](const Candidate& candidate) {  // a pipeline counts columns in 32 bits
-    return candidate.config.kind == RowKind::pipeline && columns >= std::int64_t(1) << 31;
+    const RowConfig& c = candidate.config;
+    return (c.kind == RowKind::pipeline && columns >= std::int64_t(1) << 31) || (c.ragged && columns > c.max_columns());
   });
-  // Vectors before elements; the fewest threads that take the row in one piece, so that many rows are in flight; else the most.
+  // Vectors before elements; what takes the row in one piece with few elements beyond it, so that many rows are in flight; else the most.
   return names_by(std::move(able), [columns](const RowConfig& c) {
-    const bool in_one_piece = columns <= c.piece();
-    return std::array<int, 3>{!c.vector, !in_one_piece, in_one_piece ? c.group : -c.group};
+    const bool in_one_piece = c.ragged || columns <= c.piece();
+    return std::array<int, 3>{!c.vector, !in_one_piece, in_one_piece ? c.capacity() : -c.group};
   });
 }
 

@@ -37,7 +37,8 @@ struct RowShape {
 /// `vectors`: 16-byte accesses are possible; `passes`: how often a row is gone through, wherever it is held. None of it depends on the number of
 /// rows, so that a row's bits do not either.
 std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, bool vectors,
-                                          const std::vector<std::string>& shipped, RowNeeds needs = {}, int passes = 2);
+                                          const std::vector<std::string>& shipped, RowNeeds needs = {}, int passes = 2,
+                                          bool ragged = false);
 
 /// The same for an operator that reads a row once and holds nothing of it: a group of threads takes rows of any length, piece by piece.
 std::vector<std::string> rank_passing_row_configs(DType dtype, std::int64_t columns, bool vectors,

@@ -58,7 +58,8 @@ inline std::vector<SoftmaxCase> softmax_cases(bool short_list) {
     const std::string type = name(dtype);
     // One row length for every kind of kernel: each group of threads, a cluster of 2, 4 and 8 blocks, and beyond; and just more than
     // a group holds.
-    for (const std::int64_t columns : {1, 2, 7, 8, 64, 129, 136, 256, 264, 1000, 1024, 1032, 2056, 4096, 8200})
+    for (const std::int64_t columns :
+         {1, 2, 7, 8, 64, 129, 136, 256, 264, 511, 1000, 1001, 1024, 1032, 2056, 4096, 4099, 8200})
       rows(type + "_columns" + std::to_string(columns), "every way to hold a row, aligned and not", 5, columns, dtype);
     rows(type + "_cluster2", "two blocks a row, the second one partly filled", 2, 16648, dtype);
     rows(type + "_cluster8", "as many blocks as a cluster may have", 1, 65536, dtype);
@@ -92,11 +93,18 @@ inline std::vector<SoftmaxCase> softmax_cases(bool short_list) {
     SoftmaxCase& matrices = add(type + "_causal_matrices", "causal and masked: one mask for all matrices",
                                 dense({2, 3, 17, 64}), dense({2, 3, 17, 64}), 3, dtype);
     matrices.causal = true, matrices.diagonal = 47, matrices.mask = dense({1, 1, 17, 64});
+    SoftmaxCase& odd = add(type + "_causal_odd", "causal and masked, and each row at another place between boundaries",
+                           dense({2, 17, 61}), dense({2, 17, 61}), 2, dtype);
+    odd.causal = true, odd.diagonal = 3, odd.mask = dense({1, 17, 61}), odd.scale = 0.5f;
+    rows(type + "_log_odd", "the logarithm of rows that begin anywhere", 9, 203, dtype).log = true;
     rows(type + "_in_place", "y is x", 17, 520, dtype).in_place = true;
+    rows(type + "_in_place_odd", "y is x, and rows begin anywhere", 17, 521, dtype).in_place = true;
     rows(type + "_in_place_stream", "y is x where the row is read twice", 1, 140000, dtype).in_place = true;
     add(type + "_padded", "rows with gaps, aligned", {{9, 128}, {136, 1}, 0}, {{9, 128}, {144, 1}, 0}, 1, dtype);
     add(type + "_odd_rows", "rows at odd distances, which vectors cannot take", {{9, 128}, {129, 1}, 0},
         {{9, 128}, {131, 1}, 0}, 1, dtype);
+    add(type + "_odd_rows_alike", "rows at odd distances, alike in x and y", {{9, 128}, {129, 1}, 1},
+        {{9, 128}, {137, 1}, 1}, 1, dtype);
     add(type + "_offset", "x an element off any alignment", dense({9, 128}, 1), dense({9, 128}), 1, dtype);
     add(type + "_y_offset", "y an element off", dense({9, 128}), dense({9, 128}, 1), 1, dtype);
     add(type + "_columns_first", "along the first of two dimensions: elements of a row lie far apart", dense({70, 33}),

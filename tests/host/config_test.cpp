@@ -520,8 +520,9 @@ using Names = std::vector<std::string>;
 TEST(ElementwiseConfigs, NamesParseBackAndOthersAreRefused) {
   for (const std::string& name : host::shipped_configs("elementwise"))
     EXPECT_EQ(to_string(parse_elementwise_config(name)), name);
-  for (const char* name : {"", "n2", "n2_f32", "n3_f32_v4_flat", "n2_f64_v4_flat", "n2_f32_v3_flat", "n2_f32_v4_flat_",
-                           "n2_f32_v4_fla", "n2_f32_v1_flat", "n2_f32_v4_strided", "_n2_f32_v4_flat", "n2f32v4flat"})
+  for (const char* name :
+       {"", "n2", "n2_f32", "n3_f32_v4_flat", "n2_f64_v4_flat", "n2_f32_v3_flat", "n2_f32_v4_flat_",
+        "n2_f32_v4_rows_few", "n2_f32_v4_fla", "n2_f32_v1_flat", "n2_f32_v4_strided", "_n2_f32_v4_flat", "n2f32v4flat"})
     EXPECT_EQ(parse_elementwise_config(name).inputs, 0) << name;
 }
 
@@ -552,12 +553,22 @@ TEST(ElementwiseConfigs, EveryOpIsServed) {
 }
 
 TEST(ElementwiseChoice, FlatForWhatIsOneRunOfMemory) {
-  const Names all = {"n2_f32_v4_flat", "n2_f32_v4_rows", "n2_f32_v2_rows", "n2_f32_v1_strided"};
+  const Names all = {"n2_f32_v4_flat", "n2_f32_v4_flat_few", "n2_f32_v4_rows", "n2_f32_v2_rows", "n2_f32_v1_strided"};
   EXPECT_EQ(configs(dense({5, 7}), dense({5, 7}), dense({5, 7})), all);
   // In any order of the dimensions, as long as it is everybody's.
   const OperandLayout transposed = permuted({5, 7}, {1, 0});
   EXPECT_EQ(configs(transposed, transposed, transposed), all);
   EXPECT_EQ(configs(dense({}), dense({}), dense({})), all);
+}
+
+TEST(ElementwiseChoice, LargeBlocksForSomeMillionElements) {
+  const auto best = [](std::int64_t elements, DType dtype = DType::f32) {
+    return configs(dense({elements}), dense({elements}), dense({elements}), dtype).front();
+  };
+  EXPECT_EQ(best(1 << 18), "n2_f32_v4_flat");
+  EXPECT_EQ(best(1 << 20), "n2_f32_v4_flat_few");
+  EXPECT_EQ(best(1 << 24), "n2_f32_v4_flat");
+  EXPECT_EQ(best(1 << 20, DType::bf16), "n2_f32_v8_flat");
 }
 
 TEST(ElementwiseChoice, RowsForBroadcastsAndPaddedRows) {

@@ -80,11 +80,16 @@ std::string best(std::int64_t rows, std::int64_t classes, DType dtype, std::int6
 }
 
 TEST(CrossEntropyChoice, FollowsTheRowsLength) {
-  EXPECT_EQ(best(1000, 64, DType::bf16), "bf16_t4_vec");
-  EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t16_vec");
-  EXPECT_EQ(best(1000, 1024, DType::f32), "f32_p64_vec");
-  EXPECT_EQ(best(1000, 8192, DType::f16), "f16_p256_vec");
-  EXPECT_EQ(best(1000, 4096, DType::f16), "f16_p128_vec");
+  EXPECT_EQ(best(1000, 64, DType::bf16), "bf16_t4_ragged");
+  EXPECT_EQ(best(1000, 200, DType::bf16), "bf16_t8_ragged");
+  EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_d8_ragged");
+  EXPECT_EQ(best(1000, 1024, DType::f32), "f32_d32_ragged");
+  EXPECT_EQ(best(1000, 8192, DType::f16), "f16_d128_ragged");
+  EXPECT_EQ(best(1000, 4096, DType::f16), "f16_d64_ragged");
+  EXPECT_EQ(best(1000, 1001, DType::bf16), "bf16_d16_ragged");
+  EXPECT_EQ(best(4096, 8199, DType::bf16), "bf16_d128_ragged");  // 8192 by vectors
+  EXPECT_EQ(best(4096, 8200, DType::bf16), "bf16_d256_ragged");
+  EXPECT_EQ(best(4096, 16392, DType::bf16), "bf16_p256_vec");  // longer than registers hold
   EXPECT_EQ(best(4096, 128256, DType::bf16), "bf16_p256_vec");
   EXPECT_EQ(best(4096, 50257, DType::bf16), "bf16_p256_vec");  // but for the ends
   EXPECT_EQ(best(0, 64, DType::bf16), "");

@@ -128,7 +128,8 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, (3 << 19) + 8), "bf16_stream_vec");
   EXPECT_EQ(chosen(100, 1024, DType::f32), "f32_h128_vec");
   EXPECT_EQ(chosen(100, 511), "bf16_t32_any");
-  EXPECT_EQ(chosen(100, 1023), "bf16_t256_any");
+  EXPECT_EQ(chosen(100, 1023), "bf16_t64_any");
+  EXPECT_EQ(chosen(100, 1025), "bf16_t256_any");
   EXPECT_EQ(chosen(0, 1024), "");
 }
 

@@ -120,9 +120,12 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 262152, DType::bf16), "bf16_s512_vec");
   EXPECT_EQ(best(1000, 1 << 20, DType::bf16), "bf16_s512_vec");
   EXPECT_EQ(best(1000, 1 << 21, DType::bf16), "bf16_stream_vec");
-  EXPECT_EQ(best(1000, 511, DType::bf16), "bf16_t32_any");
-  EXPECT_EQ(best(1000, 1001, DType::bf16), "bf16_t256_any");
-  EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t256_any");
+  EXPECT_EQ(best(1000, 511, DType::bf16), "bf16_t16_ragged");
+  EXPECT_EQ(best(1000, 1001, DType::bf16), "bf16_t32_ragged");
+  EXPECT_EQ(best(1000, 197, DType::bf16), "bf16_t8_ragged");
+  EXPECT_EQ(best(1000, 8199, DType::bf16), "bf16_t256_ragged");  // 8192 by vectors, wherever it begins
+  EXPECT_EQ(best(1000, 8201, DType::bf16), "bf16_stream_any");
+  EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t32_ragged");
   EXPECT_EQ(best(1000, 100000, DType::bf16, 100001), "bf16_stream_any");
   EXPECT_EQ(best(0, 64, DType::bf16), "");
 }

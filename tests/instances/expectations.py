@@ -2,19 +2,19 @@
 
 # How many entries of each operator are shipped. Change it together with src/ops/<op>/instances.txt.
 SHIPPED = {
-    "cross_entropy": 18,
-    "cross_entropy_backward": 18,
-    "elementwise": 43,
+    "cross_entropy": 30,
+    "cross_entropy_backward": 24,
+    "elementwise": 44,
     "gemm": 112,
     "gemm_fused": 36,
     "pad": 2,
-    "norm": 54,
+    "norm": 57,
     "norm_backward": 42,
     "norm_quantized": 45,
     "norm_sums": 1,
     "reduce": 192,
-    "softmax": 46,
-    "softmax_backward": 39,
+    "softmax": 64,
+    "softmax_backward": 57,
 }
 
 LIBRARY_MIB = 16             # libckl.so
@@ -74,11 +74,12 @@ RULES = [
      [], ["TMA multicast", "cluster barrier", "distributed shared memory"], 168, 3),
     (r"^ckl_gemm_fused_", ["wgmma", "register reallocation", "TMA store", "matrix store to shared memory"], [], 168, 3),
     (r"^ckl_gemm_fused_.*_(coopm|ping)$", ["TMA load"], [], 168, 3),
-    (r"^ckl_elementwise_.*_(flat|rows|tiles)$", ["16-byte loads", "16-byte stores", "programmatic launch"], ["wgmma"], 96, 0),
+    (r"^ckl_elementwise_.*_(flat|flat_few|rows|tiles)$", ["16-byte loads", "16-byte stores", "programmatic launch"], ["wgmma"], 96, 0),
     (r"^ckl_elementwise_n1_.*_v[248]_flat$", [], [], 51, 0),  # 5 blocks an SM
     (r"^ckl_elementwise_n1_.*_v[248]_rows$", [], [], 64, 0),  # 4 blocks an SM
     (r"^ckl_elementwise_.*_tiles$", [], [], 80, 0),  # 3 blocks an SM
     (r"^ckl_elementwise_n2_.*_v[248]_", [], [], 64, 0),  # 4 blocks an SM
+    (r"^ckl_elementwise_.*_few$", [], [], 32, 0),  # 2 blocks of 1024 threads an SM
     (r"^ckl_elementwise_.*_strided$", ["programmatic launch"], ["wgmma"], 96, 0),
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_norm_(?!backward|quantized).*_(vec|plain)$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
@@ -94,15 +95,19 @@ RULES = [
     (r"^ckl_(norm|softmax)_.*_(p512|s128|s256|s512|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
     (r"^ckl_(norm|softmax|cross_entropy)_.*_[psg]\d+_(vec|plain)$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|softmax)_(?!backward|quantized).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
-    (r"^ckl_cross_entropy_(?!backward).*_t\d+_vec$", ["16-byte loads"], ["wgmma", "16-byte stores"], 80, 0),
-    (r"^ckl_cross_entropy_(?!backward).*_p\d+_vec$", [], ["wgmma", "16-byte stores"], 80, 0),
-    (r"^ckl_cross_entropy_backward_.*_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 64, 0),
+    (r"^ckl_cross_entropy_(?!backward).*_t\d+_ragged$", ["16-byte loads"], ["wgmma", "16-byte stores"], 64, 0),  # 1024 threads an SM
+    (r"^ckl_cross_entropy_(?!backward).*_d\d+_ragged$", ["16-byte loads"], ["wgmma", "16-byte stores"], 80, 0),  # 768 threads an SM
+    (r"^ckl_cross_entropy_(?!backward).*_p\d+_vec$", [], ["wgmma", "16-byte stores"], 64, 0),
+    (r"^ckl_cross_entropy_backward_.*_vec$", ["16-byte loads", "16-byte stores", "programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_cross_entropy_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_vec$", ["16-byte loads", "programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_(warp|columns)_any$", ["programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_block_", ["cluster barrier", "store to another block"], [], 128, 0),
     (r"^ckl_(norm|softmax|softmax_backward)_.*_h\d+_vec$", [], ["bulk copy to shared memory"], 40, 0),  # 1536 threads an SM
     (r"^ckl_softmax_.*([th]\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_softmax_.*_ragged$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),  # 768 threads an SM
+    (r"^ckl_softmax_backward_.*_ragged$", [], [], 64, 0),  # 1024 threads an SM
+    (r"^ckl_(norm|norm_quantized|softmax|softmax_backward)_(f32|f16|bf16)_t(32|64)_any$", [], [], 64, 0),  # the same
     (r"^ckl_softmax_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_gemm_(?!fused).*_gather$",
      ["wgmma", "TMA store", "matrix store to shared memory", "register reallocation"], ["TMA load"], 168, 3),

@@ -1,7 +1,7 @@
 #pragma once
 
-// Cross-entropy of rows of logits: loss = lse - logit of the target, with lse = log(sum of exp(logit)). A row is read once, and nothing
-// of it is held: its threads keep the largest logit so far and the sum relative to it.
+// Cross-entropy of rows of logits: loss = lse - logit of the target, with lse = log(sum of exp(logit)). A row is read once: a short one at
+// once, a long one in pieces, of which its threads keep the largest logit so far and the sum relative to it.
 
 #include "device/largest.cuh"
 #include "device/online_softmax.cuh"
@@ -26,28 +26,30 @@ template <RowConfig Config> struct CrossEntropyKernel {
     if constexpr (is_long_of_16_bits)
       if (int(blockIdx.x) < p.waiting_blocks) Rows::prefetch(p.grid, Spans{p});
     wait_for_preceding_grids();
-    __shared__ typename Rows::Storage row_storage;
-    Rows rows(row_storage, p.grid, Spans{p});
-    __shared__ typename Reduction::Storage storage;
-    Reduction reduction(storage);
-    rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
-      Row row(p, part);
-      bool is_writer = part.row < p.grid.rows && part.thread == 0;
-      Target target = target_of(p, part);
-      float target_logit = is_writer && target.is_class ? float(row.x[target.index * p.logits.step]) : 0;
-      Sums sums;
-      sums.absorb(p, row, part, rows);
-      OnlineSoftmax softmax = sums.softmax.over(reduction);
-      float total = p.targets.smoothing > 0 ? float(reduction(sums.total, Sum())) : 0;
-      if (!is_writer) return;
-      if (p.lse.data)
-        static_cast<float*>(p.lse.data)[Engine::offset(p.grid, p.lse, part.row)] = softmax.max + softmax.log_sum();
-      static_cast<float*>(p.loss.data)[Engine::offset(p.grid, p.loss, part.row)] =
-          loss(p, target, target_logit, softmax, total);
-    });
+    if constexpr (is_held) {
+      __shared__ typename Reduction::Storage storage;
+      Reduction reduction(storage);
+      run_held(p, Engine::part(p.grid), reduction);
+    } else {
+      __shared__ typename Rows::Storage row_storage;
+      Rows rows(row_storage, p.grid, Spans{p});
+      __shared__ typename Reduction::Storage storage;
+      Reduction reduction(storage);
+      rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+        Row row(p, part);
+        bool is_writer = part.row < p.grid.rows && part.thread == 0;
+        Target target = target_of(p, part);
+        float target_logit = is_writer && target.is_class ? float(row.x[target.index * p.logits.step]) : 0;
+        Sums sums;
+        sums.absorb(p, row, part, rows);
+        store(p, part, is_writer, target, target_logit, sums, reduction);
+      });
+    }
   }
 
  private:
+  /// Whether registers hold a row.
+  static constexpr bool is_held = Config.ragged;
   /// Whether a block has one row at a time, which it reads in pieces; and whether elements are many for their bytes then.
   static constexpr bool is_long = Config.kind == RowKind::pipeline && Engine::GROUPS == 1;
   static constexpr bool is_long_of_16_bits = is_long && sizeof(T) == 2;
@@ -114,12 +116,14 @@ template <RowConfig Config> struct CrossEntropyKernel {
           });
     }
 
+    /// Adds an element.
+    CUTE_DEVICE void absorb_one(float logit) {
+      softmax.template absorb<1>([&](int) CUTLASS_LAMBDA_FUNC_INLINE { return logit; });
+      total += Real(logit);
+    }
+
     /// Adds the thread's elements of the row; where nobody asks for it, of what is loaded in any case.
     CUTE_DEVICE void absorb(CrossEntropyParams const& p, Row const& row, Part const& part, Rows& rows) {
-      auto absorb_end = [&](float logit) CUTLASS_LAMBDA_FUNC_INLINE {
-        softmax.template absorb<1>([&](int) CUTLASS_LAMBDA_FUNC_INLINE { return logit; });
-        total += Real(logit);
-      };
       // A large group has no more than one end a thread, which is under way while the others arrive.
       bool is_end = Config.kind == RowKind::pipeline && part.thread < row.ragged.ends();
       float end = is_end ? float(row.x[row.ragged.end(part.thread)]) : 0.0f;
@@ -157,25 +161,77 @@ template <RowConfig Config> struct CrossEntropyKernel {
       }
       if (row.ragged.body == 0) rows.advance();
       if constexpr (Config.kind == RowKind::pipeline) {
-        if (is_end) absorb_end(end);
+        if (is_end) absorb_one(end);
       } else {
         row.ragged.for_each_end(part.thread,
-                                [&](int64_t column) CUTLASS_LAMBDA_FUNC_INLINE { absorb_end(float(row.x[column])); });
+                                [&](int64_t column) CUTLASS_LAMBDA_FUNC_INLINE { absorb_one(float(row.x[column])); });
       }
     }
   };
 
+  /// A row that registers hold. Its target is under way together with it: nothing that is loaded waits for something else.
+  struct HeldRow {
+    T const* x;
+    typename Engine::ShortRagged ragged;
+    Target::Words target;
+    Fragment rX;  // (VEC, VECTORS)
+    T end;        // where a thread has no more than one of the elements that are in no vector
+
+    static constexpr bool has_one_end = Engine::GROUP >= 2 * (Engine::VEC - 1);
+
+    CUTE_DEVICE HeldRow(CrossEntropyParams const& p, Part const& part)
+        : x(Engine::at(p.grid, p.logits, part)),
+          ragged(Engine::ShortRagged::of(x, int(part.columns))),
+          target(Target::Words::of(p.targets, p.grid, part.row < p.grid.rows ? part.row : 0)),
+          end(-INFINITY) {
+      Engine::load(x + ragged.head, 1, ragged.body, part.thread, rX, T(-INFINITY));
+      if (has_one_end && part.thread < ragged.ends()) end = x[ragged.end(part.thread)];
+    }
+  };
+
+  CUTE_DEVICE static void run_held(CrossEntropyParams const& p, Part const& part, Reduction& reduction) {
+    HeldRow row(p, part);
+    float most = largest(row.rX);
+    Sums sums;
+    if (p.targets.smoothing > 0)
+      sums.template absorb_piece<true, false>(row.rX, most, row.ragged.body, part.thread);
+    else
+      sums.template absorb_piece<false, false>(row.rX, most, row.ragged.body, part.thread);
+    if constexpr (HeldRow::has_one_end) {
+      if (part.thread < row.ragged.ends()) sums.absorb_one(float(row.end));
+    } else {
+      row.ragged.for_each_end(part.thread,
+                              [&](int column) CUTLASS_LAMBDA_FUNC_INLINE { sums.absorb_one(float(row.x[column])); });
+    }
+    Target target = Target::of(p.targets, p.grid, row.target);
+    bool is_writer = part.row < p.grid.rows && part.thread == 0;
+    float target_logit = is_writer && target.is_class ? float(row.x[target.index]) : 0.0f;  // the L1 has it
+    store(p, part, is_writer, target, target_logit, sums, reduction);
+  }
+
+  /// Stores the results of a row, of which each thread has `sums`.
+  CUTE_DEVICE static void store(CrossEntropyParams const& p, Part const& part, bool is_writer, Target const& target,
+                                float target_logit, Sums const& sums, Reduction& reduction) {
+    OnlineSoftmax softmax = sums.softmax.over(reduction);
+    float total = p.targets.smoothing > 0 ? float(reduction(sums.total, Sum())) : 0;
+    if (!is_writer) return;
+    float log_sum = softmax.log_sum();
+    if (p.lse.data) static_cast<float*>(p.lse.data)[Engine::offset(p.grid, p.lse, part.row)] = softmax.max + log_sum;
+    static_cast<float*>(p.loss.data)[Engine::offset(p.grid, p.loss, part.row)] =
+        loss(p, target, target_logit, softmax.max, log_sum, total);
+  }
+
   /// lse is taken apart, so that its large part costs the loss no digits where that is small.
-  CUTE_DEVICE static float loss(CrossEntropyParams const& p, Target const& target, float target_logit,
-                                OnlineSoftmax const& softmax, float total) {
+  CUTE_DEVICE static float loss(CrossEntropyParams const& p, Target const& target, float target_logit, float max,
+                                float log_sum, float total) {
     if (target.is_ignored) return 0;
     if (!target.is_class) return NAN;
-    float s = p.targets.smoothing, distance = softmax.max - target_logit;
+    float s = p.targets.smoothing, distance = max - target_logit;
     if (s > 0) {  // what has no weight may be infinite
-      float from_mean = softmax.max - total / float(p.grid.columns);
+      float from_mean = max - total / float(p.grid.columns);
       distance = (s < 1 ? (1 - s) * distance : 0.0f) + s * from_mean;
     }
-    return softmax.log_sum() + distance;
+    return log_sum + distance;
   }
 };
 

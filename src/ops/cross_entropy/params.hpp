@@ -7,8 +7,7 @@
 
 namespace ckl {
 
-/// A kernel reads rows of logits in pieces, and has registers for all the sums, which are fewer where a whole block reads a row.
-constexpr RowNeeds cross_entropy_needs{.sm_threads = 768, .sm_threads_of_blocks = 1024, .waits = RowWaits::all};
+constexpr RowNeeds cross_entropy_needs{.waits = RowWaits::all};
 
 /// Which class each row has to predict, and what of that the kernels need to know.
 struct TargetParams {

@@ -13,6 +13,22 @@ struct Target {
   bool is_ignored;
   bool is_class;  ///< Whether there is such a class.
 
+  /// As it lies in memory: what is made of it waits for the load.
+  struct Words {
+    int32_t low, high;
+
+    CUTE_DEVICE static Words of(TargetParams const& p, RowGrid const& grid, int64_t row) {
+      int64_t offset = strided_offset(grid.sizes, p.data.strides, grid.dimensions, grid.rows, row);
+      int32_t const* data = static_cast<int32_t const*>(p.data.data) + (p.is_i64 ? 2 * offset : offset);
+      return {data[0], p.is_i64 ? data[1] : 0};
+    }
+  };
+
+  CUTE_DEVICE static Target of(TargetParams const& p, RowGrid const& grid, Words words) {
+    int64_t index = p.is_i64 ? int64_t(uint64_t(uint32_t(words.high)) << 32 | uint32_t(words.low)) : words.low;
+    return {index, index == p.ignore_index, index >= 0 && index < grid.columns};
+  }
+
   CUTE_DEVICE static Target of(TargetParams const& p, RowGrid const& grid, int64_t row) {
     int64_t offset = strided_offset(grid.sizes, p.data.strides, grid.dimensions, grid.rows, row);
     int64_t index =

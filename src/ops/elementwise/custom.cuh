@@ -55,9 +55,10 @@ template <class User> struct CustomFunction {
 }  // namespace ckl::device
 
 /// One entry of a module of the user's own. Its function may take more registers than the library's.
-#define CKL_ELEMENTWISE_ENTRY_WITH(NAME, FUNCTION)                                             \
-  CKL_ELEMENTWISE_KERNEL(                                                                      \
-      ckl_elementwise_##NAME, cute::min(ckl::parse_elementwise_config(#NAME).min_blocks(), 4), \
-      ckl::ElementwiseCustomParams<typename FUNCTION::Params>,                                 \
-      (ckl::device::ElementwiseKernel<ckl::parse_elementwise_config(#NAME),                    \
+#define CKL_ELEMENTWISE_ENTRY_WITH(NAME, FUNCTION)                            \
+  CKL_ELEMENTWISE_KERNEL(                                                     \
+      ckl_elementwise_##NAME, ckl::parse_elementwise_config(#NAME).threads(), \
+      cute::min(ckl::parse_elementwise_config(#NAME).min_blocks(), 4),        \
+      ckl::ElementwiseCustomParams<typename FUNCTION::Params>,                \
+      (ckl::device::ElementwiseKernel<ckl::parse_elementwise_config(#NAME),   \
                                       ckl::device::CustomFunction<FUNCTION>>::run(params.elementwise)))

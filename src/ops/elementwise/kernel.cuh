@@ -18,15 +18,15 @@ template <ElementwiseConfig Config, class Functions> using ElementwiseKernel =
 }  // namespace ckl::device
 
 /// A kernel called SYMBOL, of which an SM holds BLOCKS blocks at least, with PARAMS as `params`.
-#define CKL_ELEMENTWISE_KERNEL(SYMBOL, BLOCKS, PARAMS, ...)                             \
-  extern "C" __global__ void __launch_bounds__(ckl::ElementwiseConfig::threads, BLOCKS) \
-      SYMBOL(__grid_constant__ PARAMS const params) {                                   \
-    __VA_ARGS__;                                                                        \
+#define CKL_ELEMENTWISE_KERNEL(SYMBOL, THREADS, BLOCKS, PARAMS, ...)                                            \
+  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) SYMBOL(__grid_constant__ PARAMS const params) { \
+    __VA_ARGS__;                                                                                                \
   }
 
 /// One entry of a module of the library's.
 #define CKL_ELEMENTWISE_ENTRY(NAME)                                                                                  \
   CKL_ELEMENTWISE_KERNEL(                                                                                            \
-      ckl_elementwise_##NAME, ckl::parse_elementwise_config(#NAME).min_blocks(), ckl::ElementwiseParams,             \
+      ckl_elementwise_##NAME, ckl::parse_elementwise_config(#NAME).threads(),                                        \
+      ckl::parse_elementwise_config(#NAME).min_blocks(), ckl::ElementwiseParams,                                     \
       (ckl::device::ElementwiseKernel<ckl::parse_elementwise_config(#NAME), ckl::device::ElementwiseFunctions>::run( \
           params)))

@@ -13,7 +13,7 @@
 namespace ckl {
 
 std::string to_string(const ElementwiseConfig& c) {
-  return host::sentence("n", c.inputs, "_", name(c.compute), "_v", c.vector, "_", name(c.access));
+  return host::sentence("n", c.inputs, "_", name(c.compute), "_v", c.vector, "_", name(c.access), c.few ? "_few" : "");
 }
 
 bool is_integer(DType dtype) { return dtype == DType::i64 || dtype == DType::i32 || dtype == DType::b8; }
@@ -106,6 +106,9 @@ bool fills_tiles(const ElementwiseConfig& config, const Collapsed& c) {
   return d && 8 * c.sizes[*d] >= config.tile_m(true) && 8 * c.sizes[inner] >= config.tile_n(true);
 }
 
+/// Whether large blocks are the faster ones for so many elements (measured on an H200).
+bool are_few(std::int64_t elements) { return elements >= 1 << 19 && elements <= 1 << 22; }
+
 bool can_serve(const ElementwiseConfig& config, const Collapsed& c) {
   if (config.access == Access::strided) return true;
   if (config.access == Access::tiles)
@@ -128,7 +131,7 @@ std::int64_t cut_dense_run(const ElementwiseConfig& config, ElementwiseParams& p
   const std::int64_t block_elements = std::int64_t(config.block_vectors()) * config.vector;
   const std::int64_t whole = params.row / block_elements;
   params.whole_blocks = int(whole);
-  return whole + ceil_div(params.row % block_elements, ElementwiseConfig::threads);
+  return whole + ceil_div(params.row % block_elements, config.threads());
 }
 
 /// Whether the operands have two dimensions at most, with rows of whole vectors that none of them broadcasts from one element.
@@ -208,10 +211,10 @@ std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& p, const s
         config.compute == (integers ? Compute::i64 : Compute::f32) && can_serve(config, c))
       configs.push_back(config);
   }
-  // The widest vectors first; where they are equal, the flat kernel has less to compute. Last, tiles that would be mostly empty.
+  // The widest vectors first; where they are equal, the flat kernel has less to compute, in large blocks where that pays. Last, tiles that would be mostly empty.
   auto order = [&](const ElementwiseConfig& config) {
     const bool empty = config.access == Access::tiles && !fills_tiles(config, c);
-    return std::tuple(empty, -config.vector, config.access);
+    return std::tuple(empty, -config.vector, config.access, config.few != are_few(c.sizes[inner]));
   };
   std::stable_sort(configs.begin(), configs.end(),
                    [&](const ElementwiseConfig& x, const ElementwiseConfig& y) { return order(x) < order(y); });
@@ -271,7 +274,7 @@ void ElementwiseLauncher::prepare(const ElementwiseProblem& p, int device, const
   }
 
   launch_.kernel = kernel;
-  launch_.threads = ElementwiseConfig::threads;
+  launch_.threads = unsigned(config.threads());
   launch_.grid = unsigned(blocks);
   launch_.overlaps_preceding = true;
   params_.waiting_blocks = info.inputs == 0 ? 0 : device_info(device).sm_count * config.min_blocks();

@@ -2,6 +2,8 @@
 
 // Softmax of rows: y = exp(s - max(s)) / sum(exp(s - max(s))) with s = scale * x, or its logarithm.
 
+#include <climits>
+
 #include "device/online_softmax.cuh"
 #include "device/row_engine.cuh"
 #include "device/row_source.cuh"
@@ -42,11 +44,13 @@ template <RowConfig Config> struct SoftmaxKernel {
   struct Row {
     Part part;
     Column visible;  // columns of the part that count; the others are as if they were -infinity
+    int ends;        // of a ragged row, where what counts ends: maybe before the part, or behind it
 
-    CUTE_DEVICE Row(SoftmaxParams const& p, Part const& of) : part(of), visible(of.columns) {
+    CUTE_DEVICE Row(SoftmaxParams const& p, Part const& of) : part(of), visible(of.columns), ends(INT_MAX) {
       if (!p.causal) return;
       int64_t in_matrix = part.row - p.matrix_rows.quotient(part.row) * p.matrix_rows.divisor;
       int64_t end = in_matrix + p.diagonal + 1 - part.begin;
+      if constexpr (Config.ragged) ends = end < -VEC ? -VEC : end < part.columns + VEC ? int(end) : INT_MAX;
       visible = Column(end < 0 ? 0 : end < part.columns ? end : int64_t(part.columns));
     }
 
@@ -103,28 +107,61 @@ template <RowConfig Config> struct SoftmaxKernel {
     int columns = int(row.part.columns), wanted = int(row.wanted()), thread = row.part.thread;
     Fragment rX;  // (VEC, VECTORS)
     rows.load(0, 0, wanted, rX);
+    typename Engine::template Ends<T> loaded;
+    typename Engine::template Ends<float> ends;
+    if constexpr (Config.ragged) rows.load_ends(0, loaded);
     rows.advance();
     T* y = y_at(p, row, 0);
     Values values;
+    if constexpr (Config.ragged) mask_and_scale_ends(p, row, rows, loaded, ends);
     mask_and_scale(p, row, rX, 0, wanted, values);
+    auto with_ends = [&](float of_vectors, auto operation) CUTLASS_LAMBDA_FUNC_INLINE {
+      for (int i = 0; i < Engine::ENDS; ++i) of_vectors = operation(of_vectors, ends[i]);
+      return of_vectors;
+    };
+    auto store_ends = [&](auto const& result) CUTLASS_LAMBDA_FUNC_INLINE {
+      if constexpr (Config.ragged)
+        for (int i = 0; i < Engine::ENDS; ++i)
+          if (rows.has_end(i)) y[rows.end(i)] = T(result(ends[i]));
+    };
     auto value = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i]; };
-    float max = float(reduction.in_group(Engine::reduce(value, Max()), Max()));
+    float max = float(reduction.in_group(with_ends(Engine::reduce(value, Max()), Max()), Max()));
     float reference = reference_of(max);
     if constexpr (IsLog) {
       auto exponential_of = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return exponential(values[i] - reference); };
-      float sum = float(reduction.in_group(Engine::reduce(exponential_of, Sum()), Sum()));
+      float part = Engine::reduce(exponential_of, Sum());
+      for (int i = 0; i < Engine::ENDS; ++i) part += exponential(ends[i] - reference);
+      float sum = float(reduction.in_group(part, Sum()));
       Shares shares = over_cluster(reduction, max, sum);
       float log_sum = log2f(shares.sum) * ln_2;
-      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i] - shares.max - log_sum; };
+      auto logarithm = [&](float value) CUTLASS_LAMBDA_FUNC_INLINE { return value - shares.max - log_sum; };
+      auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return logarithm(values[i]); };
       Engine::store(result, y, p.y.step, columns, thread);
+      store_ends(logarithm);
     } else {
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < VALUES; ++i) values[i] = magnified_power(values[i] - reference, log2_e);
-      float sum = float(reduction.in_group(Engine::reduce(value, Sum()), Sum()));
+      for (int i = 0; i < Engine::ENDS; ++i) ends[i] = magnified_power(ends[i] - reference, log2_e);
+      float sum = float(reduction.in_group(with_ends(Engine::reduce(value, Sum()), Sum()), Sum()));
       Shares shares = over_cluster(reduction, max, sum);
       float factor = shares.weight / shares.sum;
       auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return values[i] * factor; };
       Engine::store(result, y, p.y.step, columns, thread);
+      store_ends([&](float power) CUTLASS_LAMBDA_FUNC_INLINE { return power * factor; });
+    }
+  }
+
+  /// The same as mask_and_scale() of a thread's elements that are in no vector.
+  template <class Rows> CUTE_DEVICE static void mask_and_scale_ends(SoftmaxParams const& p, Row const& row,
+                                                                    Rows const& rows,
+                                                                    typename Engine::template Ends<T> const& loaded,
+                                                                    typename Engine::template Ends<float>& ends) {
+    T const* mask = p.mask.data ? Engine::at(p.grid, p.mask, row.part) : nullptr;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < Engine::ENDS; ++i) {
+      ends[i] = -INFINITY;
+      if (rows.has_end(i) && rows.end(i) < row.ends)
+        ends[i] = float(loaded[i]) * p.scale + (mask ? float(mask[rows.end(i)]) : 0.0f);
     }
   }
 

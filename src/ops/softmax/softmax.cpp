@@ -125,7 +125,7 @@ host::RowShape shape_of(const SoftmaxProblem& p) {
 std::vector<std::string> candidates(const SoftmaxProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
   return host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("softmax"),
-                                softmax_needs);
+                                softmax_needs, 2, shape.ragged_vectors && !shape.vectors);
 }
 
 }  // namespace

@@ -59,27 +59,41 @@ template <RowConfig Config> struct SoftmaxBackwardKernel {
     } else {
       int columns = int(part.columns);
       load(0, columns);
+      typename Engine::template Ends<T> y_ends, dy_ends;  // what is in no vector
+      if constexpr (Config.ragged) rows.load_ends(0, y_ends), rows.load_ends(1, dy_ends);
       rows.advance();
-      Real sum = reduction(partial_sum<IsLog>(rY, rDY), Sum());
+      Real of_thread = partial_sum<IsLog>(rY, rDY);
+      for (int i = 0; i < Engine::ENDS; ++i) of_thread += term<IsLog>(float(y_ends[i]), float(dy_ends[i]));
+      Real sum = reduction(of_thread, Sum());
       Engine::forget_derived(rY);
       Engine::forget_derived(rDY);
-      store<IsLog>(p, part, rY, rDY, sum, Engine::at(p.grid, p.dx, part), columns);
+      T* dx = Engine::at(p.grid, p.dx, part);
+      store<IsLog>(p, part, rY, rDY, sum, dx, columns);
+      if constexpr (Config.ragged)
+        for (int i = 0; i < Engine::ENDS; ++i)
+          if (rows.has_end(i)) dx[rows.end(i)] = T(gradient<IsLog>(p, float(y_ends[i]), float(dy_ends[i]), sum));
     }
   }
 
   /// This thread's part of sum(dy y), or of sum(dy).
   template <bool IsLog> CUTE_DEVICE static Real partial_sum(Fragment const& rY, Fragment const& rDY) {
-    return Engine::sum([&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-      Real dy = Real(Engine::value(rDY, i));
-      return IsLog ? dy : Real(Engine::value(rY, i)) * dy;
-    });
+    return Engine::sum(
+        [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return term<IsLog>(Engine::value(rY, i), Engine::value(rDY, i)); });
+  }
+
+  /// An element's part of the sum.
+  template <bool IsLog> CUTE_DEVICE static Real term(float y, float dy) {
+    return IsLog ? Real(dy) : Real(y) * Real(dy);
+  }
+
+  template <bool IsLog> CUTE_DEVICE static float gradient(SoftmaxBackwardParams const& p, float y, float dy, Real sum) {
+    return float(Real(p.scale) * (IsLog ? Real(dy) - exp(Real(y)) * sum : Real(y) * (Real(dy) - sum)));
   }
 
   template <bool IsLog> CUTE_DEVICE static void store(SoftmaxBackwardParams const& p, Part const& part, Fragment& rY,
                                                       Fragment& rDY, Real sum, T* dx, int columns) {
     auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-      Real y = Real(Engine::value(rY, i)), dy = Real(Engine::value(rDY, i));
-      return float(Real(p.scale) * (IsLog ? dy - exp(y) * sum : y * (dy - sum)));
+      return gradient<IsLog>(p, Engine::value(rY, i), Engine::value(rDY, i), sum);
     };
     Engine::store(result, dx, p.dx.step, columns, part.thread, rY, rDY);
   }

@@ -93,7 +93,7 @@ namespace {
 std::vector<std::string> candidates(const SoftmaxBackwardProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
   return host::rank_row_configs(p.y.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("softmax_backward"),
-                                softmax_backward_needs);
+                                softmax_backward_needs, 2, shape.ragged_vectors && !shape.vectors);
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ host::RowShape shape_of(const CrossEntropyBackwardProblem& p) {
 std::vector<std::string> candidates(const CrossEntropyBackwardProblem& p, const host::RowShape& shape) {
   if (has_no_rows(p.rank, p.sizes)) return {};
   return host::rank_passing_row_configs(p.logits.dtype, shape.grid.columns, shape.ragged_vectors,
-                                        host::shipped_configs("cross_entropy_backward"));
+                                        host::shipped_configs("cross_entropy_backward"), cross_entropy_backward_needs);
 }
 
 }  // namespace
@@ -131,7 +131,7 @@ struct CrossEntropyBackwardPlan::Implementation {
     params.dloss = shape.operands[4];
     host::RelaxedCapture relaxed;
     host::DeviceGuard guard(device);
-    launch = host::prepare_rows("cross_entropy_backward", config, params.grid, device);
+    launch = host::prepare_rows("cross_entropy_backward", config, params.grid, device, cross_entropy_backward_needs);
   }
 };
 

@@ -16,6 +16,8 @@ template <RowConfig Config> struct CrossEntropyBackwardKernel {
   static_assert(Config.kind == RowKind::registers);
 
   CUTE_DEVICE static void run(CrossEntropyBackwardParams const& p) {
+    allow_next_grid();
+    wait_for_preceding_grids();
     Part part = Engine::part(p.grid);
     if (part.row >= p.grid.rows) return;
     T const* x = static_cast<T const*>(p.logits.data) + Engine::offset(p.grid, p.logits, part.row);
@@ -63,9 +65,11 @@ template <RowConfig Config> struct CrossEntropyBackwardKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_CROSS_ENTROPY_BACKWARD_ENTRY(NAME)                                                            \
-  extern "C" __global__ void __launch_bounds__(ckl::parse_row_config(#NAME).threads(),                    \
-                                               ckl::parse_row_config(#NAME).blocks_per_sm())              \
-      ckl_cross_entropy_backward_##NAME(__grid_constant__ ckl::CrossEntropyBackwardParams const params) { \
-    ckl::device::CrossEntropyBackwardKernel<ckl::parse_row_config(#NAME)>::run(params);                   \
+#define CKL_CROSS_ENTROPY_BACKWARD_ENTRY(NAME)                                                                     \
+  extern "C" __global__ void __launch_bounds__(                                                                    \
+      ckl::parse_row_config(#NAME, ckl::cross_entropy_backward_needs).threads(),                                   \
+      ckl::parse_row_config(#NAME, ckl::cross_entropy_backward_needs).blocks_per_sm())                             \
+      ckl_cross_entropy_backward_##NAME(__grid_constant__ ckl::CrossEntropyBackwardParams const params) {          \
+    ckl::device::CrossEntropyBackwardKernel<ckl::parse_row_config(#NAME, ckl::cross_entropy_backward_needs)>::run( \
+        params);                                                                                                   \
   }

@@ -6,6 +6,9 @@
 
 namespace ckl {
 
+/// Rows in registers, for as long as they are short.
+constexpr RowNeeds cross_entropy_backward_needs{.waits = RowWaits::registers};
+
 struct CrossEntropyBackwardParams {
   RowGrid grid;
   RowOperand logits, dlogits;
