@@ -56,16 +56,19 @@ template <auto Config> struct Fixup {
     Flag::wait_lt(workspace.flags, thread, arrived, splits);
     cutlass::arch::NamedBarrier::sync(threads, barrier);
 
-    // As many loads at a time as there are registers for: each takes hundreds of clocks.
+    // As many loads at a time as there are registers for: each takes hundreds of clocks. Shares of LARGE values are of few slots, which one
+    // round of loads takes: (values + splits - 1) / splits >= LARGE.
+    constexpr int LARGE = 16, FEW = 8;
+    static_assert(Config.can_split_k() && (values - 1) / (LARGE - 1) <= FEW, "a thread has 128 values at most");
     int share = (values + splits - 1) / splits, begin = split * share;
     int end = begin + share < values ? begin + share : values;
     auto slot_of = [&](int s) { return slot(workspace, first_cta + s * stride, part, thread); };
     if (share == 1)
       add_slots<1, 32>(slot_of, splits, begin, end, f);
-    else if (share < 16)
+    else if (share < LARGE)
       add_slots<4, 32>(slot_of, splits, begin, end, f);
-    else  // a thread has 128 values at most: of 8 slots
-      add_slots<16, 8>(slot_of, splits, begin, end, f);
+    else
+      add_slots<LARGE, FEW>(slot_of, splits, begin, end, f);
 
     // The last to finish puts both flags back to 0 for the next launch.
     cutlass::arch::NamedBarrier::sync(threads, barrier);

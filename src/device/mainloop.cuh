@@ -133,18 +133,20 @@ template <auto Config> struct Mainloop {
     uint16_t mask_a = 0;
     for (int y = 0; y < CLUSTER_N; ++y) mask_a |= uint16_t(1) << (rank_m + CLUSTER_M * y);
     uint16_t mask_b = column << (CLUSTER_M * rank_n);
-    Tensor sA = smem_a(storage);  // (BLK_M, BLK_K, PIPE)
-    Tensor sB = smem_b(storage);  // (BLK_N, BLK_K, PIPE)
+    const bool trimmed = is_first || at.count() >= PIPE;
+    const auto a = OperandA::boxes(a_maps, tile.m, trimmed);
+    const auto b = OperandB::boxes(b_maps, tile.n, trimmed);
+    const uint32_t bytes = a.bytes() + b.bytes();
+    const bool issues = elect_one_sync();  // one thread throughout
     CUTLASS_PRAGMA_NO_UNROLL
     for (int k_tile = k_begin; k_tile < k_end; ++k_tile, ++at) {
-      bool trimmed = is_first || at.count() >= PIPE;
-      auto a = OperandA::boxes(a_maps, tile.m, trimmed);
-      auto b = OperandB::boxes(b_maps, tile.n, trimmed);
       pipeline.wait_empty(at);
-      if (elect_one_sync()) {
-        uint64_t& full = pipeline.arrive_and_expect(at, a.bytes() + b.bytes());
-        OperandA::load(a, full, mask_a, tile.m * BLK_M, k_tile * BLK_K, tile.batch, rank_n, &sA(0, 0, at.index()));
-        OperandB::load(b, full, mask_b, tile.n * BLK_N, k_tile * BLK_K, tile.batch, rank_m, &sB(0, 0, at.index()));
+      if (issues) {
+        uint64_t& full = pipeline.arrive_and_expect(at, bytes);
+        OperandA::load(a, full, mask_a, tile.m * BLK_M, k_tile * BLK_K, tile.batch, rank_n,
+                       storage.a.data() + at.index() * (BLK_M * BLK_K));
+        OperandB::load(b, full, mask_b, tile.n * BLK_N, k_tile * BLK_K, tile.batch, rank_m,
+                       storage.b.data() + at.index() * (BLK_N * BLK_K));
       }
     }
   }
