@@ -329,34 +329,39 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
     if constexpr (Engine::is_cluster) {
       if (Engine::blocks() > 1) {
         auto const& parts = reduction.gather(cute::array<Real, 3>{{mean, moments[0], moments[1]}});
-        over_parts<2>(p, parts, mean, moments);
+        if constexpr (Config.in_pieces())
+          over_parts(p, parts, Int<2>{}, mean, moments);
+        else  // registers hold the row, and have no room for what an unrolled loop loads
+          over_parts(p, parts, Engine::blocks(), mean, moments);
       }
     }
     return Statistics::of(p, mean, moments);
   }
 
-  /// The mean and the moments of a row whose parts have `parts`: BLOCKS of them, or twice as many and so on. It is unrolled, since a block does
-  /// nothing else meanwhile.
-  template <int BLOCKS, class Parts>
-  CUTE_DEVICE static void over_parts(NormParams const& p, Parts const& parts, Real& mean, Pair& moments) {
-    if constexpr (BLOCKS < Config.max_cluster())
-      if (Engine::blocks() > BLOCKS) return over_parts<2 * BLOCKS>(p, parts, mean, moments);
+  /// The mean and the moments of a row whose parts have `parts`: `blocks` of them; if that is a constant, as many, or twice as many and so on,
+  /// and it is unrolled, since a block does nothing else meanwhile.
+  template <class Parts, class Blocks> CUTE_DEVICE static void over_parts(NormParams const& p, Parts const& parts,
+                                                                          Blocks blocks, Real& mean, Pair& moments) {
+    if constexpr (cute::is_static<Blocks>::value && blocks < Int<Config.max_cluster()>{})
+      if (Engine::blocks() > blocks) return over_parts(p, parts, blocks * Int<2>{}, mean, moments);
     // All but the last one have as many columns.
     using Column = typename Engine::Column;
-    const Column part = Column(p.grid.part), last = Column(p.grid.columns) - (BLOCKS - 1) * part;
-    auto columns = [whole = Real(part), last = Real(last)](int block) { return block < BLOCKS - 1 ? whole : last; };
+    const Column part = Column(p.grid.part), last = Column(p.grid.columns) - (blocks - 1) * part;
+    auto columns = [blocks, whole = Real(part), last = Real(last)](int block) {
+      return block < blocks - 1 ? whole : last;
+    };
     moments = Pair{{0, 0}};
     if (!p.centered) {
       CUTLASS_PRAGMA_UNROLL
-      for (int block = 0; block < BLOCKS; ++block)
+      for (int block = 0; block < blocks; ++block)
         moments = {{moments[0] + parts[1][block], moments[1] + parts[2][block]}};
       return;
     }
     mean = 0;
     CUTLASS_PRAGMA_UNROLL
-    for (int block = 0; block < BLOCKS; ++block) mean += columns(block) * Real(p.reciprocal_columns) * parts[0][block];
+    for (int block = 0; block < blocks; ++block) mean += columns(block) * Real(p.reciprocal_columns) * parts[0][block];
     CUTLASS_PRAGMA_UNROLL
-    for (int block = 0; block < BLOCKS; ++block) {
+    for (int block = 0; block < blocks; ++block) {
       Real distance = parts[0][block] - mean;
       moments[0] += parts[1][block] + columns(block) * distance;
       moments[1] += parts[2][block];
@@ -372,6 +377,13 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
     rows.load(0, 0, columns, rX);
     Real first = Real(part.columns > 0 ? rows.first(0) : 0.0f), mean = 0;
     rows.advance();
+    // A ring without a barrier here has more under way at once than there are registers for. In f64, which vectors there are is found out again.
+    if constexpr (Engine::is_cluster)
+      Reduction::sync();
+    else if constexpr (Config.kind == RowKind::pipeline && Quantized)
+      warp_sync();
+    if constexpr (Engine::is_cluster && Quantized && is_f64)
+      columns ^= int(p.grid.columns >> 62);  // by 0, as renew() does
     add_residual(p, part, 0, columns, rX);
     if constexpr (is_f64) mean = pivot(p, part, first, reduction, rX);
     store_sum(p, part, 0, columns, rX);
