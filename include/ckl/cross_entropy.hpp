@@ -29,8 +29,8 @@ namespace ckl {
 ///   NaN.
 /// - The sum is formed in f32 relative to the largest logit: off by a few units of f32 in the last place. The loss is not the difference of
 ///   lse and a logit, but formed from their distances from the largest logit: where it is small, it is still exact.
-/// - A row's bits depend on its elements, its length and its place between boundaries of 128 bytes (rows of up to 16 K
-///   16-bit or 8 K f32 elements: 16) alone, not on how many rows there are.
+/// - A row's bits depend on its elements, whether those are adjacent, its length, and its place between boundaries of 128 bytes (rows of
+///   up to 16 K 16-bit or 8 K f32 elements: 16) alone, not on how many rows there are.
 struct CKL_API CrossEntropyProblem {
   int rank = 0;                                ///< Dimensions of logits, at least 1.
   std::array<std::int64_t, max_rank> sizes{};  ///< Their shape; the last dimension counts the classes.

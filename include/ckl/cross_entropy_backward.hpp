@@ -27,7 +27,8 @@ namespace ckl {
 ///   NaN. Else NaN and infinities propagate as the formula says, within their row.
 /// - Computed in f32 and rounded once: exp(logits[j] - lse) is off by a few units of f32 in the last place, and by as many more as the
 ///   exponent is large. lse itself is a rounded number: off by half a unit in its last place, it changes the gradient by that much.
-/// - A row's bits depend on its elements, its length and its place between 16-byte boundaries alone, not on how many rows there are.
+/// - A row's bits depend on its elements, its length, its place between 16-byte boundaries, and whether rows of adjacent elements lie alike
+///   between those in logits and dlogits, both of which begin on one. Else it does not matter how many rows there are.
 struct CKL_API CrossEntropyBackwardProblem {
   int rank = 0;                                ///< Dimensions of logits and dlogits, at least 1.
   std::array<std::int64_t, max_rank> sizes{};  ///< Their shape; the last dimension counts the classes.

@@ -21,8 +21,10 @@ namespace ckl {
 ///
 /// Supported: x, y and mask all f32, all f16 or all bf16, computed in f32 and rounded once; any sizes, strides and alignment; y may be
 /// exactly x or the mask. Elements that are -infinity have probability 0. A row that has a NaN or +infinity, or only -infinity (with
-/// `causal`, that sees nothing), becomes NaN, as the formula says. A row's bits depend on its elements, its length and its place between
-/// boundaries of 16 bytes alone, not on how many rows there are.
+/// `causal`, that sees nothing), becomes NaN, as the formula says. A row's bits depend on its elements, its length, its place between
+/// boundaries of 16 bytes, and on how all operands lie: rows of adjacent elements that all begin and end on such boundaries, or of which
+/// the first begins on one and the others lie alike in all operands, or neither. So a row may have other bits in a tensor of its own; else
+/// it does not matter how many rows there are.
 struct CKL_API SoftmaxProblem {
   int rank = 0;                                ///< Dimensions of x and y, at least 1.
   std::array<std::int64_t, max_rank> sizes{};  ///< Their shape.

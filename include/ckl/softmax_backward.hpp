@@ -22,8 +22,9 @@ namespace ckl {
 ///
 /// Supported: y, dy and dx all f32, all f16 or all bf16; any sizes, strides and alignment; dx may be exactly y or dy. 16-bit rows are
 /// computed in f32 and f32 rows in f64, and the result is rounded once. NaN and infinities propagate as the formula says, within
-/// their row. A row's bits depend on its elements, its length and its place between boundaries of 16 bytes alone, not on how many rows
-/// there are.
+/// their row. A row's bits depend on its elements, its length, its place between boundaries of 16 bytes, and on how all operands lie: rows
+/// of adjacent elements that all begin and end on such boundaries, or of which the first begins on one and the others lie alike in all
+/// operands, or neither. So a row may have other bits in a tensor of its own; else it does not matter how many rows there are.
 struct CKL_API SoftmaxBackwardProblem {
   int rank = 0;                                ///< Dimensions of y, dy and dx, at least 1.
   std::array<std::int64_t, max_rank> sizes{};  ///< Their shape.

@@ -24,8 +24,8 @@ struct RowShape {
   /// Whether every row of every operand is a dense run of aligned vectors, of 16 bytes or, where elements are narrower than those of the
   /// first operand, of as many elements as that one's.
   bool vectors = false;
-  /// Whether rows are dense runs of elements, and those of all operands lie alike between 16-byte boundaries: all but their ends are
-  /// vectors.
+  /// Whether rows are dense runs of elements, and those of all operands lie alike between 16-byte boundaries, on which each operand has to
+  /// begin where there are several: all but their ends are vectors.
   bool ragged_vectors = false;
   bool dense = false;  ///< Whether every row of every operand is a dense run of elements.
 
@@ -40,7 +40,8 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
                                           const std::vector<std::string>& shipped, RowNeeds needs = {}, int passes = 2,
                                           bool ragged = false);
 
-/// The same for an operator that reads a row once and holds nothing of it: a group of threads takes rows of any length, piece by piece.
+/// The same for an operator that reads a row once: a group of threads takes rows of any length, piece by piece, of which it holds nothing;
+/// `ragged` configs have all of a short row under way at once.
 std::vector<std::string> rank_passing_row_configs(DType dtype, std::int64_t columns, bool vectors,
                                                   const std::vector<std::string>& shipped, RowNeeds needs = {});
 

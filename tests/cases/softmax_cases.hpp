@@ -26,6 +26,7 @@ struct SoftmaxCase {
   OperandLayout mask;  ///< Its sizes are empty without one.
   bool causal = false;
   std::int64_t diagonal = 0;
+  bool ragged = false;  ///< Whether a kernel has to take it by vectors, although its rows begin anywhere.
 
   std::int64_t elements() const {
     std::int64_t count = 1;
@@ -38,6 +39,11 @@ struct SoftmaxCase {
 
 inline void PrintTo(const SoftmaxCase& softmax, std::ostream* out) {
   *out << name(softmax.dtype) << " along " << softmax.axis << ": " << softmax.why;
+}
+
+/// Whether one of them takes rows that begin anywhere by vectors.
+inline bool any_is_ragged(const std::vector<std::string>& configs) {
+  return std::any_of(configs.begin(), configs.end(), [](const std::string& c) { return c.ends_with("_ragged"); });
 }
 
 inline std::vector<SoftmaxCase> softmax_cases(bool short_list) {
@@ -79,14 +85,18 @@ inline std::vector<SoftmaxCase> softmax_cases(bool short_list) {
     rows(type + "_masked_stream", "the mask of a row that is read twice", 1, 131080, dtype).mask = dense({1, 131080});
     for (const std::int64_t columns : {40, 129, 200, 1032, 4096})
       rows(type + "_causal" + std::to_string(columns), "row i sees i + 1 columns", 9, columns, dtype).causal = true;
-    const auto causal = [&](const char* name, std::int64_t of, std::int64_t columns, std::int64_t diagonal) {
+    const auto causal = [&](const char* name, std::int64_t of, std::int64_t columns,
+                            std::int64_t diagonal) -> SoftmaxCase& {
       SoftmaxCase& one = rows(type + name, "the diagonal is another", of, columns, dtype);
       one.causal = true, one.diagonal = diagonal;
+      return one;
     };
     causal("_causal_later", 5, 264, 130);
     causal("_causal_none", 5, 264, -3);  // the first three rows see nothing
     causal("_causal_all", 5, 264, std::numeric_limits<std::int64_t>::max());
     causal("_causal_nothing", 5, 264, std::numeric_limits<std::int64_t>::min());
+    causal("_causal_odd_all", 5, 261, std::numeric_limits<std::int64_t>::max()).ragged = true;
+    causal("_causal_odd_tail", 5, 261, 256).ragged = true;  // some rows end among the elements behind the last vector
     causal("_causal_shared", 2, 8200, 5001);
     causal("_causal_cluster", 2, 16648, 100);  // nothing of what the second block has
     causal("_causal_stream", 1, 131080, 70000);
@@ -95,15 +105,23 @@ inline std::vector<SoftmaxCase> softmax_cases(bool short_list) {
     matrices.causal = true, matrices.diagonal = 47, matrices.mask = dense({1, 1, 17, 64});
     SoftmaxCase& odd = add(type + "_causal_odd", "causal and masked, and each row at another place between boundaries",
                            dense({2, 17, 61}), dense({2, 17, 61}), 2, dtype);
-    odd.causal = true, odd.diagonal = 3, odd.mask = dense({1, 17, 61}), odd.scale = 0.5f;
-    rows(type + "_log_odd", "the logarithm of rows that begin anywhere", 9, 203, dtype).log = true;
+    odd.causal = true, odd.diagonal = 50, odd.mask = dense({2, 17, 61}), odd.scale = 0.5f, odd.ragged = true;
+    SoftmaxCase& odd_shared = add(type + "_causal_odd_shared", "the same with one mask for both matrices: by elements",
+                                  dense({2, 17, 61}), dense({2, 17, 61}), 2, dtype);
+    odd_shared.causal = true, odd_shared.diagonal = 3, odd_shared.mask = dense({1, 17, 61}), odd_shared.scale = 0.5f;
+    SoftmaxCase& log_odd = rows(type + "_log_odd", "the logarithm of rows that begin anywhere", 9, 203, dtype);
+    log_odd.log = log_odd.ragged = true;
     rows(type + "_in_place", "y is x", 17, 520, dtype).in_place = true;
-    rows(type + "_in_place_odd", "y is x, and rows begin anywhere", 17, 521, dtype).in_place = true;
+    SoftmaxCase& in_place_odd = rows(type + "_in_place_odd", "y is x, and rows begin anywhere", 17, 521, dtype);
+    in_place_odd.in_place = in_place_odd.ragged = true;
     rows(type + "_in_place_stream", "y is x where the row is read twice", 1, 140000, dtype).in_place = true;
     add(type + "_padded", "rows with gaps, aligned", {{9, 128}, {136, 1}, 0}, {{9, 128}, {144, 1}, 0}, 1, dtype);
     add(type + "_odd_rows", "rows at odd distances, which vectors cannot take", {{9, 128}, {129, 1}, 0},
         {{9, 128}, {131, 1}, 0}, 1, dtype);
-    add(type + "_odd_rows_alike", "rows at odd distances, alike in x and y", {{9, 128}, {129, 1}, 1},
+    add(type + "_odd_rows_alike", "rows at odd distances, alike in x and y", {{9, 128}, {129, 1}, 0},
+        {{9, 128}, {137, 1}, 0}, 1, dtype)
+        .ragged = true;
+    add(type + "_odd_rows_offset", "the same, an element off: by elements", {{9, 128}, {129, 1}, 1},
         {{9, 128}, {137, 1}, 1}, 1, dtype);
     add(type + "_offset", "x an element off any alignment", dense({9, 128}, 1), dense({9, 128}), 1, dtype);
     add(type + "_y_offset", "y an element off", dense({9, 128}), dense({9, 128}, 1), 1, dtype);

@@ -95,8 +95,8 @@ RULES = [
     (r"^ckl_(norm|softmax)_.*_(p512|s128|s256|s512|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
     (r"^ckl_(norm|softmax|cross_entropy)_.*_[psg]\d+_(vec|plain)$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|softmax)_(?!backward|quantized).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
-    (r"^ckl_cross_entropy_(?!backward).*_t\d+_ragged$", ["16-byte loads"], ["wgmma", "16-byte stores"], 64, 0),  # 1024 threads an SM
-    (r"^ckl_cross_entropy_(?!backward).*_d\d+_ragged$", ["16-byte loads"], ["wgmma", "16-byte stores"], 80, 0),  # 768 threads an SM
+    (r"^ckl_cross_entropy_(?!backward).*_t\d+_ragged$", ["16-byte loads", "programmatic launch"], ["wgmma", "16-byte stores"], 64, 0),  # 1024 threads an SM
+    (r"^ckl_cross_entropy_(?!backward).*_d\d+_ragged$", ["16-byte loads", "programmatic launch"], ["wgmma", "16-byte stores"], 80, 0),  # 768 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_p\d+_vec$", [], ["wgmma", "16-byte stores"], 64, 0),
     (r"^ckl_cross_entropy_backward_.*_vec$", ["16-byte loads", "16-byte stores", "programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_cross_entropy_.*_any$", [], ["wgmma"], 128, 0),

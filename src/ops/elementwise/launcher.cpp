@@ -106,8 +106,8 @@ bool fills_tiles(const ElementwiseConfig& config, const Collapsed& c) {
   return d && 8 * c.sizes[*d] >= config.tile_m(true) && 8 * c.sizes[inner] >= config.tile_n(true);
 }
 
-/// Whether large blocks are the faster ones for so many elements (measured on an H200).
-bool are_few(std::int64_t elements) { return elements >= 1 << 19 && elements <= 1 << 22; }
+/// Whether large blocks (`_flat_few`) are the faster ones for so many elements: 512 K to 4 M (measured on an H200).
+bool favors_large_blocks(std::int64_t elements) { return elements >= 1 << 19 && elements <= 1 << 22; }
 
 bool can_serve(const ElementwiseConfig& config, const Collapsed& c) {
   if (config.access == Access::strided) return true;
@@ -211,10 +211,10 @@ std::vector<ElementwiseConfig> rank_configs(const ElementwiseProblem& p, const s
         config.compute == (integers ? Compute::i64 : Compute::f32) && can_serve(config, c))
       configs.push_back(config);
   }
-  // The widest vectors first; where they are equal, the flat kernel has less to compute, in large blocks where that pays. Last, tiles that would be mostly empty.
+  // The widest vectors first; where they are equal, the flat kernel has less to compute, in large blocks where those do. Last, tiles that would be mostly empty.
   auto order = [&](const ElementwiseConfig& config) {
     const bool empty = config.access == Access::tiles && !fills_tiles(config, c);
-    return std::tuple(empty, -config.vector, config.access, config.few != are_few(c.sizes[inner]));
+    return std::tuple(empty, -config.vector, config.access, config.few != favors_large_blocks(c.sizes[inner]));
   };
   std::stable_sort(configs.begin(), configs.end(),
                    [&](const ElementwiseConfig& x, const ElementwiseConfig& y) { return order(x) < order(y); });
