@@ -115,6 +115,7 @@ template <class Vector, int LOADS> struct Loader<AblationWay::bulk, Vector, LOAD
     auto fill = [&](int stage, int i) {
       if (i >= count || threadIdx.x != 0) return;
       constexpr int step_bytes = THREADS * sizeof(Vector);
+      cutlass::arch::fence_view_async_shared();  // a barrier does not wait for loads, which the copy could overtake
       set_barrier_transaction_bytes(arrived[stage], step_bytes);
       SM90_BULK_COPY_G2S::copy(&gX(0, steps[i]), &arrived[stage], &sX(0, stage), step_bytes);
     };

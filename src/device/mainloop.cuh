@@ -31,6 +31,10 @@ template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers, in
   static constexpr GMMA::Major major = KMajor ? GMMA::Major::K : GMMA::Major::MN;
   static constexpr int stage_bytes = BlkMN * BlkK * sizeof(T);
 
+  /// Where stage `index` of `stages` begins.
+  CUTE_DEVICE static T* stage(T* stages, int index) { return stages + index * (BlkMN * BlkK); }
+  static_assert(Stages == 1 || SmemLayout{}(0, 0, 1) == BlkMN * BlkK, "stage() says where the layout has it");
+
   // A TMA box has this CTA's share of the other mode.
   static constexpr int CONTIGUOUS = KMajor ? BlkK : BlkMN, OTHER = KMajor ? BlkMN : BlkK;
   static constexpr int BOX_CONTIGUOUS = BoxContiguous, BOX_OTHER = OTHER / Sharers;
@@ -144,9 +148,9 @@ template <auto Config> struct Mainloop {
       if (issues) {
         uint64_t& full = pipeline.arrive_and_expect(at, bytes);
         OperandA::load(a, full, mask_a, tile.m * BLK_M, k_tile * BLK_K, tile.batch, rank_n,
-                       storage.a.data() + at.index() * (BLK_M * BLK_K));
+                       OperandA::stage(storage.a.data(), at.index()));
         OperandB::load(b, full, mask_b, tile.n * BLK_N, k_tile * BLK_K, tile.batch, rank_m,
-                       storage.b.data() + at.index() * (BLK_N * BLK_K));
+                       OperandB::stage(storage.b.data(), at.index()));
       }
     }
   }
