@@ -141,11 +141,10 @@ template <auto Config> struct Mainloop {
     const auto a = OperandA::boxes(a_maps, tile.m, trimmed);
     const auto b = OperandB::boxes(b_maps, tile.n, trimmed);
     const uint32_t bytes = a.bytes() + b.bytes();
-    const bool issues = elect_one_sync();  // one thread throughout
     CUTLASS_PRAGMA_NO_UNROLL
     for (int k_tile = k_begin; k_tile < k_end; ++k_tile, ++at) {
       pipeline.wait_empty(at);
-      if (issues) {
+      if (elect_one_sync()) {
         uint64_t& full = pipeline.arrive_and_expect(at, bytes);
         OperandA::load(a, full, mask_a, tile.m * BLK_M, k_tile * BLK_K, tile.batch, rank_n,
                        OperandA::stage(storage.a.data(), at.index()));
