@@ -22,7 +22,7 @@ struct Attributes {
       list[count].val.clusterDim.y = list[count].val.clusterDim.z = 1;
       ++count;
     }
-    if (launch.close) {
+    if (launch.load_balanced) {
       list[count].id = cudaLaunchAttributeClusterSchedulingPolicyPreference;
       list[count].val.clusterSchedulingPolicyPreference = cudaClusterSchedulingPolicyLoadBalancing;
       ++count;

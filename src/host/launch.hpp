@@ -19,7 +19,7 @@ struct Launch {
   bool overlaps_preceding = false;
   bool at_once = false;  ///< All blocks run at the same time, or none does (cooperative launch).
   /// Clusters start wherever there is room for one, so that more of them run at a time than where they are spread.
-  bool close = false;
+  bool load_balanced = false;
 };
 
 /// Allows `shared_bytes` of dynamic shared memory and `cluster` blocks a cluster for `kernel` on `device`. Legal while a stream captures.

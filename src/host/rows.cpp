@@ -181,7 +181,7 @@ Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int 
   launch.cluster = unsigned(row_cluster(config, grid.columns));
   launch.shared_bytes = std::size_t(config.shared_bytes());
   launch.at_once = config.kind == RowKind::team;
-  launch.close = config.plain && launch.cluster > 2;  // on an H200, others gain nothing
+  launch.load_balanced = config.plain && launch.cluster > 2;  // on an H200, others gain nothing
   prepare(launch, device);
   if (config.kind == RowKind::team) return prepare_team(op, config, launch, grid, device);
   grid.part = grid.columns;
