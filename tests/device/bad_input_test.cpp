@@ -175,11 +175,13 @@ TEST_F(BadInput, PlansRunOnTheirDevice) {
   CKL_CHECK_CUDA(cudaGetDeviceCount(&count));
   if (count < 2 || !supported(1)) GTEST_SKIP() << "needs two Hopper GPUs";
   const ElementwisePlan plan(addition(), 1);
+  const Tensor d_of_plan = add_arguments().d;
+  const std::int64_t elements = d_of_plan.sizes[0] * d_of_plan.sizes[1];
   EXPECT_EQ(plan.device(), 1);
   CKL_CHECK_CUDA(cudaSetDevice(1));
   {
     const ScopedStream stream;
-    OperandBuffer x(DType::f32, {2000}, {1}), y(DType::f32, {2000}, {1}), sum(DType::f32, {2000}, {1});
+    OperandBuffer x(DType::f32, {elements}, {1}), y(DType::f32, {elements}, {1}), sum(DType::f32, {elements}, {1});
     x.fill_with(1), y.fill_with(2);
     CKL_CHECK_CUDA(cudaSetDevice(0));
     const void* in[] = {x.device(), y.device()};
@@ -191,7 +193,7 @@ TEST_F(BadInput, PlansRunOnTheirDevice) {
     stream.synchronize();
     CKL_CHECK_CUDA(cudaSetDevice(1));
     sum.receive("the sum");
-    for (int i = 0; i < 2000; ++i) ASSERT_EQ(reference::Numeric(DType::f32).read(sum.host(), i), 3) << i;
+    for (std::int64_t i = 0; i < elements; ++i) ASSERT_EQ(reference::Numeric(DType::f32).read(sum.host(), i), 3) << i;
   }
   CKL_CHECK_CUDA(cudaSetDevice(0));
 }
