@@ -37,6 +37,20 @@ struct Plane {
   std::uint64_t address;    // of the element at box position 0, 0: may lie outside of the tensor
 };
 
+/// From row to row of a box in shared memory: measured on an H200, a row takes the whole span of the swizzle, however narrow it is.
+std::uint32_t row_pitch(const TensorMap& map) {
+  return std::max(map.box_count(0) * element_bytes(map.type), swizzle_span(map.swizzle));
+}
+
+std::uint32_t box_rows(const TensorMap& map) { return box_bytes(map) / (map.box_count(0) * element_bytes(map.type)); }
+
+/// Calls visit(offset in shared memory before the swizzle, offset in the packed box) for each unit of a box.
+template <class Visit> void for_each_unit(const TensorMap& map, std::uint32_t offset, Visit visit) {
+  const std::uint32_t pitch = row_pitch(map), rows = box_rows(map), row_bytes = box_bytes(map) / rows;
+  for (std::uint32_t row = 0; row < rows; ++row)
+    for (std::uint32_t i = 0; i < row_bytes; i += unit_bytes) visit(offset + row * pitch + i, row * row_bytes + i);
+}
+
 /// How a box lies over its tensor.
 class Box {
  public:
@@ -49,6 +63,7 @@ class Box {
 
   std::uint32_t element() const { return element_bytes(map_.type); }
   std::uint32_t row_bytes() const { return counts_[0] * element(); }
+  std::uint32_t pitch() const { return row_pitch(map_); }
   std::uint32_t rows() const { return counts_[1]; }  // of a plane
   /// Bytes of a row, and rows of a plane, that lie in the tensor.
   Inside columns() const { return {inside_[0].begin * element(), inside_[0].end * element()}; }
@@ -157,7 +172,7 @@ std::optional<std::string> find_violation(const TensorMap& map, std::uint32_t ra
   if (offset % shared_alignment) {
     return fmt::format("the shared memory of a tensor copy must be aligned to 128 bytes, and is at {:#x}", offset);
   }
-  const std::uint32_t bytes = box_bytes(map);
+  const std::uint32_t bytes = box_rows(map) * row_pitch(map);
   if (offset > shared_bytes || bytes > shared_bytes - offset) {
     return fmt::format("a box of {} bytes at {:#x} does not fit into shared memory, which ends at {:#x}", bytes, offset,
                        shared_bytes);
@@ -177,7 +192,7 @@ std::optional<std::string> find_reduction_violation(const TensorMap& map, Reduce
 void tensor_load(const TensorMap& map, const Coordinates& at, std::span<std::byte> shared, std::uint32_t offset,
                  GlobalAccess& global) {
   const Box box(map, at);
-  const std::uint32_t row_bytes = box.row_bytes(), swizzle = swizzle_bits(map.swizzle);
+  const std::uint32_t row_bytes = box.row_bytes(), pitch = box.pitch(), swizzle = swizzle_bits(map.swizzle);
   const Inside columns = box.columns(), rows = box.rows_inside();
   const std::uint64_t stride = box.row_stride();
   const bool whole_rows = columns.count() == row_bytes;
@@ -187,7 +202,7 @@ void tensor_load(const TensorMap& map, const Coordinates& at, std::span<std::byt
     const bool has_data = plane.inside && !rows.empty() && !columns.empty();
     const std::byte* source = has_data ? global.read(box.region(plane, columns)) : nullptr;
     for (std::uint32_t row = 0; row < box.rows(); ++row) {
-      const std::uint32_t to = offset + (plane.first_row + row) * row_bytes;
+      const std::uint32_t to = offset + (plane.first_row + row) * pitch;
       if (!has_data || row < rows.begin || row >= rows.end) {
         if (has_data && !whole_rows) fill(map, packed, row_bytes);
         put_row(shared.data(), to, swizzle, packed, row_bytes);
@@ -217,10 +232,9 @@ void tensor_gather(const TensorMap& map, std::span<const std::byte> shared, std:
     std::memcpy(box, shared.data() + offset, bytes);
     return;
   }
-  for (std::uint32_t i = 0; i < bytes; i += unit_bytes) {
-    const std::uint32_t at = offset + i;
-    std::memcpy(box + i, shared.data() + (at ^ (at >> 3 & swizzle)), unit_bytes);
-  }
+  for_each_unit(map, offset, [&](std::uint32_t from, std::uint32_t to) {
+    std::memcpy(box + to, shared.data() + (from ^ (from >> 3 & swizzle)), unit_bytes);
+  });
 }
 
 void tensor_scatter(const TensorMap& map, const Coordinates& at, const std::byte* packed, GlobalAccess& global) {
@@ -261,12 +275,13 @@ void tensor_reduce(const TensorMap& map, const Coordinates& at, const std::byte*
 
 void tensor_load_footprint(const TensorMap& map, std::uint32_t offset, Footprint& footprint) {
   const std::uint32_t bytes = box_bytes(map), swizzle = swizzle_bits(map.swizzle);
-  const std::uint32_t whole = swizzle == 0 ? bytes : bytes / 128 * 128;  // a swizzle permutes the units of a line
-  append_range(footprint, offset, whole);
-  for (std::uint32_t i = whole; i < bytes; i += unit_bytes) {
-    const std::uint32_t at = offset + i;
-    append_unit(footprint, at ^ (at >> 3 & swizzle));
+  const bool whole_lines = bytes % 128 == 0 && bytes == box_rows(map) * row_pitch(map);
+  if (swizzle == 0 || whole_lines) {  // a swizzle permutes the units of a line
+    append_range(footprint, offset, bytes);
+    return;
   }
+  for_each_unit(map, offset,
+                [&](std::uint32_t to, std::uint32_t) { append_unit(footprint, to ^ (to >> 3 & swizzle)); });
 }
 
 void tensor_store_footprint(const TensorMap& map, const Coordinates& at, std::uint32_t offset, Footprint& footprint) {
@@ -277,7 +292,7 @@ void tensor_store_footprint(const TensorMap& map, const Coordinates& at, std::ui
   box.for_each_plane([&](const Plane& plane) {
     if (!plane.inside) return;
     for (std::uint32_t row = rows.begin; row < rows.end; ++row) {
-      const std::uint32_t first = offset + (plane.first_row + row) * box.row_bytes();
+      const std::uint32_t first = offset + (plane.first_row + row) * box.pitch();
       for (std::uint32_t i = columns.begin / unit_bytes * unit_bytes; i < columns.end; i += unit_bytes) {
         append_unit(footprint, (first + i) ^ ((first + i) >> 3 & swizzle));
       }

@@ -1,6 +1,6 @@
 #pragma once
 
-// In which order the two consumers of a CTA issue their products, so that one's epilogue hides behind the other's products.
+// In which order the consumers of a CTA issue their products, so that one's epilogue hides behind the other's products.
 
 #include <cute/tensor.hpp>
 #include <cutlass/arch/barrier.h>
@@ -29,7 +29,7 @@ template <int WarpgroupThreads> class PingpongOrder {
 
 /// Cooperative consumers, each with its part of the same tile, end that one after the other: the second one does not begin its last `lead` K
 /// tiles before the first one has issued all of its own, for which the tensor cores are all its own. So the first one's epilogue hides
-/// behind these, and the second one's behind the first one's K tiles of the next tile.
+/// behind these, and the second one's behind the first one's K tiles of the next tile. A third one goes with the first.
 template <int WarpgroupThreads, int Stages> class CooperativeOrder {
   static constexpr int lead = Stages - 1 < 3 ? Stages - 1 : 3;  // the last `lead` K tiles are in stages all at once
   static constexpr int threads = 2 * WarpgroupThreads;

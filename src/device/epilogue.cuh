@@ -36,6 +36,7 @@ template <class TD> struct EpilogueTarget {
   int64_t m, n;               // extents of D
   int64_t row, column;        // first element of the warpgroup's part
   int batch;
+  int turn;  // the columns of the accumulators begin with this one, and end with those before it
   bool by_tma;
 };
 
@@ -97,11 +98,17 @@ template <auto Config> struct Epilogue {
   template <class TD, class Functor> CUTE_DEVICE static void store_element(int row, int column, float acc,
                                                                            Functor const& functor,
                                                                            EpilogueTarget<TD> const& to) {
-    int64_t r = to.row + row, c = to.column + column;
+    int64_t r = to.row + row, c = to.column + turned(column, to.turn);
     if (r >= to.m || c >= to.n) return;
     float x =
         functor.reads_c() ? functor(acc, float(to.c.data[r * to.c.row_stride + c * to.c.column_stride])) : functor(acc);
     to.d.data[r * to.d.row_stride + c * to.d.column_stride] = cutlass::NumericConverter<TD, float>{}(x);
+  }
+
+  /// Which column of the tile the accumulators' column `column` is.
+  CUTE_DEVICE static int turned(int column, int turn) {
+    if constexpr (!Config.turns()) return column;
+    return column + turn < WG_N ? column + turn : column + turn - WG_N;
   }
 
   /// Waits until the bulk stores of this warp have read the staging buffers.
@@ -120,7 +127,7 @@ template <auto Config> struct Epilogue {
     CUTLASS_PRAGMA_NO_UNROLL
     for (int piece = 0; piece < P::count; ++piece) {
       int64_t row = to.row + piece / P::per_row * PIECE_M + warp * WARP_M;
-      int64_t column = to.column + piece % P::per_row * P::N;
+      int64_t column = to.column + turned(piece % P::per_row * P::N, to.turn);
       TD* buffer = reinterpret_cast<TD*>(storage.staging[next]);
       next = next + 1 == BUFFERS ? 0 : next + 1;
       Tensor sD = as_position_independent_swizzle_tensor(

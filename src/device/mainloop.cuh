@@ -18,26 +18,25 @@ using namespace cute;
 using cute::Tensor;  // not ckl::Tensor
 
 /// One operand of the mainloop, A or B: a tile of (BLK_MN, BLK_K), K-major or MN-major, in `Stages` stages, of
-/// which each of `Sharers` CTAs loads its share and multicasts it to all of them. A TMA box has BoxContiguous elements of the
-/// contiguous mode, the swizzle's width.
-template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers, int BoxContiguous> struct StagedOperand {
-  static constexpr int BOX_BYTES = BoxContiguous * sizeof(T);
-  using MNAtom =
-      conditional_t<BOX_BYTES == 128, GMMA::Layout_MN_SW128_Atom<T>,
-                    conditional_t<BOX_BYTES == 64, GMMA::Layout_MN_SW64_Atom<T>, GMMA::Layout_MN_SW32_Atom<T>>>;
-  using Atom = conditional_t<KMajor, GMMA::Layout_K_SW128_Atom<T>, MNAtom>;
+/// which each of `Sharers` CTAs loads its share and multicasts it to all of them. A TMA box has the swizzle's 128 bytes of the
+/// contiguous mode, or what is left of an MN-major tile: then its rows in shared memory are filled in part.
+template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers> struct StagedOperand {
+  static constexpr int BOX_CONTIGUOUS = 128 / sizeof(T);
+  /// Rows or columns that a stage has room for.
+  static constexpr int ROOM_MN = KMajor ? BlkMN : ceil_div(BlkMN, BOX_CONTIGUOUS) * BOX_CONTIGUOUS;
+  using Atom = conditional_t<KMajor, GMMA::Layout_K_SW128_Atom<T>, GMMA::Layout_MN_SW128_Atom<T>>;
   using Order = conditional_t<KMajor, Step<_1, _2, _3>, Step<_2, _1, _3>>;
-  using SmemLayout = decltype(tile_to_shape(Atom{}, Shape<Int<BlkMN>, Int<BlkK>, Int<Stages>>{}, Order{}));
+  using SmemLayout = decltype(tile_to_shape(Atom{}, Shape<Int<ROOM_MN>, Int<BlkK>, Int<Stages>>{}, Order{}));
   static constexpr GMMA::Major major = KMajor ? GMMA::Major::K : GMMA::Major::MN;
-  static constexpr int stage_bytes = BlkMN * BlkK * sizeof(T);
+  static constexpr int stage_bytes = ROOM_MN * BlkK * sizeof(T);
 
   /// Where stage `index` of `stages` begins.
-  CUTE_DEVICE static T* stage(T* stages, int index) { return stages + index * (BlkMN * BlkK); }
-  static_assert(Stages == 1 || SmemLayout{}(0, 0, 1) == BlkMN * BlkK, "stage() says where the layout has it");
+  CUTE_DEVICE static T* stage(T* stages, int index) { return stages + index * (ROOM_MN * BlkK); }
+  static_assert(Stages == 1 || SmemLayout{}(0, 0, 1) == ROOM_MN * BlkK, "stage() says where the layout has it");
 
   // A TMA box has this CTA's share of the other mode.
   static constexpr int CONTIGUOUS = KMajor ? BlkK : BlkMN, OTHER = KMajor ? BlkMN : BlkK;
-  static constexpr int BOX_CONTIGUOUS = BoxContiguous, BOX_OTHER = OTHER / Sharers;
+  static constexpr int BOX_OTHER = OTHER / Sharers;
 
   static_assert(uint64_t(CacheHint::normal) == uint64_t(TMA::CacheHintSm90::EVICT_NORMAL) &&
                 uint64_t(CacheHint::evict_first) == uint64_t(TMA::CacheHintSm90::EVICT_FIRST) &&
@@ -46,7 +45,8 @@ template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers, in
   /// The boxes of one tile.
   struct Boxes {
     TensorMap const& map;
-    int other;  // extent along the other mode
+    TensorMap const& left;  // for what is left of the contiguous mode behind whole boxes
+    int other;              // extent along the other mode
     CacheHint hint;
 
     /// Bytes that come into a stage, the other CTAs' shares included.
@@ -56,22 +56,25 @@ template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers, in
   /// to those rows before.
   CUTE_DEVICE static Boxes boxes(OperandMaps const& maps, int tile, bool trimmed) {
     bool last = KMajor && trimmed && tile >= maps.last_tile;
-    return {last ? maps.last : maps.whole, last ? maps.last_rows : BOX_OTHER, maps.hint};
+    return {last ? maps.last : maps.whole, maps.last, last ? maps.last_rows : BOX_OTHER, maps.hint};
   }
 
   /// Loads this CTA's share, number `share`, of the tile at (mn, k) of matrix `batch` into the stage that begins at `stage`,
-  /// of every CTA in `mask`. Called by one thread.
+  /// of every CTA in `mask`. The stage begins with number `turn` of the contiguous mode. Called by one thread.
   CUTE_DEVICE static void load(Boxes const& boxes, uint64_t& full, uint16_t mask, int mn, int k, int batch, int share,
-                               T* stage) {
+                               T* stage, int turn = 0) {
     int contiguous = KMajor ? k : mn, other = (KMajor ? mn : k) + share * boxes.other;
     auto hint = uint64_t(boxes.hint);
     CUTLASS_PRAGMA_UNROLL
     for (int c = 0; c < CONTIGUOUS; c += BOX_CONTIGUOUS) {
       T* box = stage + c * OTHER + share * boxes.other * BOX_CONTIGUOUS;
+      const bool whole = c + BOX_CONTIGUOUS <= CONTIGUOUS;
+      TensorMap const& map = whole ? boxes.map : boxes.left;
+      const int first = contiguous + (whole ? c + turn : turn > 0 ? 0 : c);
       if constexpr (Sharers > 1)
-        SM90_TMA_LOAD_MULTICAST_3D::copy(&boxes.map, &full, mask, hint, box, contiguous + c, other, batch);
+        SM90_TMA_LOAD_MULTICAST_3D::copy(&map, &full, mask, hint, box, first, other, batch);
       else
-        SM90_TMA_LOAD_3D::copy(&boxes.map, &full, hint, box, contiguous + c, other, batch);
+        SM90_TMA_LOAD_3D::copy(&map, &full, hint, box, first, other, batch);
     }
   }
 
@@ -98,13 +101,14 @@ template <auto Config> struct Mainloop {
   static constexpr int WG_M = Config.warpgroup_m(), WG_N = Config.warpgroup_n();
   static constexpr int CLUSTER_M = Config.cluster_m, CLUSTER_N = Config.cluster_n;
 
-  using OperandA = StagedOperand<T, Config.a_major == decltype(Config.a_major)::k, BLK_M, BLK_K, PIPE, CLUSTER_N,
-                                 Config.a_box_contiguous()>;
-  using OperandB = StagedOperand<T, Config.b_major == decltype(Config.b_major)::k, BLK_N, BLK_K, PIPE, CLUSTER_M,
-                                 Config.b_box_contiguous()>;
-  using Mma = decltype(make_tiled_mma(
-      SM90::GMMA::ss_op_selector<T, T, float, Shape<_64, Int<WG_N>, Int<BLK_K>>, OperandA::major, OperandB::major>(),
+  using OperandA = StagedOperand<T, Config.a_major == decltype(Config.a_major)::k, BLK_M, BLK_K, PIPE, CLUSTER_N>;
+  using OperandB = StagedOperand<T, Config.b_major == decltype(Config.b_major)::k, BLK_N, BLK_K, PIPE, CLUSTER_M>;
+  template <int Columns> using MmaOf = decltype(make_tiled_mma(
+      SM90::GMMA::ss_op_selector<T, T, float, Shape<_64, Int<Columns>, Int<BLK_K>>, OperandA::major, OperandB::major>(),
       Layout<Shape<_1, _1, _1>>{}));
+  using Mma = MmaOf<WG_N>;
+  /// A product of all columns that there is room for begins where one of WG_N columns does.
+  static constexpr int WG_ROOM_N = BLK_N == WG_N ? OperandB::ROOM_MN : WG_N;
   /// Whether what the loop over K tiles computes beside its products, descriptors above all, is to lie in uniform registers. It is a third
   /// fewer instructions, hence less power, but takes some clocks at a tile's beginning, and ping-pong tiles gained nothing by it.
   static constexpr bool in_uniform_registers = Config.schedule != decltype(Config.schedule)::pingpong;
@@ -149,7 +153,7 @@ template <auto Config> struct Mainloop {
         OperandA::load(a, full, mask_a, tile.m * BLK_M, k_tile * BLK_K, tile.batch, rank_n,
                        OperandA::stage(storage.a.data(), at.index()));
         OperandB::load(b, full, mask_b, tile.n * BLK_N, k_tile * BLK_K, tile.batch, rank_m,
-                       OperandB::stage(storage.b.data(), at.index()));
+                       OperandB::stage(storage.b.data(), at.index()), Config.turn(tile.n));
       }
     }
   }
@@ -209,10 +213,11 @@ template <auto Config> struct Mainloop {
     auto slice = mma.get_slice(thread);
     Tensor sA = local_tile(smem_a(storage), Shape<Int<WG_M>, Int<BLK_K>>{},
                            make_coord(part_m, _0{}, _));  // (WG_M, BLK_K, PIPE)
-    Tensor sB = local_tile(smem_b(storage), Shape<Int<WG_N>, Int<BLK_K>>{},
-                           make_coord(part_n, _0{}, _));         // (WG_N, BLK_K, PIPE)
-    Tensor tCrA = slice.make_fragment_A(slice.partition_A(sA));  // (MMA, MMA_M, MMA_K, PIPE)
-    Tensor tCrB = slice.make_fragment_B(slice.partition_B(sB));  // (MMA, MMA_N, MMA_K, PIPE)
+    Tensor sB = local_tile(smem_b(storage), Shape<Int<WG_ROOM_N>, Int<BLK_K>>{},
+                           make_coord(part_n, _0{}, _));  // (WG_ROOM_N, BLK_K, PIPE)
+    auto slice_b = MmaOf<WG_ROOM_N>{}.get_slice(thread);
+    Tensor tCrA = slice.make_fragment_A(slice.partition_A(sA));      // (MMA, MMA_M, MMA_K, PIPE)
+    Tensor tCrB = slice_b.make_fragment_B(slice_b.partition_B(sB));  // (MMA, MMA_N, MMA_K, PIPE)
 
     auto multiply_stage = [&](int stage) CUTLASS_LAMBDA_FUNC_INLINE {
       warpgroup_arrive();

@@ -52,6 +52,7 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
             to.column,
             to.row,
             to.batch,
+            to.turn,
             to.by_tma};
   }
 
@@ -67,7 +68,7 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
     CUTLASS_PRAGMA_NO_UNROLL
     for (int piece = 0; piece < P::count; ++piece) {
       // The first element of D in this warp's box. The last piece of a row of tiles may have fewer boxes.
-      int64_t row = by_rows.row + piece % P::per_row * P::N + box_row * P::ROWS;
+      int64_t row = by_rows.row + Base::turned(piece % P::per_row * P::N, to.turn) + box_row * P::ROWS;
       int64_t column = by_rows.column + piece / P::per_row * PIECE_M + box_column * P::COLUMNS;
       bool has_box = box_row * P::ROWS < P::columns(piece);
       TD* buffer = reinterpret_cast<TD*>(storage.staging[next]);

@@ -35,12 +35,12 @@ CUtensorMapDataType data_type(DType dtype) {
   }
 }
 
-CUtensorMapSwizzle swizzle(int row_bytes) {
-  switch (row_bytes) {
+CUtensorMapSwizzle swizzle(int bytes) {
+  switch (bytes) {
     case 128: return CU_TENSOR_MAP_SWIZZLE_128B;
     case 64: return CU_TENSOR_MAP_SWIZZLE_64B;
     case 32: return CU_TENSOR_MAP_SWIZZLE_32B;
-    default: fail(ErrorCode::unsupported, "a TMA box must be 32, 64 or 128 bytes wide, but is ", row_bytes);
+    default: fail(ErrorCode::unsupported, "a swizzle must be 32, 64 or 128 bytes wide, but is ", bytes);
   }
 }
 
@@ -72,8 +72,8 @@ TensorMap encode(const TensorMapShape& shape, const void* data) {
   const cuuint32_t step[] = {1, 1, 1};
   CUtensorMap encoded;  // not in place: gcc 12 without optimization does not align what is returned
   check_driver(function(&encoded, data_type(shape.dtype), 3, const_cast<void*>(data), sizes, strides, box, step,
-                        CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle(shape.box_contiguous * int(element)),
-                        CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
+                        CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle(shape.swizzle_bytes), CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
+                        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE),
                "cuTensorMapEncodeTiled");
   TensorMap map;
   std::memcpy(&map, &encoded, sizeof map);

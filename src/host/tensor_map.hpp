@@ -14,7 +14,8 @@ struct TensorMapShape {
   DType dtype;
   std::int64_t contiguous, other, batch;    ///< Extents.
   std::int64_t other_stride, batch_stride;  ///< Elements; multiples of 16 bytes.
-  int box_contiguous, box_other;  ///< What one instruction moves. box_contiguous is 32, 64 or 128 bytes: the swizzle.
+  int box_contiguous, box_other;            ///< What one instruction moves.
+  int swizzle_bytes;  ///< 32, 64 or 128: the pitch of a box's rows in shared memory, of which box_contiguous may fill a part.
 };
 
 /// Whether TMA can load from a matrix with these strides and this pointer alignment (bytes).

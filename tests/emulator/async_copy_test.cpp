@@ -99,7 +99,9 @@ template <class Visit> void for_each_element(const Case& c, Visit visit) {
       inside &= x >= 0 && x < static_cast<std::int64_t>(map.sizes[d]);
       address += static_cast<std::uint64_t>(x) * map.strides[d];
     }
-    std::uint32_t offset = c.offset + position * size;
+    // A row takes the whole span of a swizzle.
+    const std::uint32_t row_bytes = map.box[0] * size, pitch = std::max(row_bytes, swizzle_span(map.swizzle));
+    std::uint32_t offset = c.offset + position / map.box[0] * pitch + position % map.box[0] * size;
     switch (map.swizzle) {
       case TensorSwizzle::bytes128: offset ^= (offset >> 7 & 7) << 4; break;
       case TensorSwizzle::bytes64: offset ^= (offset >> 7 & 3) << 4; break;

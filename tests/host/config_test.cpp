@@ -113,22 +113,24 @@ TEST(GemmConfigs, GeometryFitsTheHardware) {
     EXPECT_EQ(defect(c), nullptr);
     EXPECT_LE(std::size_t(c.shared_bytes()), h100().shared_bytes);
     EXPECT_GE(c.shared_bytes(), c.stages * (c.tile_m + c.tile_n) * c.tile_k * 2);
-    // One register file, 64 Ki, for a producer and two consumer warpgroups; setmaxnreg takes multiples of 8 up to 255.
-    EXPECT_LE((c.producer_registers() + 2 * c.consumer_registers()) * 128, 65536);
+    // One register file, 64 Ki, for a producer and two or three consumer warpgroups; setmaxnreg takes multiples of 8 up to 255.
+    EXPECT_LE((c.producer_registers() + c.consumers() * c.consumer_registers()) * 128, 65536);
     for (const int registers : {c.producer_registers(), c.consumer_registers()}) {
       EXPECT_EQ(registers % 8, 0);
       EXPECT_GE(registers, 24);
       EXPECT_LE(registers, 256);
     }
     // Together the warpgroups' parts are the tile.
-    const int parts = c.schedule == Schedule::pingpong ? 1 : 2;
+    const int parts = c.schedule == Schedule::pingpong ? 1 : c.consumers();
     EXPECT_EQ(c.warpgroup_m() * c.warpgroup_n() * parts, c.tile_m * c.tile_n);
-    // A TMA box has at most 256 elements a side, and as many bytes a row as the swizzle: 128, or less where an MN-major part ends sooner.
-    for (const auto& [box, major, part] : {std::tuple{c.a_box_contiguous(), c.a_major, c.warpgroup_m()},
-                                           std::tuple{c.b_box_contiguous(), c.b_major, c.warpgroup_n()}}) {
-      const int bytes = box * c.element_bytes();
-      EXPECT_TRUE(bytes == 128 || (major == Major::mn && (bytes == 64 || bytes == 32))) << bytes;
-      EXPECT_EQ((major == Major::k ? c.tile_k : part) % box, 0) << "a consumer's part begins with a box";
+    // A TMA box has at most 256 elements a side, and 128 bytes a row, the swizzle, or what is left of an N-major tile.
+    EXPECT_EQ(c.box_contiguous() * c.element_bytes(), 128);
+    EXPECT_EQ(c.tile_k % c.box_contiguous(), 0);
+    EXPECT_EQ(c.warpgroup_m() % c.box_contiguous(), 0) << "a consumer's part begins with a box";
+    if (c.b_major == Major::mn) {
+      EXPECT_TRUE(c.warpgroup_n() == c.tile_n || c.warpgroup_n() % c.box_contiguous() == 0) << "so does this one";
+      EXPECT_EQ(c.tile_n % c.box_contiguous() * c.element_bytes() % 16, 0) << "what TMA takes";
+      EXPECT_LT(c.b_stage_columns() - c.tile_n, c.box_contiguous());
     }
     EXPECT_TRUE(c.a_box_other() >= 8 && c.a_box_other() <= 256);
     EXPECT_TRUE(c.b_box_other() >= 8 && c.b_box_other() <= 256);
@@ -149,7 +151,9 @@ TEST(GemmConfigs, DefectsAreFound) {
   const char* const bad[] = {
       "bf16_tn_128x256x32_2x1_s4_coopm",              // K tile of less than a swizzle row
       "bf16_tn_64x256x64_2x1_s4_coopm",               // half of the rows is less than wgmma's 64
-      "bf16_tn_160x128x64_2x1_s4_coopm",              // half of the rows is no multiple of 64
+      "bf16_tn_160x128x64_2x1_s4_coopm",              // neither a half nor a third of the rows is a multiple of 64
+      "bf16_tn_192x208x64_2x1_s2_coopm",              // accumulators of 104 registers a thread of three consumers
+      "bf16_nt_128x96x64_1x1_s4_coopn",               // half of an N-major B begins within a row of the swizzle
       "bf16_tn_128x8x64_1x1_s4_ping",                 // too few columns
       "bf16_tn_64x264x64_1x1_s2_ping",                // more columns than one wgmma has
       "bf16_tn_256x256x64_1x1_s2_coopm",              // accumulators of 256 registers a thread
@@ -159,6 +163,8 @@ TEST(GemmConfigs, DefectsAreFound) {
       "bf16_tt_128x128x64_5x1_s4_coopm",              // K rows of an N-major B that 5 CTAs cannot share
       "bf16_nn_128x128x64_1x3_s4_coopm",              // the same of an M-major A
       "bf16_tn_128x128x64_2x1_s4_coopm_gather",       // multicast without TMA
+      "bf16_tn_192x64x64_1x1_s2_coopm_gather",        // three consumers
+      "bf16_nt_128x96x64_1x1_s4_coopm_gather",        // columns that are turned
       "bf16_tn_128x128x64_1x1_s4_coopm_gather_swap",  // any layout as it is
       "bf16_tn_128x128x64_2x1x2_s4_coopm",            // operands and K shared
       "bf16_tn_64x64x64_1x1x4_s4_ping",               // K shared, but no tile

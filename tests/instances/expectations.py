@@ -5,7 +5,7 @@ SHIPPED = {
     "cross_entropy": 30,
     "cross_entropy_backward": 24,
     "elementwise": 44,
-    "gemm": 116,
+    "gemm": 118,
     "gemm_fused": 36,
     "pad": 2,
     "norm": 57,
@@ -70,6 +70,7 @@ RULES = [
     (rf"^ckl_gemm_.*{ALONG_K}",
      ["wgmma", "TMA load", "register reallocation", "cluster barrier", "distributed shared memory", "asynchronous store to another block"],
      ["TMA multicast", "TMA store"], 168, 3),
+    (r"^ckl_gemm_.*_192x\d+x64_.*_coopm(_swap)?$", [], [], 128, 3),  # 512 threads: three consumers
     (r"^ckl_gemm_.*_1x1_",
      [], ["TMA multicast", "cluster barrier", "distributed shared memory"], 168, 3),
     (r"^ckl_gemm_fused_", ["wgmma", "register reallocation", "TMA store", "matrix store to shared memory"], [], 168, 3),

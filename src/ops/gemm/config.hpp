@@ -27,9 +27,9 @@ namespace ckl {
 /// Which mode of an operand is contiguous: K, or the other one (M of A, N of B).
 enum class Major : std::uint8_t { k, mn };
 
-/// Who computes what. Every CTA has one producer warpgroup and two consumer warpgroups.
+/// Who computes what. Every CTA has one producer warpgroup and two consumer warpgroups, or three cooperative ones.
 enum class Schedule : std::uint8_t {
-  cooperative_m,  ///< Both consumers on one tile, each with half of its rows.
+  cooperative_m,  ///< All consumers on one tile, each with its share of the rows.
   cooperative_n,  ///< Both consumers on one tile, each with half of its columns.
   pingpong,       ///< One tile a consumer: one multiplies while the other stores.
 };
@@ -56,16 +56,19 @@ struct GemmConfig {
 
   // Threads
   static constexpr int warpgroup_threads = 128;
-  static constexpr int consumers = 2;  ///< Consumer warpgroups.
-  static constexpr int threads = (1 + consumers) * warpgroup_threads;
+  /// Consumer warpgroups: two, or three where that many share rows that are an odd multiple of 64.
+  constexpr int consumers() const { return schedule == Schedule::cooperative_m && tile_m % 128 != 0 ? 3 : 2; }
+  constexpr int threads() const { return (1 + consumers()) * warpgroup_threads; }
   constexpr int cluster_size() const { return cluster_m * cluster_n * cluster_k; }
   /// Registers a thread after setmaxnreg; together at most 64 Ki a CTA. A gathering producer holds a batch of elements;
   /// one that only issues TMA makes room for large accumulators.
   constexpr int producer_registers() const { return load == Load::gather ? 152 : accumulators() > 128 ? 24 : 40; }
-  constexpr int consumer_registers() const { return load == Load::gather ? 176 : accumulators() > 128 ? 240 : 232; }
+  constexpr int consumer_registers() const {
+    return consumers() == 3 ? 152 : load == Load::gather ? 176 : accumulators() > 128 ? 240 : 232;
+  }
 
   // The part of the tile that one consumer multiplies.
-  constexpr int warpgroup_m() const { return schedule == Schedule::cooperative_m ? tile_m / 2 : tile_m; }
+  constexpr int warpgroup_m() const { return schedule == Schedule::cooperative_m ? tile_m / consumers() : tile_m; }
   constexpr int warpgroup_n() const { return schedule == Schedule::cooperative_n ? tile_n / 2 : tile_n; }
   /// f32 accumulators of one consumer thread.
   constexpr int accumulators() const { return warpgroup_m() * warpgroup_n() / warpgroup_threads; }
@@ -74,7 +77,7 @@ struct GemmConfig {
   /// Accumulators of one consumer thread of which a CTA keeps the sum.
   constexpr int sums() const { return accumulators() / cluster_k; }
   /// Consumers that read one stage, and so have to release it.
-  constexpr int readers() const { return schedule == Schedule::pingpong ? 1 : consumers; }
+  constexpr int readers() const { return schedule == Schedule::pingpong ? 1 : consumers(); }
 
   // The epilogue moves the tile in pieces of 64 rows through staging buffers: two a consumer where they fit, else one. Each
   // warp stores its 16 rows of a piece by TMA.
@@ -94,28 +97,32 @@ struct GemmConfig {
   // Shared memory
   constexpr int element_bytes() const { return static_cast<int>(size_of(dtype)); }
   constexpr int a_stage_bytes() const { return tile_m * tile_k * element_bytes(); }
-  constexpr int b_stage_bytes() const { return tile_n * tile_k * element_bytes(); }
+  constexpr int b_stage_bytes() const { return b_stage_columns() * tile_k * element_bytes(); }
+  /// Columns that a stage of B has room for: N-major ones lie in whole rows of the swizzle, the last of which may be used in part.
+  constexpr int b_stage_columns() const {
+    return b_major == Major::k ? tile_n : (tile_n + box_contiguous() - 1) / box_contiguous() * box_contiguous();
+  }
   /// Swizzled buffers want 1024-byte alignment, which the start of dynamic shared memory has; so does each buffer here.
   constexpr int shared_bytes() const { return shared_bytes_with(staging_buffers()); }
   constexpr int staging_buffers() const { return shared_bytes_with(2) <= max_shared_bytes ? 2 : 1; }
   static constexpr int max_shared_bytes = 227 * 1024;
 
-  // TMA boxes: elements along the contiguous mode, the swizzle's width (128 bytes, or 64 or 32 where an MN-major tile is no multiple of
-  // that), and along the other one, which the CTAs that share the operand split: each loads its share and multicasts it.
-  constexpr int a_box_contiguous() const { return box_contiguous(a_major, warpgroup_m()); }
-  constexpr int b_box_contiguous() const { return box_contiguous(b_major, warpgroup_n()); }
+  // TMA boxes: elements along the contiguous mode, the swizzle's width of 128 bytes (the last box of an N-major tile may have less),
+  // and along the other one, which the CTAs that share the operand split: each loads its share and multicasts it.
+  constexpr int box_contiguous() const { return 128 / element_bytes(); }
+  /// Whether every second tile of an N-major B begins in the middle of a line of L2. Its stages are turned by as many columns: what lies in
+  /// front of the first whole line comes last, so that no box touches two lines.
+  constexpr bool turns() const { return b_major == Major::mn && tile_n % box_contiguous() * 2 == box_contiguous(); }
+  /// By how many columns tile `tile` is turned.
+  constexpr int turn(int tile) const { return turns() && tile % 2 != 0 ? box_contiguous() / 2 : 0; }
   constexpr int a_box_other() const { return (a_major == Major::k ? tile_m : tile_k) / cluster_n; }
   constexpr int b_box_other() const { return (b_major == Major::k ? tile_n : tile_k) / cluster_m; }
 
  private:
-  constexpr int box_contiguous(Major major, int warpgroup_mn) const {
-    int widest = 128 / element_bytes();
-    return major == Major::k ? widest : std::gcd(warpgroup_mn, widest);
-  }
   constexpr int shared_bytes_with(int buffers) const {
-    int store = cluster_k > 1 ? inbox_bytes() : consumers * buffers * staging_bytes();
+    int store = cluster_k > 1 ? inbox_bytes() : consumers() * buffers * staging_bytes();
     int staged = stages * (a_stage_bytes() + b_stage_bytes()) + store;
-    int barriers = (2 * stages + 4 + 2 * consumers) * 8;
+    int barriers = (2 * stages + 4 + 2 * consumers()) * 8;
     return staged + (barriers + 1023) / 1024 * 1024;
   }
 };
@@ -128,7 +135,10 @@ constexpr const char* defect(const GemmConfig& config) {
   if (c.warpgroup_m() < 64 || c.warpgroup_m() % 64) return "a consumer's rows must be a multiple of 64";
   if (c.warpgroup_n() < 16 || c.warpgroup_n() > 256 || c.warpgroup_n() % 16)
     return "a consumer's columns must be a multiple of 16 up to 256";
-  if (c.accumulators() > 192) return "a consumer's accumulators must fit 192 registers a thread";
+  if (c.schedule == Schedule::cooperative_n && c.b_major == Major::mn && c.warpgroup_n() % c.box_contiguous())
+    return "a consumer's columns of an N-major B must begin with a row of the swizzle";
+  if (c.accumulators() > (c.consumers() == 3 ? 96 : 192))
+    return "a consumer's accumulators must fit 192 registers a thread, and 96 where there are three consumers";
   if (c.cluster_m < 1 || c.cluster_n < 1 || c.cluster_k < 1 || c.cluster_size() > 8)
     return "a cluster must have 1 to 8 CTAs";
   int a_extent = c.a_major == Major::k ? c.tile_m : c.tile_k, b_extent = c.b_major == Major::k ? c.tile_n : c.tile_k;
@@ -137,6 +147,8 @@ constexpr const char* defect(const GemmConfig& config) {
   if (b_extent % (8 * c.cluster_m) || c.b_box_other() > 256)
     return "a CTA's share of B must be a multiple of 8 up to 256";
   if (c.load == Load::gather && c.cluster_size() != 1) return "a gathering producer cannot multicast";
+  if (c.load == Load::gather && c.consumers() != 2) return "a gathering kernel has two consumers";
+  if (c.load == Load::gather && c.turns()) return "a gathering kernel loads columns in their order";
   if (c.load == Load::gather && c.swapped) return "a gathering kernel serves any layout, and needs no swapped form";
   if (c.cluster_k > 1 && (c.cluster_m != 1 || c.cluster_n != 1)) return "CTAs that share K cannot share operands";
   if (c.cluster_k > 1 && c.schedule == Schedule::pingpong) return "CTAs that share K must have cooperative consumers";

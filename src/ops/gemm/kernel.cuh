@@ -1,6 +1,6 @@
 #pragma once
 
-// The GEMM kernel: a persistent grid of clusters; in each CTA one producer warpgroup and two consumer warpgroups.
+// The GEMM kernel: a persistent grid of clusters; in each CTA one producer warpgroup and two consumer warpgroups, or three.
 //
 //   producer   for each tile:  A, B tiles -> stages                          (mainloop: load or gather)
 //   consumers  for each tile:  stages -> accumulators -> epilogue -> D       (mainloop: multiply; epilogue: store)
@@ -45,22 +45,23 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   using Order = conditional_t<pingpong, PingpongOrder<GemmConfig::warpgroup_threads>,
                               CooperativeOrder<GemmConfig::warpgroup_threads, Config.stages>>;
   /// Named barriers: 0 is the whole block's, then one of each consumer, then one of all consumers, and one for their order.
-  static constexpr int first_consumer_barrier = 1, consumers_barrier = first_consumer_barrier + GemmConfig::consumers,
+  static constexpr int first_consumer_barrier = 1, consumers_barrier = first_consumer_barrier + Config.consumers(),
                        order_barrier = consumers_barrier + 1;
-  static constexpr int consumer_threads = GemmConfig::consumers * GemmConfig::warpgroup_threads;
+  static constexpr int consumer_threads = Config.consumers() * GemmConfig::warpgroup_threads;
 
   struct Shared {
     typename MainloopT::Storage mainloop;
     conditional_t<sums_in_cluster, typename ClusterSumT::Storage, typename EpilogueT::Storage>
-        epilogue[GemmConfig::consumers];
+        epilogue[Config.consumers()];
     typename Pipeline::Storage pipeline;
     typename Order::Storage order;
-    typename ClusterSumT::Barriers sums[GemmConfig::consumers];
+    typename ClusterSumT::Barriers sums[Config.consumers()];
   };
   static_assert(sizeof(Shared) == Config.shared_bytes(), "config.hpp counts the bytes of Shared");
   static_assert(defect(Config) == nullptr, "the config cannot be compiled");
   static_assert(linear || !Config.swapped,
                 "an epilogue of one's own is told rows and columns of D, not of its transpose");
+  static_assert(linear || !Config.turns(), "an epilogue of one's own is told columns in their order");
   static_assert(linear || !sums_in_cluster, "sums of a cluster are stored by the linear output alone");
 
   /// What a CTA is to do: the segments of its cluster, and its place in the cluster.
@@ -172,7 +173,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     int next_buffer = 0;
     for (int number = 0; segments.next(segment); ++number) {
       if constexpr (pingpong) {  // the consumers take turns
-        if (number % GemmConfig::consumers != consumer) {
+        if (number % Config.consumers() != consumer) {
           at.advance(segment.k_end - segment.k_begin);
           continue;
         }
@@ -233,6 +234,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
             int64_t(tile.m) * Config.tile_m + part_m * Config.warpgroup_m(),
             int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
             tile.batch,
+            Config.turn(tile.n),
             p.d_by_tma};
   }
 
@@ -283,8 +285,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_GEMM_ENTRY(NAME)                                                \
-  extern "C" __global__ void __launch_bounds__(ckl::GemmConfig::threads, 1) \
-      ckl_gemm_##NAME(__grid_constant__ ckl::GemmParams const params) {     \
-    ckl::device::GemmKernel<ckl::parse_gemm_config(#NAME)>::run(params);    \
+#define CKL_GEMM_ENTRY(NAME)                                                               \
+  extern "C" __global__ void __launch_bounds__(ckl::parse_gemm_config(#NAME).threads(), 1) \
+      ckl_gemm_##NAME(__grid_constant__ ckl::GemmParams const params) {                    \
+    ckl::device::GemmKernel<ckl::parse_gemm_config(#NAME)>::run(params);                   \
   }

@@ -30,11 +30,12 @@ TileGrid tile_grid(const GemmProblem& p, const GemmConfig& config) {
 
 /// A descriptor that run() points at the data. Encoding wants an address, so it gets an aligned one.
 TensorMap matrix_map(DType dtype, std::int64_t contiguous, std::int64_t other, std::int64_t other_stride,
-                     int box_contiguous, int box_other) {
+                     int box_contiguous, int box_other, int swizzle_bytes) {
   alignas(16) static const char somewhere[16] = {};
   auto per_16_bytes = std::int64_t(16 / size_of(dtype));
   // One matrix: the batch stride is never stepped, but must be a legal one.
-  return host::encode({dtype, contiguous, other, 1, other_stride, per_16_bytes, box_contiguous, box_other}, somewhere);
+  return host::encode(
+      {dtype, contiguous, other, 1, other_stride, per_16_bytes, box_contiguous, box_other, swizzle_bytes}, somewhere);
 }
 
 /// The maps of an operand with tiles of `tile` rows, which `sharers` CTAs load together, in clusters of `clustered` tiles.
@@ -42,19 +43,22 @@ OperandMaps operand_maps(const GemmOperand& x, Major major, std::int64_t mn, std
                          std::int64_t k_stride, int box_contiguous, int box_other, int tile, int sharers,
                          int clustered) {
   constexpr int swizzled_rows = 8;  // a box is made of whole ones
+  const int swizzle_bytes = box_contiguous * int(size_of(x.dtype));
   OperandMaps maps{};
   maps.last_tile = maps.no_tile;
   maps.hint = CacheHint::normal;
   if (major == Major::mn) {
-    maps.whole = matrix_map(x.dtype, mn, k, k_stride, box_contiguous, box_other);
+    maps.whole = matrix_map(x.dtype, mn, k, k_stride, box_contiguous, box_other, swizzle_bytes);
+    maps.last_rows = tile % box_contiguous;
+    if (maps.last_rows) maps.last = matrix_map(x.dtype, mn, k, k_stride, maps.last_rows, box_other, swizzle_bytes);
     return maps;
   }
-  maps.whole = matrix_map(x.dtype, k, mn, mn_stride, box_contiguous, box_other);
+  maps.whole = matrix_map(x.dtype, k, mn, mn_stride, box_contiguous, box_other, swizzle_bytes);
   if (mn % (std::int64_t(tile) * clustered) == 0) return maps;
   const int share = int((mn % tile + sharers - 1) / sharers);
   maps.last_tile = int(mn / tile);
   maps.last_rows = std::max(1, (share + swizzled_rows - 1) / swizzled_rows) * swizzled_rows;
-  maps.last = matrix_map(x.dtype, k, mn, mn_stride, box_contiguous, maps.last_rows);
+  maps.last = matrix_map(x.dtype, k, mn, mn_stride, box_contiguous, maps.last_rows, swizzle_bytes);
   return maps;
 }
 
@@ -124,7 +128,7 @@ GemmParams ProductLauncher::prepare_run(const GemmPointers& pointers, void* work
   if (loads_by_tma_) {
     for (auto [maps, data] : {std::pair{&params.a_maps, a}, {&params.b_maps, b}}) {
       host::replace_address(maps->whole, data);
-      if (maps->last_tile != maps->no_tile) host::replace_address(maps->last, data);
+      if (maps->last_rows) host::replace_address(maps->last, data);
     }
   }
   if (params.d_by_tma) host::replace_address(params.d_map, pointers.d);
@@ -148,10 +152,10 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   params_.tiles = tile_grid(p, config);
   if (loads_by_tma_) {
     params_.a_maps =
-        operand_maps(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride, config.a_box_contiguous(),
+        operand_maps(p.a, config.a_major, p.m, p.k, p.a.row_stride, p.a.column_stride, config.box_contiguous(),
                      config.a_box_other(), config.tile_m, config.cluster_n, config.cluster_m);
     params_.b_maps =
-        operand_maps(p.b, config.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride, config.b_box_contiguous(),
+        operand_maps(p.b, config.b_major, p.n, p.k, p.b.column_stride, p.b.row_stride, config.box_contiguous(),
                      config.b_box_other(), config.tile_n, config.cluster_m, config.cluster_n);
     // What is read once need not stay in L2; what is read with it, many times, should.
     const bool a_once = p.n <= config.tile_n * config.cluster_n, b_once = p.m <= config.tile_m * config.cluster_m;
@@ -162,8 +166,8 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   }
   if (params_.d_by_tma) {
     int box_columns = config.d_box_columns(int(size_of(p.d.dtype)));
-    params_.d_map =
-        matrix_map(p.d.dtype, by_rows.d_columns(), by_rows.m, by_rows.d.row_stride, box_columns, GemmConfig::d_box_m);
+    params_.d_map = matrix_map(p.d.dtype, by_rows.d_columns(), by_rows.m, by_rows.d.row_stride, box_columns,
+                               GemmConfig::d_box_m, box_columns * int(size_of(p.d.dtype)));
   }
 }
 
@@ -194,7 +198,7 @@ NamedEpilogueParams ProductLauncher::epilogue_params(const GemmPointers& x) cons
 
 void ProductLauncher::prepare_launch(const GemmChoice& choice, const DeviceInfo& device) {
   const GemmConfig& config = choice.config;
-  launch_.threads = GemmConfig::threads;
+  launch_.threads = unsigned(config.threads());
   launch_.cluster = unsigned(config.cluster_size());
   launch_.shared_bytes = std::size_t(config.shared_bytes());
   launch_.overlaps_preceding = true;

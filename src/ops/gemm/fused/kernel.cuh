@@ -8,7 +8,7 @@
 
 /// One kernel: the config that NAME spells, with the functor FUNCTOR.
 #define CKL_GEMM_FUSED_KERNEL(SYMBOL, NAME, FUNCTOR)                                                                 \
-  extern "C" __global__ void __launch_bounds__(ckl::GemmConfig::threads, 1)                                          \
+  extern "C" __global__ void __launch_bounds__(ckl::parse_gemm_config(#NAME).threads(), 1)                           \
       SYMBOL(__grid_constant__ ckl::GemmFusedParams<FUNCTOR::Params> const params) {                                 \
     ckl::device::GemmKernel<ckl::parse_gemm_config(#NAME), ckl::device::FusedOutput<FUNCTOR>>::run(params.gemm,      \
                                                                                                    params.epilogue); \
