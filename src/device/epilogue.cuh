@@ -10,7 +10,6 @@
 #include <cute/atom/copy_traits_sm90.hpp>
 #include <cute/atom/mma_traits_sm90_gmma.hpp>
 #include <cutlass/arch/barrier.h>
-#include <cutlass/numeric_conversion.h>
 
 #include "device/arch.cuh"
 #include "device/numeric.cuh"
@@ -28,7 +27,7 @@ template <class T> struct StridedMatrix {
   int64_t row_stride, column_stride;
 };
 
-/// Where a warpgroup's part of D begins, and how D and C lie in memory.
+/// Where a warpgroup's part of D begins, and how D and C lie in memory. TD is f32, or the bits of elements of `format`.
 template <class TD> struct EpilogueTarget {
   TensorMap const& d_map;     // D as (m, n, batch), for TMA
   StridedMatrix<TD> d;        // D for element-wise stores
@@ -38,6 +37,11 @@ template <class TD> struct EpilogueTarget {
   int batch;
   int turn;  // the columns of the accumulators begin with this one, and end with those before it
   bool by_tma;
+  bool c_by_vectors;  // columns of C are contiguous, and its rows begin at multiples of 16 bytes
+  RuntimeFormat format;
+
+  /// Whether rows of C are whole vectors of V elements.
+  template <int V> CUTE_DEVICE bool has_vectors_of_c() const { return c_by_vectors && n % V == 0; }
 };
 
 template <auto Config> struct Epilogue {
@@ -47,6 +51,7 @@ template <auto Config> struct Epilogue {
   static constexpr int GROUP_V = PIECE_M * GROUP_N / Config.warpgroup_threads;  // their values in one thread
   static constexpr int WARP_M = Config.d_box_m;                                 // rows of one warp
   static constexpr int warp_threads = 32;
+  template <class TD> static constexpr int vector_of = 16 / sizeof(TD);  // elements of 16 bytes
 
   /// Two neighbours of a row, which one thread holds.
   template <class TD> using Pair = cutlass::AlignedArray<TD, 2>;
@@ -82,52 +87,64 @@ template <auto Config> struct Epilogue {
     }
   };
 
-  /// D = functor(acc, C); leaves `acc` as it was. `next` counts pieces, so that buffers alternate from tile to tile. The loop
-  /// over the pieces is not unrolled, but for the few instructions that name accumulators: the code of a tile then fits the
-  /// instruction cache.
-  template <class TD, class Accumulators, class Functor>
+  /// A warp's rows of C in vectors, on their way to a staging buffer: (ROWS, COLUMNS) of it, all under way at a time.
+  template <class TD, int ROWS, int COLUMNS> struct VectorsOfC {
+    static constexpr int ACROSS = COLUMNS / vector_of<TD>, COUNT = ceil_div(ROWS * ACROSS, warp_threads);
+    static constexpr bool whole = ROWS * ACROSS % warp_threads == 0;
+    uint128_t values[COUNT];
+
+    /// From (row, column) of C, `width` columns of it.
+    CUTE_DEVICE void load(EpilogueTarget<TD> const& to, int64_t row, int64_t column, int width, int lane) {
+      auto const* origin = reinterpret_cast<uint128_t const*>(to.c.data + row * to.c.row_stride + column);
+      Tensor gC = make_tensor(make_gmem_ptr(origin), Shape<Int<ROWS>, Int<ACROSS>>{},
+                              make_stride(to.c.row_stride / vector_of<TD>, _1{}));  // (ROWS, ACROSS)
+      int rows = int(cute::min(to.m - row, int64_t(ROWS)));
+      int across = int(cute::min(to.n - column, int64_t(width))) / vector_of<TD>;
+      for_each_vector(lane, [&](uint128_t& value, int r, int c) CUTLASS_LAMBDA_FUNC_INLINE {
+        value = uint128_t();
+        if (r < rows && c < across) value = gC(r, c);
+      });
+    }
+    template <class Smem> CUTE_DEVICE void store(Smem const& sW, int lane) {
+      Tensor sV = recast<uint128_t>(sW);  // (ROWS, ACROSS)
+      for_each_vector(lane, [&](uint128_t const& value, int r, int c) CUTLASS_LAMBDA_FUNC_INLINE {
+        if (whole || r < ROWS) sV(r, c) = value;
+      });
+    }
+
+   private:
+    template <class F> CUTE_DEVICE void for_each_vector(int lane, F const& f) {
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < COUNT; ++i)
+        f(values[i], (lane + i * warp_threads) / ACROSS, (lane + i * warp_threads) % ACROSS);
+    }
+  };
+
+  /// D = functor(acc, C), or functor(acc) where C is not read; leaves `acc` as it was. `next` counts pieces, so that buffers alternate from
+  /// tile to tile. The loop over the pieces is not unrolled, but for the few instructions that name accumulators: the code of a tile then
+  /// fits the instruction cache.
+  template <bool ReadsC, class TD, class Accumulators, class Functor>
   CUTE_DEVICE static void store(Accumulators& acc, Functor const& functor, EpilogueTarget<TD> const& to, int thread,
                                 Storage& storage, int& next) {
-    if (functor.reads_c())
-      store_pieces<true>(acc, functor, to, thread, storage, next);
-    else
-      store_pieces<false>(acc, functor, to, thread, storage, next);
-  }
-
-  /// One element of D, `row` and `column` from the part's first, straight to global memory.
-  template <class TD, class Functor> CUTE_DEVICE static void store_element(int row, int column, float acc,
-                                                                           Functor const& functor,
-                                                                           EpilogueTarget<TD> const& to) {
-    int64_t r = to.row + row, c = to.column + turned(column, to.turn);
-    if (r >= to.m || c >= to.n) return;
-    float x =
-        functor.reads_c() ? functor(acc, float(to.c.data[r * to.c.row_stride + c * to.c.column_stride])) : functor(acc);
-    to.d.data[r * to.d.row_stride + c * to.d.column_stride] = cutlass::NumericConverter<TD, float>{}(x);
-  }
-
-  /// Which column of the tile the accumulators' column `column` is.
-  CUTE_DEVICE static int turned(int column, int turn) {
-    if constexpr (!Config.turns()) return column;
-    return column + turn < WG_N ? column + turn : column + turn - WG_N;
-  }
-
-  /// Waits until the bulk stores of this warp have read the staging buffers.
-  CUTE_DEVICE static void drain() {
-    if (elect_one_sync()) tma_store_wait<0>();
-  }
-
- private:
-  template <bool ReadsC, class TD, class Accumulators, class Functor>
-  CUTE_DEVICE static void store_pieces(Accumulators& acc, Functor const& functor, EpilogueTarget<TD> const& to,
-                                       int thread, Storage& storage, int& next) {
     using P = Piece<TD>;
     typename P::Mma mma;
     int warp = cutlass::canonical_warp_idx_sync() % (PIECE_M / WARP_M), lane = thread % warp_threads;
 
+    auto row_of = [&](int piece) { return to.row + piece / P::per_row * PIECE_M + warp * WARP_M; };
+    auto column_of = [&](int piece) { return to.column + turned(piece % P::per_row * P::N, to.turn); };
+
+    // C of the next piece is under way while this one is converted, where there are registers for it.
+    VectorsOfC<TD, WARP_M, P::N> ahead;
+    constexpr bool has_room = Config.consumer_registers() - Config.accumulators() >= 128;
+    const bool loads_ahead = ReadsC && has_room && to.template has_vectors_of_c<vector_of<TD>>();
+    auto load_ahead = [&](int piece) CUTLASS_LAMBDA_FUNC_INLINE {
+      if (piece < P::count) ahead.load(to, row_of(piece), column_of(piece), P::columns(piece), lane);
+    };
+    if (loads_ahead) load_ahead(0);
+
     CUTLASS_PRAGMA_NO_UNROLL
     for (int piece = 0; piece < P::count; ++piece) {
-      int64_t row = to.row + piece / P::per_row * PIECE_M + warp * WARP_M;
-      int64_t column = to.column + turned(piece % P::per_row * P::N, to.turn);
+      int64_t row = row_of(piece), column = column_of(piece);
       TD* buffer = reinterpret_cast<TD*>(storage.staging[next]);
       next = next + 1 == BUFFERS ? 0 : next + 1;
       Tensor sD = as_position_independent_swizzle_tensor(
@@ -139,17 +156,21 @@ template <auto Config> struct Epilogue {
       if (elect_one_sync()) tma_store_wait<BUFFERS - 1>();  // the bulk store that last read this buffer has done so
       warp_sync();
       if constexpr (ReadsC) {  // C passes through the buffer that D is going to leave by
-        load_rows(to, row, column, P::columns(piece), sW, lane);
+        if (loads_ahead)
+          ahead.store(sW, lane);
+        else
+          load_rows(to, row, column, P::columns(piece), sW, lane);
         warp_sync();
         copy(recast<Pair<TD>>(tCsC), rC);
         warp_sync();
+        if (loads_ahead) load_ahead(piece + 1);
       }
       warpgroup_fence_operand(acc);  // no conversion may be hoisted out of the loop: its results would be spilled
       for_each(make_seq<P::count>{}, [&](auto number) CUTLASS_LAMBDA_FUNC_INLINE {
         constexpr int p = decltype(number)::value;
         if (p == piece)
           stage<P, ReadsC, P::columns(p) / GROUP_N, p % P::per_row * P::N / GROUP_N>(
-              acc(_, Int<p / P::per_row>{}, _0{}), rC, functor, sD, mma, thread);
+              acc(_, Int<p / P::per_row>{}, _0{}), rC, functor, to.format, sD, mma, thread);
       });
       if (to.by_tma) {
         cutlass::arch::fence_view_async_shared();
@@ -163,15 +184,44 @@ template <auto Config> struct Epilogue {
     }
   }
 
+  /// One element of D, `row` and `column` from the part's first, straight to global memory.
+  template <class TD, class Functor> CUTE_DEVICE static void store_element(int row, int column, float acc,
+                                                                           Functor const& functor,
+                                                                           EpilogueTarget<TD> const& to) {
+    int64_t r = to.row + row, c = to.column + turned(column, to.turn);
+    if (r >= to.m || c >= to.n) return;
+    float x =
+        functor.reads_c()
+            ? functor(acc, to.format.template to_float<TD>(to.c.data[r * to.c.row_stride + c * to.c.column_stride]))
+            : functor(acc);
+    to.d.data[r * to.d.row_stride + c * to.d.column_stride] = to.format.template from_floats<TD>({x, x})[0];
+  }
+
+  /// Which column of the tile the accumulators' column `column` is.
+  CUTE_DEVICE static int turned(int column, int turn) {
+    if constexpr (!Config.turns()) return column;
+    return column + turn < WG_N ? column + turn : column + turn - WG_N;
+  }
+
+  /// Brings C, where it is read, to L2, while the products are computed.
+  template <class TD, class Functor>
+  CUTE_DEVICE static void prefetch_c(Functor const& functor, EpilogueTarget<TD> const& to, int thread) {
+    if (functor.reads_c()) prefetch_rows<WG_M, WG_N>(to, thread);
+  }
+
+  /// Waits until the bulk stores of this warp have read the staging buffers.
+  CUTE_DEVICE static void drain() {
+    if (elect_one_sync()) tma_store_wait<0>();
+  }
+
  protected:
   /// functor(acc, C) -> staging buffer, for groups `First` to `First + Groups - 1` of the accumulators of 64 rows.
   template <class P, bool ReadsC, int Groups, int First, class Accumulators, class FragmentC, class Functor, class Smem,
             class Mma>
-  CUTE_DEVICE static void stage(Accumulators const& acc, FragmentC const& rC, Functor const& functor, Smem const& sD,
-                                Mma const& mma, int thread) {
+  CUTE_DEVICE static void stage(Accumulators const& acc, FragmentC const& rC, Functor const& functor,
+                                RuntimeFormat const& format, Smem const& sD, Mma const& mma, int thread) {
     using TD = typename P::Element;
     Tensor rD = make_tensor<TD>(Shape<Int<GROUP_V>, _1, Int<Groups>>{});  // (GROUP_V, 1, GROUPS)
-    constexpr cutlass::NumericArrayConverter<TD, float, 2> converter;
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < size(rD); i += 2) {
       cutlass::Array<float, 2> pair;
@@ -179,11 +229,11 @@ template <auto Config> struct Epilogue {
       for (int j = 0; j < 2; ++j) {
         float x = acc(First * GROUP_V + i + j);
         if constexpr (ReadsC)
-          pair[j] = functor(x, float(rC(i / 2)[j]));
+          pair[j] = functor(x, format.template to_float<TD>(rC(i / 2)[j]));
         else
           pair[j] = functor(x);
       }
-      cutlass::Array<TD, 2> converted = converter(pair);
+      cutlass::Array<TD, 2> converted = format.template from_floats<TD>(pair);
       rD(i) = converted[0];
       rD(i + 1) = converted[1];
     }
@@ -232,9 +282,29 @@ template <auto Config> struct Epilogue {
         [&](int c) CUTLASS_LAMBDA_FUNC_INLINE { return elem_less(tDcD(r, c), make_coord(rows, columns)); });
   }
 
+  /// The rows of C that belong to a part of ROWS x COLUMNS of D, a thread each.
+  template <int ROWS, int COLUMNS, class TD>
+  CUTE_DEVICE static void prefetch_rows(EpilogueTarget<TD> const& to, int thread) {
+    static_assert(ROWS <= 2 * Config.warpgroup_threads);
+    if (!to.template has_vectors_of_c<vector_of<TD>>()) return;
+    int columns = int(cute::min(to.n - to.column, int64_t(COLUMNS)));
+    CUTLASS_PRAGMA_UNROLL
+    for (int r = thread; r < ROWS; r += Config.warpgroup_threads)
+      if (to.row + r < to.m && columns > 0)
+        SM90_BULK_COPY_G2S::PREFETCH::copy(to.c.data + (to.row + r) * to.c.row_stride + to.column,
+                                           columns * int(sizeof(TD)));
+  }
+
+  /// A warp's rows of C, into the staging buffer.
   template <class TD, class Smem> CUTE_DEVICE static void load_rows(EpilogueTarget<TD> const& to, int64_t row,
                                                                     int64_t column, int width, Smem const& sW,
                                                                     int lane) {
+    if (to.template has_vectors_of_c<vector_of<TD>>()) {
+      VectorsOfC<TD, decltype(size<0>(sW))::value, decltype(size<1>(sW))::value> vectors;
+      vectors.load(to, row, column, width, lane);
+      vectors.store(sW, lane);
+      return;
+    }
     for_rows(to, to.c, row, column, width, sW, lane, [](auto&& staged, auto const& c, auto const& inside) {
       Tensor rC = make_fragment_like(staged);  // (COLUMNS)
       CUTLASS_PRAGMA_UNROLL

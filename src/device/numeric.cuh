@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cutlass/array.h>
+#include <cutlass/numeric_conversion.h>
 #include <cutlass/numeric_types.h>
+#include <cutlass/platform/platform.h>
 
 #include "ckl/tensor.hpp"
 
@@ -28,6 +31,40 @@ template <class F> CUTE_DEVICE void with_element(DType dtype, F&& f) {
     f(cutlass::half_t{});
   else
     f(float{});
+}
+
+/// Converts elements of type T, or the bits of f16 or bf16 ones, of which of the two is known at run time: code for both is there once, but
+/// takes two more instructions for each pair.
+struct RuntimeFormat {
+  using Bits = uint16_t;
+  bool is_f16;
+
+  CUTE_DEVICE explicit RuntimeFormat(DType dtype) : is_f16(dtype == DType::f16) {}
+
+  template <class T> CUTE_DEVICE float to_float(T x) const {
+    if constexpr (cute::is_same_v<T, Bits>)
+      return is_f16 ? float(cutlass::half_t::bitcast(x)) : float(cutlass::bfloat16_t::bitcast(x));
+    else
+      return float(x);
+  }
+  template <class T> CUTE_DEVICE cutlass::Array<T, 2> from_floats(cutlass::Array<float, 2> const& x) const {
+    if constexpr (cute::is_same_v<T, Bits>) {
+      using cutlass::platform::bit_cast;
+      auto f16 = bit_cast<uint32_t>(cutlass::NumericArrayConverter<cutlass::half_t, float, 2>::convert(x));
+      auto bf16 = bit_cast<uint32_t>(cutlass::NumericArrayConverter<cutlass::bfloat16_t, float, 2>::convert(x));
+      return bit_cast<cutlass::Array<T, 2>>(is_f16 ? f16 : bf16);
+    } else {
+      return cutlass::NumericArrayConverter<T, float, 2>::convert(x);
+    }
+  }
+};
+
+/// Calls f(float{}) for f32, f(RuntimeFormat::Bits{}) for f16 and bf16.
+template <class F> CUTE_DEVICE void with_stored_element(DType dtype, F&& f) {
+  if (dtype == DType::f32)
+    f(float{});
+  else
+    f(RuntimeFormat::Bits{});
 }
 
 }  // namespace ckl::device

@@ -30,35 +30,9 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
 
  public:
   /// As Epilogue::store(), by all threads of a consumer, who meet at `barrier`.
-  template <class TD, class Accumulators, class Functor>
+  template <bool ReadsC, class TD, class Accumulators, class Functor>
   CUTE_DEVICE static void store(Accumulators& acc, Functor const& functor, EpilogueTarget<TD> const& to, int thread,
                                 int barrier, typename Base::Storage& storage, int& next) {
-    if (functor.reads_c())
-      store_pieces<true>(acc, functor, to, thread, barrier, storage, next);
-    else
-      store_pieces<false>(acc, functor, to, thread, barrier, storage, next);
-  }
-
- private:
-  CUTE_DEVICE static void meet(int barrier) { cutlass::arch::NamedBarrier::sync(Config.warpgroup_threads, barrier); }
-
-  /// The target as D and C lie in memory.
-  template <class TD> CUTE_DEVICE static EpilogueTarget<TD> transposed(EpilogueTarget<TD> const& to) {
-    return {to.d_map,
-            {to.d.data, to.d.column_stride, to.d.row_stride},
-            {to.c.data, to.c.column_stride, to.c.row_stride},
-            to.n,
-            to.m,
-            to.column,
-            to.row,
-            to.batch,
-            to.turn,
-            to.by_tma};
-  }
-
-  template <bool ReadsC, class TD, class Accumulators, class Functor>
-  CUTE_DEVICE static void store_pieces(Accumulators& acc, Functor const& functor, EpilogueTarget<TD> const& to,
-                                       int thread, int barrier, typename Base::Storage& storage, int& next) {
     using P = Piece<TD>;
     typename P::Mma mma;
     int warp = cutlass::canonical_warp_idx_sync() % (Config.warpgroup_threads / Base::warp_threads);
@@ -104,8 +78,8 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
         constexpr int p = decltype(number)::value;
         if (p == piece)
           Base::template stage<P, ReadsC, P::columns(p) / Base::GROUP_N, p % P::per_row * P::N / Base::GROUP_N>(
-              acc(_, Int<p / P::per_row>{}, _0{}), recast<typename Base::template Pair<TD>>(rC), functor, sD, mma,
-              thread);
+              acc(_, Int<p / P::per_row>{}, _0{}), recast<typename Base::template Pair<TD>>(rC), functor, to.format, sD,
+              mma, thread);
       });
       if (to.by_tma) cutlass::arch::fence_view_async_shared();
       if constexpr (BUFFERS == 2)
@@ -117,6 +91,31 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
       else if (elect_one_sync())
         store_box_by_tma(by_rows, int(row), int(column), buffer + (box_column * P::N + box_row * P::ROWS) * P::COLUMNS);
     }
+  }
+
+  /// As Epilogue::prefetch_c().
+  template <class TD, class Functor>
+  CUTE_DEVICE static void prefetch_c(Functor const& functor, EpilogueTarget<TD> const& to, int thread) {
+    if (functor.reads_c()) Base::template prefetch_rows<Base::WG_N, Base::WG_M>(transposed(to), thread);
+  }
+
+ private:
+  CUTE_DEVICE static void meet(int barrier) { cutlass::arch::NamedBarrier::sync(Config.warpgroup_threads, barrier); }
+
+  /// The target as D and C lie in memory.
+  template <class TD> CUTE_DEVICE static EpilogueTarget<TD> transposed(EpilogueTarget<TD> const& to) {
+    return {to.d_map,
+            {to.d.data, to.d.column_stride, to.d.row_stride},
+            {to.c.data, to.c.column_stride, to.c.row_stride},
+            to.n,
+            to.m,
+            to.column,
+            to.row,
+            to.batch,
+            to.turn,
+            to.by_tma,
+            to.c_by_vectors,
+            to.format};
   }
 
   /// Called by one thread.

@@ -179,7 +179,12 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
         }
       }
       TileIndex tile = work.tile(segment.tile);
-      if constexpr (!linear)
+      if constexpr (linear)
+        with_stored_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+          EpilogueT::prefetch_c(LinearCombination(p.epilogue), target_of<decltype(element)>(p, tile, part_m, part_n),
+                                thread);
+        });
+      else
         typename Output::template Part<Config>(p, work.output, tile, part_m, part_n).prefetch(thread);
       auto acc = MainloopT::make_accumulators();  // (MMA, MMA_M, MMA_N)
       if constexpr (sums_in_cluster) ClusterSumT::announce_empty(shared.sums[consumer], number, thread);
@@ -197,29 +202,47 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
       } else if constexpr (sums_in_cluster) {
         Tensor rSums = ClusterSumT::reduce(acc, number, work.rank_k, thread, barrier, shared.epilogue[consumer],
                                            shared.sums[consumer]);  // (SUMS)
-        with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+        with_stored_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
           auto target = target_of<decltype(element)>(p, tile, part_m, part_n);
           LinearCombination functor(p.epilogue);
           store_share(rSums, work.rank_k * Config.sums(), work, functor, target, part, thread, barrier, workspace);
         });
       } else {
-        with_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+        if constexpr (can_split_k) {
+          if (by_shares) {
+            with_stored_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+              auto target = target_of<decltype(element)>(p, tile, part_m, part_n);
+              store_share(acc, 0, work, LinearCombination(p.epilogue), target, part, thread, barrier, workspace);
+            });
+            continue;
+          }
+        }
+        with_output(p, [&](auto element, auto reads_c) CUTLASS_LAMBDA_FUNC_INLINE {
           auto target = target_of<decltype(element)>(p, tile, part_m, part_n);
           LinearCombination functor(p.epilogue);
-          if constexpr (can_split_k) {
-            if (by_shares) {
-              store_share(acc, 0, work, functor, target, part, thread, barrier, workspace);
-              return;
-            }
-          }
           if constexpr (Config.swapped)
-            EpilogueT::store(acc, functor, target, thread, barrier, shared.epilogue[consumer], next_buffer);
+            EpilogueT::template store<reads_c>(acc, functor, target, thread, barrier, shared.epilogue[consumer],
+                                               next_buffer);
           else
-            EpilogueT::store(acc, functor, target, thread, shared.epilogue[consumer], next_buffer);
+            EpilogueT::template store<reads_c>(acc, functor, target, thread, shared.epilogue[consumer], next_buffer);
         });
       }
     }
     EpilogueT::drain();
+  }
+
+  /// Calls f(element, reads_c) for the type of D's elements and for whether C is read. Stores of both 16-bit types share their code where C
+  /// is read, and in small tiles: large ones would take 1 % longer, small ones start sooner the less code there is.
+  template <class F> CUTE_DEVICE static void with_output(GemmParams const& p, F const& f) {
+    constexpr bool small = Config.accumulators() <= 64;
+    auto without_c = [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE { f(element, bool_constant<false>{}); };
+    if (LinearCombination(p.epilogue).reads_c())
+      with_stored_element(p.d_dtype,
+                          [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE { f(element, bool_constant<true>{}); });
+    else if constexpr (small)
+      with_stored_element(p.d_dtype, without_c);
+    else
+      with_element(p.d_dtype, without_c);
   }
 
   /// Where a consumer's part of the tile goes.
@@ -235,7 +258,9 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
             int64_t(tile.n) * Config.tile_n + part_n * Config.warpgroup_n(),
             tile.batch,
             Config.turn(tile.n),
-            p.d_by_tma};
+            p.d_by_tma,
+            p.c_by_vectors,
+            RuntimeFormat(p.d_dtype)};
   }
 
   /// Stores `values`, which are the accumulators from number `first` on, element by element: with split-K a share of what they sum up to

@@ -147,7 +147,7 @@ void ProductLauncher::fill_params(const GemmProblem& p, const GemmConfig& config
   params_.d_dtype = p.d.dtype;
   params_.epilogue = {{nullptr, p.c.row_stride, p.c.column_stride, p.c.batch_stride}, p.alpha, p.beta};
   params_.d_by_tma = traits_of(by_rows).stores_by_tma;
-  params_.c_by_vectors = moves_by_vectors(p.c);
+  params_.c_by_vectors = moves_by_vectors(by_rows.c);
   params_.d_by_vectors = moves_by_vectors(p.d);
   params_.tiles = tile_grid(p, config);
   if (loads_by_tma_) {
