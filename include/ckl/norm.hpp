@@ -40,7 +40,9 @@ CKL_API const char* name(NormKind kind) noexcept;
 /// sizes, strides and alignment. 16-bit rows are computed in f32 and f32 rows in f64, and the result is rounded once, so that it is off by at most a
 /// little more than half a unit in the last place; the variance is summed up around the mean, so that a large mean costs no digits.
 /// A NaN or an infinity in a row makes all of it NaN (RMSNorm: an infinity makes the finite elements 0 times their weight, plus bias).
-/// A row's bits depend on its elements, its length and the alignment alone, not on how many rows there are.
+/// A row's bits depend on its elements, its length, its place between boundaries of 16 bytes, and on how all operands lie: rows of adjacent
+/// elements that all begin and end on such boundaries, or that lie alike in all operands, or neither. So a row may have other bits in a tensor of its
+/// own; else it does not matter how many rows there are.
 struct CKL_API NormProblem {
   NormKind kind = NormKind::layer;             ///< Which normalization.
   int rank = 0;                                ///< Dimensions of x and y, at least 1.

@@ -19,16 +19,19 @@ struct OnlineSoftmax {
 
   /// Adds value(0) to value(N - 1), N a power of two. -infinity changes nothing.
   template <int N, class Values> CUTE_DEVICE void absorb(Values const& value) {
-    absorb<N, N>(value, reduce_tree_of<N>(value, Max()), [](int) {});
+    absorb<N, N>(
+        value, reduce_tree_of<N>(value, Max()), [](int) { return true; }, [](int) {});
   }
-  /// The same, where the largest of them is known, AT_ONCE of them at a time: behind each time, after(first of them) is called.
-  template <int N, int AT_ONCE, class Values, class After>
-  CUTE_DEVICE void absorb(Values const& value, float largest, After const& after) {
+  /// The same, where the largest of them is known, AT_ONCE of them at a time, as long as there_are(first of them): behind each time,
+  /// after(first of them) is called.
+  template <int N, int AT_ONCE, class Values, class ThereAre, class After>
+  CUTE_DEVICE void absorb(Values const& value, float largest, ThereAre const& there_are, After const& after) {
     float larger = fmaxf(max, largest);
     Reference reference(larger, rate);
     sum *= reference.of_before(max);
     CUTLASS_PRAGMA_UNROLL
     for (int first = 0; first < N; first += AT_ONCE) {
+      if (!there_are(first)) break;
       sum += reduce_tree_of<AT_ONCE>(
           [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return reference.weight(value(first + i)); }, Sum());
       after(first);

@@ -34,6 +34,7 @@ struct RowNeeds {
   int inputs = 1;                ///< Operands whose rows are held.
   int sm_threads = 1024;         ///< Threads of an SM at most, which is what limits the registers of each.
   int ragged_sm_threads = 1024;  ///< The same where rows begin anywhere.
+  int ragged_tail = 0;           ///< Of such a row, bytes at the end that no vector takes, at least.
   bool persistent = false;       ///< A pipeline's block has an SM to itself, and takes as many rows as there are.
   int stages = 2;                ///< Of each ring of a pipeline. A row in registers has left its stage.
   int fed_stages = 0;            ///< Not 0: a large group's ring has as many, and is filled by a warp of its own.
@@ -68,7 +69,9 @@ struct RowConfig {
     return (kind == RowKind::stream || reads_again()) && elements > 16 ? 16 : elements;
   }
   /// Elements of a ragged row that are in no vector, of each thread at most.
-  constexpr int ends() const { return ragged ? (2 * (vector_elements() - 1) + group - 1) / group : 0; }
+  constexpr int ends() const { return ragged ? (2 * (vector_elements() - 1) + tail() + group - 1) / group : 0; }
+  /// Elements at its end that are in none, at least.
+  constexpr int tail() const { return needs.ragged_tail / int(size_of(dtype)); }
   /// Elements of a row that the group works on at a time.
   constexpr int piece() const { return group * thread_elements(); }
   /// Elements of a row that the group holds.
@@ -118,7 +121,7 @@ struct RowConfig {
   constexpr bool reads_again() const { return kind == RowKind::shared && group >= cluster_group; }
   /// Columns of the longest row that it takes: what it holds, or twice that.
   constexpr std::int64_t max_columns() const {
-    if (ragged) return capacity() + vector_elements() - 1;
+    if (ragged) return capacity() + vector_elements() - 1 + tail();
     return kind == RowKind::stream ? INT64_MAX : std::int64_t(capacity()) * max_blocks() * (reads_again() ? 2 : 1);
   }
   /// Elements of a stage beyond a piece of each input: of a row that is not aligned.

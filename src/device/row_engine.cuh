@@ -122,7 +122,7 @@ template <RowConfig Config> struct RowEngine {
       if constexpr (!Config.vector) return {0, 0, columns};
       Column head = (ALIGNMENT - reinterpret_cast<uint64_t>(data) % ALIGNMENT) % ALIGNMENT / sizeof(T);
       if (head > columns) head = columns;
-      Column body = (columns - head) / VEC * VEC;
+      Column body = (columns - head - Config.tail()) / VEC * VEC;  // 0 of less than a vector
       return {int(head), int(columns - head - body), body};
     }
 
@@ -192,6 +192,13 @@ template <RowConfig Config> struct RowEngine {
                                                                               int i) {
     Tensor gY = vector_at(data, step, thread, i);  // (VEC)
     Tensor rY = make_tensor<T>(Int<VEC>{});        // (VEC)
+    convert_vector(values, i, rY);
+    if (column(i, thread) < columns) copy(Vectorized{}, rY, gY);
+  }
+
+  /// The same in registers.
+  template <class Values, class Vector>
+  CUTE_DEVICE static void convert_vector(Values const& values, int i, Vector&& rY) {
     if constexpr (VEC == 1) {
       rY(0) = T(values(i));
     } else {  // two at a time, as the hardware converts
@@ -203,7 +210,6 @@ template <RowConfig Config> struct RowEngine {
         rPairs(v) = cutlass::NumericArrayConverter<T, float, 2>{}(pair);
       }
     }
-    if (column(i, thread) < columns) copy(Vectorized{}, rY, gY);
   }
 
   /// Stores all of them, computed from elements that wait in `inputs` one vector after another.

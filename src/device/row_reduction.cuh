@@ -150,9 +150,8 @@ template <int GROUP, int GROUPS, int MAX_CLUSTER, class Value = float> class Row
         cutlass::arch::NamedBarrier::sync(GROUP, static_cast<cutlass::arch::ReservedNamedBarriers>(id));
       };
       warp_sync();  // the compiler would move memory accesses across CUTLASS's barriers
-      if constexpr (
-          GROUPS ==
-          2)  // a barrier whose number is not known takes all 16 of a block, and an SM has them for four such blocks
+      // A barrier whose number is not known takes all 16 of a block, and an SM has them for four such blocks.
+      if constexpr (GROUPS == 2)
         id == 1 ? meet(1) : meet(2);
       else
         meet(id);

@@ -70,6 +70,9 @@ template <RowConfig Config, int OPERANDS, class Spans> class RaggedRows : public
   CUTE_DEVICE bool has_end(int i) const { return number(i) < row_.ends(); }
   CUTE_DEVICE int end(int i) const { return row_.end(number(i)) - row_.head; }
 
+  /// The first element of the row of operand `operand`.
+  CUTE_DEVICE float first(int operand) const { return float(spans_.data[operand][-row_.head]); }
+
   CUTE_DEVICE void load_ends(int operand, typename Engine::template Ends<T>& ends) const {
     CUTLASS_PRAGMA_UNROLL
     for (int i = 0; i < Engine::ENDS; ++i) ends[i] = has_end(i) ? spans_.data[operand][end(i)] : T(0);
@@ -126,7 +129,10 @@ template <RowConfig Config, int OPERANDS, class Spans> class SharedRows {
   }
 
   /// Where a piece of operand `operand` lies, after it has been loaded once.
-  CUTE_DEVICE static auto piece(int operand, int begin) { return make_smem_ptr(memory(operand) + begin); }
+  CUTE_DEVICE static auto piece(int operand, int begin) {
+    static_assert(!holds_a_part, "of such a row, some pieces lie nowhere");
+    return make_smem_ptr(memory(operand) + begin);
+  }
 
   /// The first element of the part of operand `operand`, which has some.
   CUTE_DEVICE float first(int operand) const {

@@ -96,13 +96,17 @@ template <class Order> std::vector<std::string> names_by(std::vector<Candidate> 
 /// The most columns of which registers are the faster place (measured on an H200, docs/performance-guide.md): beyond, more must be under way
 /// than they hold. f32 elements take less computing for their bytes, so that this counts earlier; from shared memory every pass unpacks 16-bit
 /// ones again, so that with many passes it counts later.
-std::int64_t longest_in_registers(DType dtype, int passes) {
-  return dtype == DType::f32 ? 1 << 13 : passes > 2 ? 1 << 17 : 1 << 14;
+std::int64_t longest_in_registers(DType dtype, int passes, int inputs) {
+  return (dtype == DType::f32 ? 1 << 13 : passes > 2 ? 1 << 17 : 1 << 14) / inputs;
 }
 
-/// Whether 32 bytes a thread are the faster way for rows of so many columns: where hardly a thread is idle (measured on an H200).
-bool fills_threads(const RowConfig& half, std::int64_t columns) {
-  return columns * 32 > std::int64_t(half.capacity()) * 31;
+/// Whether so many columns leave so many threads idle that another config of the same capacity is the faster one, a ring of groups of 64
+/// threads (measured on an H200).
+bool leaves_threads_idle(const RowConfig& config, std::int64_t columns) {
+  if (config.half) return columns * 32 <= std::int64_t(config.capacity()) * 31;
+  const int eighths = config.dtype == DType::f32 ? 6 : 7;
+  return config.kind == RowKind::registers && config.group == 64 &&
+         columns * 8 < std::int64_t(config.capacity()) * eighths;
 }
 
 }  // namespace
@@ -115,14 +119,14 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
   // Vectors before elements; what reads a row once before what reads it twice; registers before shared memory, but for the longest rows;
   // few elements beyond the row, so that many rows are in flight; what is made for such rows first where that pays, else last; registers alone
   // before a pipeline, which is for rows that have to be shared.
-  const bool in_shared = columns > longest_in_registers(dtype, passes);
+  const bool in_shared = columns > longest_in_registers(dtype, passes, needs.inputs);
   return names_by(std::move(able), [in_shared, columns](const RowConfig& c) {
     return std::array<int, 8>{!c.vector,
                               c.kind == RowKind::stream,
                               c.kind == RowKind::team,
                               (c.kind == RowKind::shared) != in_shared,
                               c.capacity(),
-                              c.half && !fills_threads(c, columns),
+                              leaves_threads_idle(c, columns),
                               !c.half && !c.plain,
                               int(c.kind)};
   });

@@ -24,6 +24,11 @@ struct OperandLayout {
   std::int64_t offset = 0;  ///< Elements from a 256-byte boundary to the lowest element.
 };
 
+/// Whether one of some operator's configs takes rows that begin anywhere by vectors.
+inline bool any_is_ragged(const std::vector<std::string>& configs) {
+  return std::any_of(configs.begin(), configs.end(), [](const std::string& c) { return c.ends_with("_ragged"); });
+}
+
 struct AddCase {
   std::string name;  ///< Letters, digits and underscores.
   std::string why;

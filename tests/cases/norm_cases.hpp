@@ -24,6 +24,7 @@ struct NormCase {
   std::int64_t affine_step = 1, affine_offset = 0;  ///< Of weight and bias, in elements.
   bool weight = true, bias = true, add = false, store_sum = false, statistics = true;
   float epsilon = 1e-3f;
+  bool ragged = false;  ///< Whether a kernel has to take it by vectors, although its rows begin anywhere.
   enum { separate, y_is_x, y_is_residual, sum_is_x } where = separate;  ///< Which output is exactly which input.
 
   bool is_quantized() const { return quantized != DType::f32; }
@@ -64,6 +65,36 @@ inline std::vector<NormCase> norm_cases(bool short_list) {
                            dtype, 5, columns);
       one.kind = columns % 3 == 0 ? NormKind::rms : NormKind::layer;
     }
+    // Of rows that begin anywhere, lengths that fill threads and more, and those that leave nothing to vectors.
+    for (const std::int64_t columns : {3, 13, 77, 197, 267, 523, 1001, 2059, 4107, 8203}) {
+      NormCase& one = rows(type + "_odd" + std::to_string(columns), "rows that begin anywhere between boundaries",
+                           dtype, columns > 5000 ? 1 : 9, columns);
+      one.kind = columns % 3 == 0 ? NormKind::rms : NormKind::layer;
+      one.ragged = dtype != DType::f32 || columns < 8192;
+    }
+    for (const bool store : {false, true}) {
+      NormCase& sum = rows(type + "_odd_residual" + (store ? "_sum" : ""), "the same with a residual", dtype, 9, 197);
+      sum.add = sum.ragged = true, sum.store_sum = store;
+    }
+    NormCase& odd_into = rows(type + "_odd_sum_is_x", "the same, where the sum replaces x", dtype, 9, 523);
+    odd_into.add = odd_into.store_sum = odd_into.ragged = true, odd_into.where = NormCase::sum_is_x;
+    NormCase& odd_onto = rows(type + "_odd_y_is_residual", "the same, where y replaces the residual", dtype, 9, 77);
+    odd_onto.add = odd_onto.ragged = true, odd_onto.where = NormCase::y_is_residual;
+    rows(type + "_odd_y_is_x", "the same, where y replaces x", dtype, 17, 197).where = NormCase::y_is_x;
+    NormCase& odd_few =
+        rows(type + "_odd_many_rows", "more rows than a block has groups, the last one partly filled", dtype, 503, 13);
+    odd_few.kind = NormKind::rms, odd_few.ragged = true;
+    NormCase& odd_padded = add(type + "_odd_padded", "whole vectors and more, rows that begin on boundaries", dtype,
+                               {{9, 101}, {104, 1}, 0}, {{9, 101}, {112, 1}, 0});
+    odd_padded.residual = odd_padded.sum = odd_padded.y,
+    odd_padded.add = odd_padded.store_sum = odd_padded.ragged = true;
+    NormCase& odd_mixed = rows(type + "_odd_affine_f32", "odd rows, weight and bias in f32", dtype, 9, 197);
+    odd_mixed.affine = DType::f32, odd_mixed.ragged = dtype == DType::f32;
+    rows(type + "_odd_affine_units", "odd rows, weight and bias on units of theirs alone", dtype, 9, 197);
+    cases.back().affine_offset = dtype == DType::f32 ? 2 : 4, cases.back().ragged = true;
+    rows(type + "_odd_affine_off", "odd rows, weight and bias an element off", dtype, 9, 197).affine_offset = 1;
+    rows(type + "_odd_any_rank", "odd rows that two dimensions count", dtype, 9, 197);
+    cases.back().x = cases.back().y = cases.back().residual = cases.back().sum = {{3, 3, 77}, {300, 77, 1}, 0};
     rows(type + "_cluster2", "two blocks a row, the second one partly filled", dtype, 2, 16648);
     rows(type + "_cluster8", "as many blocks as a cluster may have", dtype, 1, 65536).kind = NormKind::rms;
     rows(type + "_stream", "longer than a cluster holds", dtype, 1, 131080);
@@ -74,6 +105,8 @@ inline std::vector<NormCase> norm_cases(bool short_list) {
     for (const int mask : {0, 1, 2}) {
       NormCase& one = rows(type + "_affine" + std::to_string(mask), "without a bias, a weight or both", dtype, 9, 200);
       one.weight = mask & 1, one.bias = mask & 2;
+      NormCase& odd = rows(type + "_odd_affine" + std::to_string(mask), "the same of odd rows", dtype, 9, 203);
+      odd.weight = mask & 1, odd.bias = mask & 2, odd.ragged = true;
     }
     NormCase& narrow = rows(type + "_no_statistics", "RMSNorm as language models use it", dtype, 9, 512);
     narrow.kind = NormKind::rms, narrow.bias = narrow.statistics = false;

@@ -41,11 +41,6 @@ inline void PrintTo(const SoftmaxCase& softmax, std::ostream* out) {
   *out << name(softmax.dtype) << " along " << softmax.axis << ": " << softmax.why;
 }
 
-/// Whether one of them takes rows that begin anywhere by vectors.
-inline bool any_is_ragged(const std::vector<std::string>& configs) {
-  return std::any_of(configs.begin(), configs.end(), [](const std::string& c) { return c.ends_with("_ragged"); });
-}
-
 inline std::vector<SoftmaxCase> softmax_cases(bool short_list) {
   std::vector<SoftmaxCase> cases;
   const auto add = [&](std::string name, std::string why, OperandLayout x, OperandLayout y, int axis,

@@ -110,7 +110,7 @@ std::string chosen(std::int64_t rows, std::int64_t columns, DType dtype = DType:
 TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 256), "bf16_t8_vec");
   EXPECT_EQ(chosen(100, 1024), "bf16_t32_vec");
-  EXPECT_EQ(chosen(100, 2048), "bf16_h128_vec");
+  EXPECT_EQ(chosen(100, 2048), "bf16_t64_vec");
   EXPECT_EQ(chosen(100, 4096), "bf16_t128_vec");
   EXPECT_EQ(chosen(100, 8192, DType::f32), "f32_t512_vec");
   EXPECT_EQ(chosen(100, 16384), "bf16_t512_vec");
@@ -126,10 +126,13 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, (3 << 18) + 4, DType::f32), "f32_stream_vec");
   EXPECT_EQ(chosen(100, 3 << 19), "bf16_s512_vec");  // half of it in shared memory
   EXPECT_EQ(chosen(100, (3 << 19) + 8), "bf16_stream_vec");
-  EXPECT_EQ(chosen(100, 1024, DType::f32), "f32_h128_vec");
-  EXPECT_EQ(chosen(100, 511), "bf16_t32_any");
-  EXPECT_EQ(chosen(100, 1023), "bf16_t64_any");
-  EXPECT_EQ(chosen(100, 1025), "bf16_t256_any");
+  EXPECT_EQ(chosen(100, 1024, DType::f32), "f32_t64_vec");
+  EXPECT_EQ(chosen(100, 511), "bf16_t16_ragged");
+  EXPECT_EQ(chosen(100, 1023), "bf16_t32_ragged");
+  EXPECT_EQ(chosen(100, 1035), "bf16_t32_ragged");  // 1024 by vectors, wherever it begins
+  EXPECT_EQ(chosen(100, 1037), "bf16_t64_ragged");
+  EXPECT_EQ(chosen(100, 16395), "bf16_t512_ragged");
+  EXPECT_EQ(chosen(100, 16397), "bf16_stream_any");
   EXPECT_EQ(chosen(0, 1024), "");
 }
 
@@ -164,13 +167,41 @@ TEST(NormConfigs, PlainRows) {
   }
 }
 
-// Half as much a thread pays where no thread is idle.
-TEST(NormConfigs, RowsThatFillHalfAsMuch) {
-  EXPECT_EQ(chosen(100, 1000, DType::f32), "f32_h128_vec");
-  EXPECT_EQ(chosen(100, 992, DType::f32), "f32_p64_vec");
+// Registers alone are the faster place where few threads are idle.
+TEST(NormConfigs, RowsThatFillGroupsOf64) {
+  EXPECT_EQ(chosen(100, 768, DType::f32), "f32_t64_vec");
+  EXPECT_EQ(chosen(100, 764, DType::f32), "f32_p64_vec");
   EXPECT_EQ(chosen(100, 1028, DType::f32), "f32_t128_vec");
-  EXPECT_EQ(chosen(100, 2000), "bf16_h128_vec");
-  EXPECT_EQ(chosen(100, 1984), "bf16_p64_vec");
+  EXPECT_EQ(chosen(100, 1792), "bf16_t64_vec");
+  EXPECT_EQ(chosen(100, 1784), "bf16_p64_vec");
+}
+
+// Vectors take rows that begin anywhere where all operands lie alike, and the weight and the bias begin on a unit of theirs.
+TEST(NormConfigs, RaggedRows) {
+  const auto chosen_for = [](const std::function<void(NormArguments&)>& change) {
+    NormArguments arguments{NormKind::layer, Tensor::contiguous(address(0), DType::bf16, {9, 197}),
+                            Tensor::contiguous(address(1), DType::bf16, {9, 197}),
+                            Tensor::contiguous(address(2), DType::bf16, {197}),
+                            Tensor::contiguous(address(3), DType::bf16, {197})};
+    change(arguments);
+    return chosen(arguments);
+  };
+  EXPECT_EQ(chosen_for([](auto&) {}), "bf16_t8_ragged");
+  EXPECT_EQ(chosen_for([](auto& n) { n.x.strides[0] = 205; }), "bf16_t8_ragged");
+  EXPECT_EQ(chosen_for([](auto& n) { n.bias.data = moved(n.bias.data, 8); }), "bf16_t8_ragged");
+  const std::function<void(NormArguments&)> unlike[] = {
+      [](auto& n) { n.x.strides[0] = 199; },
+      [](auto& n) { n.x.data = moved(n.x.data, 2); },
+      [](auto& n) { n.y.data = moved(n.y.data, 8); },
+      [](auto& n) { n.weight.data = moved(n.weight.data, 4); },
+      [](auto& n) { n.bias.strides[0] = 2; },
+      [](auto& n) { n.weight.dtype = n.bias.dtype = DType::f32; },
+      [](auto& n) {
+        n.residual = Tensor::strided(address(4), DType::bf16, {9, 197}, {198, 1});
+      },
+      [](auto& n) { n.scale = Tensor::contiguous(address(4), DType::f32, {9}), n.y.dtype = DType::e4m3; },
+  };
+  for (const auto& change : unlike) EXPECT_EQ(chosen_for(change), "bf16_t32_any") << &change - unlike;
 }
 
 // Quantized, rows are gone through three times: 16-bit ones stay in registers for longer.

@@ -104,9 +104,10 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 136, DType::bf16), "bf16_t8_vec");
   EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t16_vec");
   EXPECT_EQ(best(1000, 1024, DType::bf16), "bf16_t32_vec");
-  EXPECT_EQ(best(1000, 1024, DType::f32), "f32_h128_vec");
-  EXPECT_EQ(best(1000, 992, DType::f32), "f32_p64_vec");
-  EXPECT_EQ(best(1000, 2048, DType::bf16), "bf16_p64_vec");
+  EXPECT_EQ(best(1000, 768, DType::f32), "f32_t64_vec");
+  EXPECT_EQ(best(1000, 764, DType::f32), "f32_p64_vec");
+  EXPECT_EQ(best(1000, 2048, DType::bf16), "bf16_t64_vec");
+  EXPECT_EQ(best(1000, 1784, DType::bf16), "bf16_p64_vec");
   EXPECT_EQ(best(1000, 2056, DType::bf16), "bf16_t128_vec");
   EXPECT_EQ(best(1000, 8192, DType::bf16), "bf16_t256_vec");
   EXPECT_EQ(best(1000, 16384, DType::f16), "f16_p512_vec");

@@ -50,13 +50,13 @@ template <RowConfig Config> struct CrossEntropyKernel {
  private:
   /// Whether registers hold a row.
   static constexpr bool is_held = Config.ragged;
-  /// Whether a block has one row at a time, which it reads in pieces; and whether elements are many for their bytes then.
-  static constexpr bool is_long = Config.kind == RowKind::pipeline && Engine::GROUPS == 1;
+  /// Whether a block reads a row in pieces from a ring; and whether elements are many for their bytes then.
+  static constexpr bool is_long = Config.kind == RowKind::pipeline;
   static constexpr bool is_long_of_16_bits = is_long && sizeof(T) == 2;
 
   /// A row of logits. The body of a long one begins at a line of 128 bytes: bulk copies that begin elsewhere are slower.
   struct Row {
-    static constexpr int alignment = is_long ? 128 : 16;
+    static constexpr int alignment = 128;
     static_assert(alignment / int(sizeof(T)) + Engine::VEC <= Engine::GROUP || !is_long, "an end for each thread");
     T const* x;
     typename Engine::Ragged ragged;
@@ -80,15 +80,14 @@ template <RowConfig Config> struct CrossEntropyKernel {
     }
     CUTE_DEVICE bool is_wanted(Part const& part) const { return CrossEntropyKernel::is_wanted(p, part); }
   };
-  using Rows = cute::conditional_t<Config.kind == RowKind::pipeline, PipelinedRows<Config, 1, Spans, true>,
-                                   GlobalRows<Config, 1, Spans>>;
+  using Rows = cute::conditional_t<is_long, PipelinedRows<Config, 1, Spans, true>, GlobalRows<Config, 1, Spans>>;
 
   CUTE_DEVICE static Target target_of(CrossEntropyParams const& p, Part const& part) {
     return Target::of(p.targets, p.grid, part.row < p.grid.rows ? part.row : 0);
   }
 
   template <class Rows> static constexpr int at_once() {
-    if constexpr (Config.kind == RowKind::pipeline)
+    if constexpr (is_long)
       return Rows::at_once;
     else
       return 0;
@@ -105,6 +104,8 @@ template <RowConfig Config> struct CrossEntropyKernel {
       constexpr int AT_ONCE = Engine::VALUES < 16 ? Engine::VALUES : 16;  // converted, in registers
       softmax.template absorb<Engine::VALUES, AT_ONCE>(
           [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Engine::value(rX, i); }, most,
+          // Of the threads of a group, the first one has some wherever one has.
+          [&](int first) CUTLASS_LAMBDA_FUNC_INLINE { return !is_held || Engine::has(first, columns, 0); },
           [&](int first) CUTLASS_LAMBDA_FUNC_INLINE {
             if constexpr (WITH_TOTAL) {
               auto term = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
@@ -124,8 +125,8 @@ template <RowConfig Config> struct CrossEntropyKernel {
 
     /// Adds the thread's elements of the row; where nobody asks for it, of what is loaded in any case.
     CUTE_DEVICE void absorb(CrossEntropyParams const& p, Row const& row, Part const& part, Rows& rows) {
-      // A large group has no more than one end a thread, which is under way while the others arrive.
-      bool is_end = Config.kind == RowKind::pipeline && part.thread < row.ragged.ends();
+      // A thread has no more than one end, which is under way while the others arrive.
+      bool is_end = is_long && part.thread < row.ragged.ends();
       float end = is_end ? float(row.x[row.ragged.end(part.thread)]) : 0.0f;
       constexpr typename Engine::Column unasked = at_once<Rows>();
       typename Engine::Column body = row.ragged.body;
@@ -160,12 +161,7 @@ template <RowConfig Config> struct CrossEntropyKernel {
         });
       }
       if (row.ragged.body == 0) rows.advance();
-      if constexpr (Config.kind == RowKind::pipeline) {
-        if (is_end) absorb_one(end);
-      } else {
-        row.ragged.for_each_end(part.thread,
-                                [&](int64_t column) CUTLASS_LAMBDA_FUNC_INLINE { absorb_one(float(row.x[column])); });
-      }
+      if (is_end) absorb_one(end);
     }
   };
 
@@ -177,7 +173,7 @@ template <RowConfig Config> struct CrossEntropyKernel {
     Fragment rX;  // (VEC, VECTORS)
     T end;        // where a thread has no more than one of the elements that are in no vector
 
-    static constexpr bool has_one_end = Engine::GROUP >= 2 * (Engine::VEC - 1);
+    static constexpr bool has_one_end = Engine::ENDS == 1;
 
     CUTE_DEVICE HeldRow(CrossEntropyParams const& p, Part const& part)
         : x(Engine::at(p.grid, p.logits, part)),

@@ -25,14 +25,19 @@ struct Target {
   };
 
   CUTE_DEVICE static Target of(TargetParams const& p, RowGrid const& grid, Words words) {
-    int64_t index = p.is_i64 ? int64_t(uint64_t(uint32_t(words.high)) << 32 | uint32_t(words.low)) : words.low;
-    return {index, index == p.ignore_index, index >= 0 && index < grid.columns};
+    return at(p, grid, p.is_i64 ? int64_t(uint64_t(uint32_t(words.high)) << 32 | uint32_t(words.low)) : words.low);
   }
 
+  /// Of a row of which nothing else is under way: an integer of its type takes fewer registers.
   CUTE_DEVICE static Target of(TargetParams const& p, RowGrid const& grid, int64_t row) {
     int64_t offset = strided_offset(grid.sizes, p.data.strides, grid.dimensions, grid.rows, row);
-    int64_t index =
-        p.is_i64 ? static_cast<int64_t const*>(p.data.data)[offset] : static_cast<int32_t const*>(p.data.data)[offset];
+    return at(
+        p, grid,
+        p.is_i64 ? static_cast<int64_t const*>(p.data.data)[offset] : static_cast<int32_t const*>(p.data.data)[offset]);
+  }
+
+ private:
+  CUTE_DEVICE static Target at(TargetParams const& p, RowGrid const& grid, int64_t index) {
     return {index, index == p.ignore_index, index >= 0 && index < grid.columns};
   }
 };

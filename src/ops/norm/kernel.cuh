@@ -10,6 +10,7 @@
 #include "device/quantization.cuh"
 #include "device/row_engine.cuh"
 #include "device/row_source.cuh"
+#include "device/shifted_vector.cuh"
 #include "device/widened.cuh"
 #include "ops/norm/params.hpp"
 
@@ -295,7 +296,7 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
   }
 
   CUTE_DEVICE static void store_statistics(NormParams const& p, Part const& part, Statistics const& statistics) {
-    if (part.thread != 0 || part.begin != 0 || part.row >= p.grid.rows) return;
+    if (part.thread != 0 || (Config.is_shared() && part.begin != 0) || part.row >= p.grid.rows) return;
     if (p.mean) p.mean[part.row] = float(statistics.mean + statistics.correction);
     if (p.rstd) p.rstd[part.row] = float(statistics.rstd);
   }
@@ -578,9 +579,153 @@ template <RowConfig Config> struct PlainNormKernel : NormKernel<Config, false, t
   }
 };
 
+/// The same of rows that begin anywhere between boundaries of 16 bytes, at equal distances (RaggedRows), with a weight and a bias of their type. Those
+/// begin on a boundary, so that their vectors lie elsewhere than a row's: each is put together of units that are loaded.
+template <RowConfig Config> struct RaggedNormKernel : NormKernel<Config> {
+  using Kernel = NormKernel<Config>;
+  using typename Kernel::Engine, typename Kernel::Fragment, typename Kernel::Pair, typename Kernel::Part;
+  using typename Kernel::Real, typename Kernel::Reduction, typename Kernel::Statistics, typename Kernel::T;
+  using Ends = typename Engine::template Ends<T>;
+  static constexpr int VEC = Engine::VEC, VECTORS = Engine::VECTORS, ENDS = Engine::ENDS;
+
+  CUTE_DEVICE static void run(NormParams const& p) {
+    static_assert(Config.is_ahead());
+    allow_next_grid();
+    auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      return RowSpans<T, 1>{{{at(p, p.x, part)}}, {{1}}, part.columns};
+    };
+    using Rows = RaggedRows<Config, 1, decltype(spans)>;
+    typename Rows::Storage row_storage;
+    Rows rows(row_storage, p.grid, spans);
+    wait_for_preceding_grids();
+    __shared__ typename Reduction::Storage storage;
+    Reduction reduction(storage);
+    rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE { normalize(p, part, rows, reduction); });
+  }
+
+ private:
+  /// The first element of a part of an operand's row; of the first row where there is no such row.
+  CUTE_DEVICE static T* at(NormParams const& p, RowOperand const& x, Part const& part) {
+    return static_cast<T*>(x.data) + (part.row < p.grid.rows ? part.row : 0) * x.strides[0] + part.begin;
+  }
+
+  /// What results are multiplied with, or what is added.
+  struct Affine {
+    T const* data;  // of the part; null without
+    T filling;      // where there is none
+    int shift;      // elements from a boundary of a unit to it
+
+    CUTE_DEVICE Affine(RowOperand const& operand, Part const& part, T filling)
+        : data(operand.data ? static_cast<T const*>(operand.data) + part.begin : nullptr),
+          filling(filling),
+          shift(int(part.begin) % ShiftedVector<T>::UNIT) {}
+
+    /// The units of vector `i` of the thread.
+    CUTE_DEVICE ShiftedVector<T> load(int thread, int i) const {
+      ShiftedVector<T> vector;
+      vector.fill(filling);
+      if (data) vector.load(data + (i * Engine::GROUP + thread) * VEC - shift);
+      return vector;
+    }
+    CUTE_DEVICE Real at(int column) const { return Real(float(data ? data[column] : filling)); }
+  };
+
+  template <class Rows>
+  CUTE_DEVICE static void normalize(NormParams const& p, Part const& part, Rows& rows, Reduction& reduction) {
+    int columns = int(part.columns);
+    Fragment rX;  // (VEC, VECTORS)
+    Ends ends;
+    rows.load(0, 0, columns, rX);
+    rows.load_ends(0, ends);
+    Real mean = Kernel::is_f64 && p.centered && !p.residual.data ? Real(rows.first(0)) : Real(0);
+    if (p.residual.data) {
+      add_residual(p, part, rows, rX, ends);
+      if constexpr (Kernel::is_f64)  // the first sum, which its thread knows: x may have been overwritten
+        if (p.centered)
+          mean = reduction.in_group(
+              part.thread == 0 ? Real(columns > 0 ? Engine::value(rX, 0) : float(ends[0])) : Real(0), Sum());
+    }
+    Engine::forget_derived(rX);
+    auto moments_about = [&](Real mean, Pair sums) CUTLASS_LAMBDA_FUNC_INLINE {
+      for_each_end(rows, [&](int i, int) CUTLASS_LAMBDA_FUNC_INLINE {
+        Real distance = Real(float(ends[i])) - mean;
+        sums = {{sums[0] + distance, sums[1] + distance * distance}};
+      });
+      return sums;
+    };
+    Pair sums;
+    if constexpr (Kernel::is_f64) {
+      sums = reduction.in_group(moments_about(mean, Kernel::moments(rX, mean, columns, part.thread)), Sum());
+    } else {
+      sums = reduction.in_group(moments_about(0, Kernel::moments(rX)), Sum());
+      Kernel::recenter(p, part, reduction, mean, sums, [&](Real of_row) CUTLASS_LAMBDA_FUNC_INLINE {
+        Engine::renew(rX, uint32_t(p.grid.columns >> 62));
+        return moments_about(of_row, Kernel::moments(rX, of_row, columns, part.thread));
+      });
+    }
+    Statistics statistics = Statistics::of(p, mean, sums);
+    Kernel::store_statistics(p, part, statistics);
+    Engine::forget_derived(rX);
+    T* y = at(p, p.y, part);
+    Affine weight(p.weight, part, T(1)), bias(p.bias, part, T(0));
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < VECTORS; ++i) {
+      if (!Engine::has(i * VEC, columns, part.thread)) continue;
+      ShiftedVector<T> of_weight = weight.load(part.thread, i), of_bias = bias.load(part.thread, i);
+      Tensor rW = of_weight.vector(weight.shift);  // (VEC)
+      Tensor rB = of_bias.vector(bias.shift);      // (VEC)
+      auto result = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE {
+        Real normal = statistics.normalize(Engine::value(rX, j));
+        return float(normal * Real(unpacked(rW, j % VEC)) + Real(unpacked(rB, j % VEC)));
+      };
+      Engine::store_vector(result, y, 1, columns, part.thread, i);
+      Engine::forget_derived(rX);
+    }
+    for_each_end(rows, [&](int i, int column) CUTLASS_LAMBDA_FUNC_INLINE {
+      y[column] = T(float(statistics.normalize(float(ends[i])) * weight.at(column) + bias.at(column)));
+    });
+  }
+
+  /// Adds the residual, and stores the sum where it is wanted.
+  template <class Rows> CUTE_DEVICE static void add_residual(NormParams const& p, Part const& part, Rows const& rows,
+                                                             Fragment& rX, Ends& ends) {
+    int columns = int(part.columns);
+    T const* residual = at(p, p.residual, part);
+    auto add_ends = [&]() CUTLASS_LAMBDA_FUNC_INLINE {
+      for_each_end(rows, [&](int i, int column)
+                             CUTLASS_LAMBDA_FUNC_INLINE { ends[i] = T(float(ends[i]) + float(residual[column])); });
+    };
+    if constexpr (ENDS > 1)
+      add_ends();  // several of them before the vectors: all at once would take registers that are not there
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < VECTORS; ++i) {
+      Tensor rR = make_tensor<T>(Int<VEC>{});  // (VEC)
+      Engine::load_vector(residual, 1, columns, part.thread, i, rR, T(0));
+      auto added = [&](int j) CUTLASS_LAMBDA_FUNC_INLINE { return Engine::value(rX, j) + unpacked(rR, j % VEC); };
+      Engine::convert_vector(added, i, rX(_, i));
+    }
+    if constexpr (ENDS == 1) add_ends();
+    if (!p.sum.data) return;
+    T* sum = at(p, p.sum, part);
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < VECTORS; ++i)
+      if (Engine::has(i * VEC, columns, part.thread))
+        copy(typename Engine::Vectorized{}, rX(_, i), Engine::vector_at(sum, 1, part.thread, i));
+    for_each_end(rows, [&](int i, int column) CUTLASS_LAMBDA_FUNC_INLINE { sum[column] = ends[i]; });
+  }
+
+  /// Calls f(i, column of the part) for the thread's elements that are in no vector.
+  template <class Rows, class F> CUTE_DEVICE static void for_each_end(Rows const& rows, F const& f) {
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < ENDS; ++i)
+      if (rows.has_end(i)) f(i, rows.end(i));
+  }
+};
+
 /// The kernel for a config.
 template <RowConfig Config> using NormKernelFor =
-    cute::conditional_t<Config.plain, PlainNormKernel<Config>, NormKernel<Config>>;
+    cute::conditional_t<Config.plain, PlainNormKernel<Config>,
+                        cute::conditional_t<Config.ragged, RaggedNormKernel<Config>, NormKernel<Config>>>;
 
 }  // namespace ckl::device
 

@@ -219,12 +219,26 @@ bool operator==(const NormProblem& x, const NormProblem& y) noexcept {
 
 namespace {
 
-/// The operands that are there, in this order: x, y, residual, sum, weight, bias.
-host::RowShape shape_of(const NormProblem& p) {
+/// The operands that have a row each, as far as they are there: x, y, residual, sum.
+std::vector<TensorOperand> operands_of_rows(const NormProblem& p) {
   std::vector<TensorOperand> operands = {p.x, p.y};
-  for (auto [has, operand] :
-       {std::pair{p.has_residual, &p.residual}, {p.has_sum, &p.sum}, {p.has_weight, &p.weight}, {p.has_bias, &p.bias}})
+  for (auto [has, operand] : {std::pair{p.has_residual, &p.residual}, {p.has_sum, &p.sum}})
     if (has) operands.push_back(*operand);
+  return operands;
+}
+
+/// Those for all rows: weight, bias.
+std::vector<TensorOperand> operands_for_all_rows(const NormProblem& p) {
+  std::vector<TensorOperand> operands;
+  for (auto [has, operand] : {std::pair{p.has_weight, &p.weight}, {p.has_bias, &p.bias}})
+    if (has) operands.push_back(*operand);
+  return operands;
+}
+
+/// All of them, in this order.
+host::RowShape shape_of(const NormProblem& p) {
+  std::vector<TensorOperand> operands = operands_of_rows(p);
+  for (const TensorOperand& operand : operands_for_all_rows(p)) operands.push_back(operand);
   return host::RowShape::of(p.rank, p.sizes, p.rank - 1, operands);
 }
 
@@ -236,11 +250,21 @@ bool is_plain(const NormProblem& p, const host::RowShape& shape) {
   return shape.grid.dimensions == 1 && p.has_weight && p.weight.dtype == p.x.dtype && !p.has_residual;
 }
 
+/// Whether the kernels for rows that begin anywhere serve the problem. They load units of the weight and the bias, which begin on one.
+bool is_ragged(const NormProblem& p, const host::RowShape& shape) {
+  if (shape.vectors || shape.grid.dimensions > 1) return false;
+  for (const TensorOperand& operand : operands_for_all_rows(p))
+    if (operand.dtype != p.x.dtype || operand.strides[p.rank - 1] != 1 || operand.alignment < norm_needs.ragged_tail)
+      return false;
+  return host::RowShape::of(p.rank, p.sizes, p.rank - 1, operands_of_rows(p)).ragged_vectors;
+}
+
 std::vector<std::string> candidates(const NormProblem& p, const host::RowShape& shape) {
   if (is_empty(p)) return {};
   const int passes = is_quantized(p) ? 3 : 2;
-  std::vector<std::string> names = host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors,
-                                                          host::shipped_configs(operator_of(p)), norm_needs, passes);
+  std::vector<std::string> names =
+      host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs(operator_of(p)),
+                             norm_needs, passes, is_ragged(p, shape));
   if (!is_plain(p, shape))
     std::erase_if(names, [](const std::string& name) { return parse_row_config(name, norm_needs).plain; });
   return names;

@@ -7,7 +7,7 @@
 
 namespace ckl {
 
-constexpr RowNeeds norm_needs{.waits = RowWaits::registers};
+constexpr RowNeeds norm_needs{.ragged_tail = 8, .waits = RowWaits::registers};
 
 struct NormParams {
   RowGrid grid;

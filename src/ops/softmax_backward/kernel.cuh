@@ -44,7 +44,7 @@ template <RowConfig Config> struct SoftmaxBackwardKernel {
       rows.load(0, begin, columns, rY);
       rows.load(1, begin, columns, rDY);
     };
-    if constexpr (Config.kind == RowKind::stream) {  // a pass for the sum, one more for the result
+    if constexpr (Config.in_pieces()) {  // a pass for the sum, one more for the result
       T* dx = Engine::at(p.grid, p.dx, part);
       Real sum = 0;
       Engine::for_each_piece(part.columns, [&](int64_t begin, int columns) CUTLASS_LAMBDA_FUNC_INLINE {
