@@ -32,7 +32,8 @@ namespace ckl {
 ///   sums are added up in f32, too. With m rows they are off by at most 2^-24 (m + 16) of the sum of absolute values, and in fact
 ///   by far less.
 /// - NaN and infinities propagate as the formulas say: within their row of dx, and within their column of dweight and dbias.
-/// - A row of dx has bits that depend on its elements, its length and the alignment alone, not on how many rows there are.
+/// - A row of dx has bits that depend on its elements, its length, its place between boundaries of 16 bytes, and on how all operands lie (as of
+///   `NormProblem`), else not on how many rows there are.
 struct CKL_API NormBackwardProblem {
   NormKind kind = NormKind::layer;             ///< Which normalization.
   int rank = 0;                                ///< Dimensions of x, dy and dx, at least 1.

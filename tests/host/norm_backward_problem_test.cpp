@@ -61,8 +61,11 @@ TEST(NormBackwardChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 132 * 8192, DType::bf16), "bf16_g512_vec");
   EXPECT_EQ(best(1000, 132 * 8192, DType::bf16, 0, 131), "bf16_stream_vec");
   EXPECT_EQ(best(1000, 132 * 8192 + 8, DType::bf16), "bf16_stream_vec");
-  EXPECT_EQ(best(1000, 512, DType::bf16, 513), "bf16_t256_any");
-  EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_p256_dense");
+  EXPECT_EQ(best(1000, 41, DType::f32), "f32_t16_ragged");
+  EXPECT_EQ(best(1000, 512, DType::bf16, 513), "bf16_t32_ragged");
+  EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t64_ragged");
+  EXPECT_EQ(best(1000, 1031, DType::bf16), "bf16_t64_ragged");  // 1024 by vectors, wherever it begins
+  EXPECT_EQ(best(1000, 1033, DType::bf16), "bf16_p256_dense");
   EXPECT_EQ(best(1000, 4000, DType::bf16, 4001), "bf16_p256_dense");
   EXPECT_EQ(best(1000, 4097, DType::f32), "f32_p512_dense");
   EXPECT_EQ(best(0, 64, DType::bf16), "");

@@ -9,7 +9,7 @@ SHIPPED = {
     "gemm_fused": 36,
     "pad": 2,
     "norm": 78,
-    "norm_backward": 42,
+    "norm_backward": 51,
     "norm_quantized": 45,
     "norm_sums": 1,
     "reduce": 192,
@@ -85,6 +85,7 @@ RULES = [
     (r"^ckl_pad_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_norm_(?!backward|quantized).*_(vec|plain)$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_norm_(?!backward).*_ragged$", ["16-byte loads", "16-byte stores"], ["wgmma"], 64, 0),  # 1024 threads an SM
+    (r"^ckl_norm_backward_.*_ragged$", ["16-byte loads", "16-byte stores", "programmatic launch"], ["wgmma"], 168, 0),  # 384 threads an SM
     (r"^ckl_norm_quantized_.*_vec$", ["16-byte loads", "conversion to e4m3", "conversion to e5m2"], ["wgmma"], 80, 0),
     (r"^ckl_(norm|norm_quantized|softmax|softmax_backward)_(f32|f16|bf16)_[th]\d+_", ["programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|norm_quantized|softmax)_.*_s(128|256)_(vec|plain)$", [], [], 80, 0),  # 768 threads an SM

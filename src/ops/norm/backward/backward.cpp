@@ -174,11 +174,19 @@ host::RowShape shape_of(const NormBackwardProblem& p) {
   return host::RowShape::of(p.rank, p.sizes, p.rank - 1, operands, statistics);
 }
 
+/// Whether the kernels for rows that begin anywhere serve the problem.
+bool is_ragged(const NormBackwardProblem& p, const host::RowShape& shape) {
+  return !shape.vectors && shape.grid.dimensions == 1 && (!p.has_weight || p.weight.dtype == p.x.dtype) &&
+         host::RowShape::of(p.rank, p.sizes, p.rank - 1, {p.x, p.dy, p.dx}).ragged_vectors;
+}
+
 std::vector<std::string> candidates(const NormBackwardProblem& p, const host::RowShape& shape,
                                     const DeviceInfo& device) {
   if (is_empty(p)) return {};
-  std::vector<std::string> names = host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors,
-                                                          host::shipped_configs("norm_backward"), norm_backward_needs);
+  const bool ragged = is_ragged(p, shape);
+  std::vector<std::string> names =
+      host::rank_row_configs(p.x.dtype, shape.grid.columns, shape.vectors, host::shipped_configs("norm_backward"),
+                             norm_backward_needs, 2, ragged);
   const auto is_dense = [](const std::string& name) {
     const RowConfig config = parse_row_config(name, norm_backward_needs);
     return config.is_ring() && !config.vector;
@@ -191,7 +199,8 @@ std::vector<std::string> candidates(const NormBackwardProblem& p, const host::Ro
   });
   // Of what vectors cannot take, a ring is the faster way from here on, though most of its threads' places are empty (measured on an H200).
   constexpr std::int64_t longest_beside_ring = 512;
-  if (shape.vectors || shape.grid.columns <= longest_beside_ring) return names;
+  const bool has_vectors = !names.empty() && parse_row_config(names.front(), norm_backward_needs).vector;
+  if (has_vectors || shape.grid.columns <= longest_beside_ring) return names;
   std::vector<std::string> ranked;  // std::stable_partition would have the library export its buffer
   for (const bool dense : {true, false})
     for (const std::string& name : names)
@@ -203,6 +212,8 @@ std::vector<std::string> candidates(const NormBackwardProblem& p, const host::Ro
 std::int64_t partitions_of(const RowConfig& config, const host::Launch& launch, const DeviceInfo& device) {
   const std::int64_t needed = launch.grid / launch.cluster;
   const std::int64_t resident = device.sm_count * config.blocks_per_sm() / launch.cluster;
+  if (config.ragged && resident < needed)
+    return std::max(resident / ragged_partitions, std::int64_t(1)) * ragged_partitions;
   return std::clamp<std::int64_t>(resident, 1, needed);
 }
 

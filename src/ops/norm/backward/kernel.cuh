@@ -40,7 +40,7 @@ template <RowConfig Config> struct NormBackwardKernel {
     }
   }
 
- private:
+ protected:
   /// A row's statistics, as they are loaded: nothing waits for those of the next row.
   struct Row {
     float mean, rstd;
@@ -96,12 +96,17 @@ template <RowConfig Config> struct NormBackwardKernel {
     });
   }
 
-  CUTE_DEVICE static void store(NormBackwardParams const& p, Row const& row, Elements& e, Pair sums, T* dx, int columns,
-                                int thread) {
+  /// dx of an element of a row, from its g and from the row's sums.
+  CUTE_DEVICE static float gradient(NormBackwardParams const& p, Row const& row, Real g, float x, Pair const& sums) {
     Real rstd = row.rstd, scale = rstd * Real(p.reciprocal_columns);
     Real of_g = p.centered ? sums[0] * scale : Real(0), of_gx = sums[1] * scale;
+    return float(rstd * g - of_g - row.normalized(x) * of_gx);
+  }
+
+  CUTE_DEVICE static void store(NormBackwardParams const& p, Row const& row, Elements& e, Pair sums, T* dx, int columns,
+                                int thread) {
     auto result = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-      return float(rstd * e.gradient(i) - of_g - row.normalized(Engine::value(e.rX, i)) * of_gx);
+      return gradient(p, row, e.gradient(i), Engine::value(e.rX, i), sums);
     };
     if constexpr (Config.is_ring())
       Engine::store(result, dx, p.dx.step, columns, thread);
@@ -451,13 +456,157 @@ template <RowConfig Config> struct NormBackwardKernel {
   }
 };
 
+/// The same of rows that begin anywhere between boundaries of 16 bytes, at equal distances, which registers hold. All rows of a group lie alike: it takes
+/// every so many-th of them, a multiple of what lies between boundaries. So its threads keep their columns here as well, and each may have some of the elements
+/// before and behind the vectors.
+template <RowConfig Config> struct RaggedNormBackwardKernel : NormBackwardKernel<Config> {
+  using Kernel = NormBackwardKernel<Config>;
+  using typename Kernel::Elements, typename Kernel::Engine, typename Kernel::Pair, typename Kernel::Part;
+  using typename Kernel::Real, typename Kernel::Reduction, typename Kernel::Row, typename Kernel::Sums;
+  using typename Kernel::T;
+  template <class U> using Ends = typename Engine::template Ends<U>;
+  static constexpr int GROUP = Engine::GROUP, GROUPS = Engine::GROUPS, VEC = Engine::VEC, ENDS = Engine::ENDS;
+  /// Where a group has more than one row, there is a multiple of so many blocks (partitions_of() in backward.cpp).
+  static_assert(GROUPS * ragged_partitions % VEC == 0 && GROUPS > 1);
+
+  CUTE_DEVICE static void run(NormBackwardParams const& p) {
+    allow_next_grid();  // which adds up the partial sums
+    wait_for_preceding_grids();
+    __shared__ typename Reduction::Storage storage;
+    Reduction reduction(storage);
+    take(p, reduction);
+  }
+
+ private:
+  using Lie = typename Engine::ShortRagged;
+
+  /// The columns of the thread's elements that are in no vector.
+  struct Place {
+    Lie lie;
+    int thread;
+
+    CUTE_DEVICE bool has(int i) const { return thread + i * GROUP < lie.ends(); }
+    CUTE_DEVICE int column(int i) const { return lie.end(thread + i * GROUP); }
+  };
+
+  /// The first element of an operand's row; of the first row where there is no such row.
+  CUTE_DEVICE static T* at(NormBackwardParams const& p, RowOperand const& x, int64_t row) {
+    return static_cast<T*>(x.data) + (row < p.grid.rows ? row : 0) * x.strides[0];
+  }
+
+  CUTE_DEVICE static T weight_at(NormBackwardParams const& p, int column) {
+    return p.weight.data ? static_cast<T const*>(p.weight.data)[column * p.weight.step] : T(1);
+  }
+
+  /// Those elements of a row; what there is not, is 0.
+  CUTE_DEVICE static Ends<T> load_ends(NormBackwardParams const& p, RowOperand const& x, Place const& place,
+                                       int64_t row) {
+    Ends<T> ends;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < ENDS; ++i) ends[i] = row < p.grid.rows && place.has(i) ? at(p, x, row)[place.column(i)] : T(0);
+    return ends;
+  }
+
+  CUTE_DEVICE static void take(NormBackwardParams const& p, Reduction& reduction) {
+    const int64_t first = Engine::part(p.grid).row;
+    const Place place{Lie::of(at(p, p.x, first), int(p.grid.columns)), Engine::thread()};
+    const int head = place.lie.head, body = place.lie.body;
+    auto spans = [&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      return RowSpans<T, 2>{
+          {{at(p, p.x, part.row) + head, at(p, p.dy, part.row) + head}}, {{1, 1}}, part.columns ? body : 0};
+    };
+    using Rows = PrefetchedRows<Config, 2, decltype(spans)>;
+    typename Rows::Storage row_storage;
+    Rows rows(row_storage, p.grid, spans);
+    Ends<T> next_x = load_ends(p, p.x, place, first), next_dy = load_ends(p, p.dy, place, first);
+    Row next = Row::of(p, first);
+    typename Engine::Fragment rW;  // (VEC, VECTORS)
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < Engine::VALUES; ++i)
+      rW(i) = Engine::has(i, body, place.thread) ? weight_at(p, head + Engine::column_of(i, place.thread)) : T(0);
+    Ends<T> w;
+    Elements e;
+    Sums dweight, dbias;
+    Kernel::clear(dweight), Kernel::clear(dbias);
+    Ends<float> dweight_ends, dbias_ends;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < ENDS; ++i) {
+      w[i] = place.has(i) ? weight_at(p, place.column(i)) : T(0);
+      dweight_ends[i] = dbias_ends[i] = 0;
+    }
+    rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
+      Row row = next;
+      Ends<T> x = next_x, dy = next_dy;
+      next = Row::of(p, part.row + rows.step());
+      int columns = part.columns ? body : 0;
+      rows.load(0, 0, columns, e.rX);
+      rows.load(1, 0, columns, e.rDY);
+      next_x = load_ends(p, p.x, place, part.row + rows.step());
+      next_dy = load_ends(p, p.dy, place, part.row + rows.step());
+      Engine::forget_derived(rW);  // packed, the weights take few registers
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < Engine::VALUES; ++i) e.w[i] = Real(Engine::value(rW, i));
+      Pair sums = Kernel::moments(row, e);
+      auto gradient_of_end = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return Real(float(dy[i])) * Real(float(w[i])); };
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < ENDS; ++i) {
+        Real g = gradient_of_end(i);
+        sums = {{sums[0] + g, sums[1] + g * row.normalized(float(x[i]))}};
+        dweight_ends[i] += float(dy[i]) * ((float(x[i]) - row.mean) * row.rstd);
+        dbias_ends[i] += float(dy[i]);
+      }
+      sums = reduction(sums, Sum());
+      Engine::forget_derived(e.rX), Engine::forget_derived(e.rDY);
+      Kernel::add_to_dweight(row, e, dweight);
+      if (p.dbias_partials) Kernel::add_to_dbias(e, dbias);
+      Engine::forget_derived(e.rX), Engine::forget_derived(e.rDY);
+      T* dx = at(p, p.dx, part.row);
+      Kernel::store(p, row, e, sums, dx + head, columns, part.thread);
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < ENDS; ++i)
+        if (part.columns && place.has(i))
+          dx[place.column(i)] = T(Kernel::gradient(p, row, gradient_of_end(i), float(x[i]), sums));
+    });
+    store_partials(p, p.dweight_partials, dweight, dweight_ends, place);
+    store_partials(p, p.dbias_partials, dbias, dbias_ends, place);
+  }
+
+  /// Stores the sums over the block's rows, to which all of its groups contribute in order. Where its columns lie, each group knows for itself.
+  CUTE_DEVICE static void store_partials(NormBackwardParams const& p, float* partials, Sums const& sums,
+                                         Ends<float> const& ends, Place const& place) {
+    if (!partials) return;
+    __shared__ float of_groups[GROUPS][Config.max_columns()];
+    float* own = of_groups[Engine::group()];
+    block_sync();  // nobody reads the sums before these any more
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < Engine::VALUES; ++i)
+      if (Engine::has(i, place.lie.body, place.thread))
+        own[place.lie.head + Engine::column_of(i, place.thread)] = sums[i];
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < ENDS; ++i)
+      if (place.has(i)) own[place.column(i)] = ends[i];
+    block_sync();
+    CUTLASS_PRAGMA_NO_UNROLL
+    for (int column = int(threadIdx.x); column < p.grid.columns; column += Config.threads()) {
+      float total = 0;
+      CUTLASS_PRAGMA_UNROLL
+      for (int group = 0; group < GROUPS; ++group) total += of_groups[group][column];
+      partials[int64_t(blockIdx.x) * p.grid.columns + column] = total;
+    }
+  }
+};
+
+/// The kernel for a config.
+template <RowConfig Config> using NormBackwardKernelFor =
+    cute::conditional_t<Config.ragged, RaggedNormBackwardKernel<Config>, NormBackwardKernel<Config>>;
+
 }  // namespace ckl::device
 
 /// One entry of a module: the kernel for the config that NAME spells.
-#define CKL_NORM_BACKWARD_ENTRY(NAME)                                                                     \
-  extern "C" __global__ void __launch_bounds__(                                                           \
-      ckl::norm_backward_threads(ckl::parse_row_config(#NAME, ckl::norm_backward_needs)),                 \
-      ckl::parse_row_config(#NAME, ckl::norm_backward_needs).blocks_per_sm())                             \
-      ckl_norm_backward_##NAME(__grid_constant__ ckl::NormBackwardParams const params) {                  \
-    ckl::device::NormBackwardKernel<ckl::parse_row_config(#NAME, ckl::norm_backward_needs)>::run(params); \
+#define CKL_NORM_BACKWARD_ENTRY(NAME)                                                                        \
+  extern "C" __global__ void __launch_bounds__(                                                              \
+      ckl::norm_backward_threads(ckl::parse_row_config(#NAME, ckl::norm_backward_needs)),                    \
+      ckl::parse_row_config(#NAME, ckl::norm_backward_needs).blocks_per_sm())                                \
+      ckl_norm_backward_##NAME(__grid_constant__ ckl::NormBackwardParams const params) {                     \
+    ckl::device::NormBackwardKernelFor<ckl::parse_row_config(#NAME, ckl::norm_backward_needs)>::run(params); \
   }

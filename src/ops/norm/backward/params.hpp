@@ -9,8 +9,13 @@
 namespace ckl {
 
 /// A kernel holds the rows of x and dy, and the sums over its rows.
-constexpr RowNeeds norm_backward_needs{
-    .inputs = 2, .sm_threads = 512, .persistent = true, .stages = 4, .fed_stages = 6, .waits = RowWaits::all};
+constexpr RowNeeds norm_backward_needs{.inputs = 2,
+                                       .sm_threads = 512,
+                                       .ragged_sm_threads = 384,
+                                       .persistent = true,
+                                       .stages = 4,
+                                       .fed_stages = 6,
+                                       .waits = RowWaits::all};
 
 /// Threads of a block. Beside each group that computes a warp fills its ring and another collects the sums: they are a warpgroup, which
 /// leaves registers to the others.
@@ -18,6 +23,9 @@ constexpr int norm_backward_threads(const RowConfig& config) {
   constexpr int warpgroup = 128;
   return config.threads() + (config.is_fed() ? warpgroup : 0);
 }
+
+/// Of kernels for rows that begin anywhere, blocks come in multiples of so many, so that all rows of a group lie alike.
+constexpr int ragged_partitions = 4;
 
 /// After how many rows the sums of one are wanted: those that blocks share are known later.
 constexpr unsigned norm_backward_lag(const RowConfig& config) { return config.is_shared() ? 2 : 1; }
