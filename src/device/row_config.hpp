@@ -48,7 +48,6 @@ struct RowConfig {
   DType dtype = DType::f32;
   RowKind kind = RowKind::registers;
   int group = 0;       ///< Threads of a block that share a row; 0: not a config.
-  bool half = false;   ///< In registers, 32 bytes a thread instead of 64, and half as many threads again in an SM.
   bool twice = false;  ///< In registers, 128 bytes a thread, and three quarters of the threads.
   /// 16-byte loads and stores; else element by element: at any stride, or in a ring of dense rows, however they are aligned.
   bool vector = false;
@@ -60,10 +59,10 @@ struct RowConfig {
 
   /// Elements that a thread moves at a time.
   constexpr int vector_elements() const { return vector ? 16 / int(size_of(dtype)) : 1; }
-  /// Elements of each input that a thread holds: 64 bytes of them all, or 32 if it is to have half, and where it loads single elements, which
-  /// takes more registers. In a stream 16 elements at most, since its registers also hold sums in f64, and where blocks of many threads fill an SM.
+  /// Elements of each input that a thread holds: 64 bytes of them all, 128 if it is to have twice as many, or 32 where it loads single elements,
+  /// which takes more registers. In a stream 16 elements at most, since its registers also hold sums in f64, and where blocks of many threads fill an SM.
   constexpr int thread_elements() const {
-    const bool whole = (vector || is_ring()) && !half;
+    const bool whole = vector || is_ring();
     const int bytes = twice ? 2 * thread_bytes : whole ? thread_bytes : thread_bytes / 2;
     int elements = bytes / needs.inputs / int(size_of(dtype));
     return (kind == RowKind::stream || reads_again()) && elements > 16 ? 16 : elements;
@@ -88,14 +87,13 @@ struct RowConfig {
   /// Threads of a block, with those that fill rings, which come last.
   constexpr int block_threads() const { return threads() + (is_fed() ? 32 * rows_per_block() : 0); }
   /// Blocks that an SM shall hold at a time, to which the registers of a thread are limited, so that some blocks load while others
-  /// compute, wait for each other or store: 1024 threads with 64 bytes under way each, 1536 with 32; 768 in a stream; as many as have room for
+  /// compute, wait for each other or store: 1024 threads with 64 bytes under way each; 768 in a stream; as many as have room for
   /// their parts in shared memory; 512 where blocks load single elements of one row; as the operator says where rows begin anywhere.
   constexpr int blocks_per_sm() const {
     int wanted = kind == RowKind::stream ? 768 : 1024;
     if (!vector && !is_ring() && group >= min_threads) wanted = 512;
     if (ragged) wanted = needs.ragged_sm_threads;
     if (kind == RowKind::shared) wanted = sm_shared / shared_part() * threads();
-    if (half) return sm_threads_of_half / threads();
     if (twice) return sm_threads_of_twice / threads();
     return (needs.sm_threads < wanted ? needs.sm_threads : wanted) / threads();
   }
@@ -147,12 +145,12 @@ struct RowConfig {
   static constexpr int largest_cluster = 16;  ///< Blocks; more than 8 are not portable.
   static constexpr int largest_team = 256;    ///< Blocks; the device has to have as many SMs.
   static constexpr int thread_bytes = 64;     ///< That a thread holds.
-  static constexpr int sm_threads_of_half = 1536, sm_threads_of_twice = 768;
+  static constexpr int sm_threads_of_twice = 768;
 };
 
 namespace detail {
 
-/// What comes after the dtype: "t16_vec", "h128_vec", "d16_ragged", "p512_vec", "s256_vec", "stream_any".
+/// What comes after the dtype: "t16_vec", "d16_ragged", "p512_vec", "s256_vec", "stream_any".
 constexpr RowConfig parse_row_shape(std::string_view text) {
   RowConfig config;
   const std::string_view whole = text;
@@ -164,8 +162,7 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   if (accept("stream")) {
     config.kind = RowKind::stream;
     config.group = RowConfig::stream_group;
-  } else if (accept("t") || accept("h") || accept("d") || accept("p") || accept("s") || accept("g")) {
-    config.half = whole[0] == 'h';
+  } else if (accept("t") || accept("d") || accept("p") || accept("s") || accept("g")) {
     config.twice = whole[0] == 'd';
     if (whole[0] == 'p') config.kind = RowKind::pipeline;
     if (whole[0] == 's') config.kind = RowKind::shared;
@@ -178,11 +175,11 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   const bool is_group = config.group >= least && config.group <= 1024 && (config.group & (config.group - 1)) == 0;
   if (accept("_vec") || (config.kind == RowKind::shared && accept("_plain")))
     config.vector = true, config.plain = whole.back() == 'n';
-  else if (config.kind == RowKind::registers && !config.half && accept("_ragged"))
+  else if (config.kind == RowKind::registers && accept("_ragged"))
     config.vector = config.ragged = true;
   else if (config.is_ring() && accept("_dense"))
     config.vector = false;
-  else if (copied || config.half || config.twice || !accept("_any"))  // bulk copies move 16-byte units
+  else if (copied || config.twice || !accept("_any"))  // bulk copies move 16-byte units
     return {};
   return is_group && text.empty() ? config : RowConfig{};
 }

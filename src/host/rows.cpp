@@ -103,7 +103,6 @@ std::int64_t longest_in_registers(DType dtype, int passes, int inputs) {
 /// Whether so many columns leave so many threads idle that another config of the same capacity is the faster one, a ring of groups of 64
 /// threads (measured on an H200).
 bool leaves_threads_idle(const RowConfig& config, std::int64_t columns) {
-  if (config.half) return columns * 32 <= std::int64_t(config.capacity()) * 31;
   const int eighths = config.dtype == DType::f32 ? 6 : 7;
   return config.kind == RowKind::registers && config.group == 64 &&
          columns * 8 < std::int64_t(config.capacity()) * eighths;
@@ -127,7 +126,7 @@ std::vector<std::string> rank_row_configs(DType dtype, std::int64_t columns, boo
                               (c.kind == RowKind::shared) != in_shared,
                               c.capacity(),
                               leaves_threads_idle(c, columns),
-                              !c.half && !c.plain,
+                              !c.plain,
                               int(c.kind)};
   });
 }
