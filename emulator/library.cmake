@@ -25,7 +25,8 @@ add_library(ckl_emulator_objects OBJECT
   runtime/registration.cpp
   runtime/stream.cpp
   runtime/stream_api.cpp
-  runtime/stubs.cpp)
+  runtime/stubs.cpp
+  runtime/user_object.cpp)
 target_include_directories(ckl_emulator_objects PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/generated")
 target_compile_options(ckl_emulator_objects PRIVATE -ffp-contract=off)
 target_link_libraries(ckl_emulator_objects PUBLIC ckl_emulator_parts)

@@ -59,6 +59,7 @@ CUgraphNode_st* add_node(CUgraph_st& graph, Operation operation, std::vector<CUg
 std::unique_ptr<CUgraph_st> clone(const CUgraph_st& graph) {
   auto copy = std::make_unique<CUgraph_st>();
   copy->original = &graph;
+  copy->user_references.add(graph.user_references);
   std::unordered_map<const CUgraphNode_st*, CUgraphNode_st*> copies;
   // Captured graphs may list a node before what it was later made to depend on, so the edges come second.
   for (const auto& node : graph.nodes) {

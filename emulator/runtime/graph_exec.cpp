@@ -30,6 +30,7 @@ std::unique_ptr<CUgraphExec_st> instantiate(const CUgraph_st& graph, unsigned lo
   auto exec = std::make_unique<CUgraphExec_st>();
   exec->flags = flags;
   exec->allocations = graph.allocations;
+  exec->user_references.add(graph.user_references);
   std::unordered_map<const CUgraphNode_st*, std::size_t> index;
   for (const CUgraphNode_st* node : order) {
     validate(node->operation);
@@ -107,6 +108,7 @@ cudaGraphExecUpdateResultInfo update(CUgraphExec_st& exec, const CUgraph_st& gra
   }
   // Only now, so that a refused update leaves the executable graph as it was. Its nodes keep their identity.
   for (std::size_t i = 0; i < order.size(); ++i) exec.steps[i].operation = snapshot(order[i]->operation);
+  exec.user_references.replace(graph.user_references);
   return info;
 }
 
@@ -124,6 +126,7 @@ void launch(cudaGraphExec_t handle, cudaStream_t stream_handle) {
                                std::move(dependencies)));
     }
     child->allocations = exec.allocations;
+    child->user_references.add(exec.user_references);
     capture_node(stream, ChildGraphOperation{std::move(child)});
     return;
   }

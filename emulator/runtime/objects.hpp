@@ -32,9 +32,36 @@ struct Capture {
   std::vector<CUgraphNode_st*> nodes;  // captured ones, to find work that was never joined
 };
 
+/// What a graph, or one that was made of it, holds of the program's own objects.
+class UserReferences {
+ public:
+  UserReferences() = default;
+  UserReferences(const UserReferences&) = delete;
+  UserReferences& operator=(const UserReferences&) = delete;
+  ~UserReferences();
+
+  /// Takes over `count` references.
+  void take(CUuserObject_st& object, unsigned count) { counts_[&object] += count; }
+  /// Holds as much once more as another graph does.
+  void add(const UserReferences& others);
+  /// Holds as much as another graph does, and nothing else any more.
+  void replace(const UserReferences& others);
+  void remove(CUuserObject_st& object, unsigned count);
+
+ private:
+  std::map<CUuserObject_st*, unsigned> counts_;
+};
+
 using StreamAttributes = std::map<cudaLaunchAttributeID, cudaLaunchAttributeValue>;
 
 }  // namespace emu
+
+/// Something of the program's that lives as long as somebody refers to it.
+struct CUuserObject_st {
+  void* pointer = nullptr;
+  cudaHostFn_t destroy = nullptr;
+  unsigned references = 0;
+};
 
 struct CUstream_st {
   unsigned flags = cudaStreamDefault;
@@ -64,7 +91,8 @@ struct CUgraphNode_st {
 struct CUgraph_st {
   std::vector<std::unique_ptr<CUgraphNode_st>> nodes;  // in order of creation
   std::vector<std::shared_ptr<void>> allocations;      // of its allocation nodes; executable graphs share them
-  const CUgraph_st* original = nullptr;                // in a clone
+  emu::UserReferences user_references;
+  const CUgraph_st* original = nullptr;  // in a clone
 
   ~CUgraph_st();
 };
@@ -78,6 +106,7 @@ struct CUgraphExec_st {
   };
   std::vector<Step> steps;  // in an order that respects the dependencies
   std::vector<std::shared_ptr<void>> allocations;
+  emu::UserReferences user_references;
   unsigned long long flags = 0;
 };
 
@@ -101,6 +130,7 @@ struct Context {
   HandleTable<CUgraph_st> graphs{"graph"};
   HandleTable<CUgraphExec_st> graph_execs{"executable graph"};
   HandleTable<CUmemPoolHandle_st> pools{"memory pool"};
+  HandleTable<CUuserObject_st> user_objects{"user object"};
   std::unordered_set<const CUgraphNode_st*> nodes;     // of all graphs
   std::unordered_set<const CUgraph_st*> child_graphs;  // owned by nodes; programs may look at them
   CUstream_st legacy_stream;

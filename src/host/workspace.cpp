@@ -1,7 +1,14 @@
 #include "host/workspace.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
 
+#include "host/launch.hpp"
 #include "host/require.hpp"
 
 namespace ckl::host {
@@ -17,14 +24,170 @@ void zero(void* data, std::size_t bytes, Stream stream) {
   check(cudaMemsetAsync(data, 0, bytes, stream), "cudaMemsetAsync");
 }
 
-StreamWorkspace::StreamWorkspace(std::size_t bytes, std::size_t zeroed, Stream stream) : stream_(stream) {
+namespace {
+
+/// Bytes that are zeros between launches, and others.
+struct Sizes {
+  std::size_t zeros = 0, others = 0;
+
+  std::size_t all() const { return zeros + others; }
+  bool hold(const Sizes& wanted) const { return zeros >= wanted.zeros && others >= wanted.others; }
+  friend bool operator==(const Sizes&, const Sizes&) = default;
+};
+
+/// What is kept for launches that want that much, and have something already: larger than asked for, so that it seldom grows.
+Sizes kept_for(const Sizes& wanted, const Sizes& before) {
+  const auto larger = [](std::size_t bytes) {
+    return bytes == 0 ? 0 : std::bit_ceil(std::max<std::size_t>(bytes, 8192));
+  };
+  return {std::max(larger(wanted.zeros), before.zeros), std::max(larger(wanted.others), before.others)};
+}
+
+/// Memory that launches share which come one after another. Each takes zeros up to where the other bytes begin, and those from there on: so
+/// nobody leaves anything where another will look for zeros.
+struct Memory {
+  char* data = nullptr;
+  Sizes sizes;
+
+  void* for_launch(const Sizes& wanted) const { return data + (sizes.zeros - wanted.zeros); }
+};
+
+// ---- of streams --------------------------------------------------------------------------------------------------------
+
+struct MemoryOfStream {
+  std::mutex mutex;
+  Memory memory;
+};
+
+/// What is kept of a stream; null if it is one too many. It is never given back, since nobody tells when a stream ends; its number, unlike its
+/// handle, is no other stream's then.
+MemoryOfStream* memory_of(int device, Stream stream) {
+  struct All {
+    std::mutex mutex;
+    std::map<std::pair<int, unsigned long long>, MemoryOfStream> of_streams;  // by device and the stream's own number
+  };
+  static All& all = *new All;  // outlives whoever launches at exit
+  unsigned long long id = 0;
+  check(cudaStreamGetId(stream, &id), "cudaStreamGetId");
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.of_streams.find({device, id});
+  if (found != all.of_streams.end()) return &found->second;
+  return all.of_streams.size() < StreamWorkspace::most_streams ? &all.of_streams[{device, id}] : nullptr;
+}
+
+/// Replaces the memory by larger one, in stream order.
+void grow(Memory& memory, const Sizes& wanted, Stream stream) {
+  const Sizes sizes = kept_for(wanted, memory.sizes);
+  if (memory.data) check(cudaFreeAsync(memory.data, stream), "cudaFreeAsync");
+  memory = {};
+  void* data = nullptr;
+  check(cudaMallocAsync(&data, sizes.all(), stream), "cudaMallocAsync");
+  if (sizes.zeros > 0) zero(data, sizes.zeros, stream);
+  memory = {static_cast<char*>(data), sizes};
+}
+
+// ---- of graphs ---------------------------------------------------------------------------------------------------------
+
+/// Memory that a graph holds, for what was captured in one of its streams, and whatever is instantiated from it; then others may have it.
+struct MemoryOfGraph {
+  Memory memory;
+  int device;
+  unsigned long long capture;  // a number that no other will have
+  Stream stream;
+  bool is_free;
+};
+
+class MemoryOfGraphs {
+ public:
+  static MemoryOfGraphs& instance() {
+    static MemoryOfGraphs& all = *new MemoryOfGraphs;  // graphs may end after main
+    return all;
+  }
+
+  /// The first that `is_wanted`, which `take` then changes; null if there is none.
+  template <class IsWanted, class Take> MemoryOfGraph* find(const IsWanted& is_wanted, const Take& take) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& one : all_)
+      if (is_wanted(*one)) return take(*one), one.get();
+    return nullptr;
+  }
+  MemoryOfGraph* add(const MemoryOfGraph& one) {
+    const std::lock_guard lock(mutex_);
+    return all_.emplace_back(std::make_unique<MemoryOfGraph>(one)).get();
+  }
+  /// The driver calls it when the last of what holds the memory has ended. It must not call CUDA.
+  static void CUDART_CB give_back(void* one) {
+    const std::lock_guard lock(instance().mutex_);
+    static_cast<MemoryOfGraph*>(one)->is_free = true;
+  }
+
+ private:
+  std::mutex mutex_;  // held during no call of CUDA, which may itself wait for give_back()
+  std::vector<std::unique_ptr<MemoryOfGraph>> all_;
+};
+
+/// Memory of the graph `graph` that `stream` captures in capture number `capture`. What it has of zeros is filled with them where it is taken first.
+void* in_graph(cudaGraph_t graph, unsigned long long capture, const Sizes& wanted, int device, Stream stream) {
+  MemoryOfGraphs& all = MemoryOfGraphs::instance();
+  const auto is_this_streams = [&](const MemoryOfGraph& one) {
+    return !one.is_free && one.capture == capture && one.stream == stream && one.memory.sizes.hold(wanted);
+  };
+  const Sizes sizes = kept_for(wanted, {});
+  const auto is_at_hand = [&](const MemoryOfGraph& one) {  // no larger: equal calls are to make equal graphs
+    return one.is_free && one.device == device && one.memory.sizes == sizes;
+  };
+  const MemoryOfGraph* const taken = all.find(is_this_streams, [](MemoryOfGraph&) {});
+  if (taken) return taken->memory.for_launch(wanted);
+
+  MemoryOfGraph* one = all.find(is_at_hand, [&](MemoryOfGraph& free) {
+    free.capture = capture;
+    free.stream = stream;
+    free.is_free = false;
+  });
+  if (!one) {
+    Memory memory{nullptr, sizes};
+    const RelaxedCapture relaxed;
+    check(cudaMalloc(reinterpret_cast<void**>(&memory.data), sizes.all()), "cudaMalloc");
+    one = all.add({memory, device, capture, stream, false});
+  }
+  cudaUserObject_t object = nullptr;
+  check(cudaUserObjectCreate(&object, one, &MemoryOfGraphs::give_back, 1, cudaUserObjectNoDestructorSync),
+        "cudaUserObjectCreate");
+  check(cudaGraphRetainUserObject(graph, object, 1, cudaGraphUserObjectMove), "cudaGraphRetainUserObject");
+  if (sizes.zeros > 0) zero(one->memory.data, sizes.zeros, stream);
+  return one->memory.for_launch(wanted);
+}
+
+}  // namespace
+
+StreamWorkspace::StreamWorkspace(std::size_t bytes, std::size_t zeroed, int device, Stream stream) : stream_(stream) {
   if (bytes == 0) return;
-  check(cudaMallocAsync(&data_, bytes, stream), "cudaMallocAsync");
+  const auto whole = [](std::size_t size) { return (size + 255) / 256 * 256; };
+  const Sizes wanted{whole(zeroed), whole(bytes - zeroed)};
+  if (wanted.all() <= most_kept) {
+    cudaStreamCaptureStatus status{};
+    unsigned long long capture = 0;
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamGetCaptureInfo(stream, &status, &capture, &graph), "cudaStreamGetCaptureInfo");
+    if (status == cudaStreamCaptureStatusActive) {
+      data_ = in_graph(graph, capture, wanted, device, stream);
+      return;
+    }
+    MemoryOfStream* kept = status == cudaStreamCaptureStatusNone ? memory_of(device, stream) : nullptr;
+    if (kept) {
+      lock_ = std::unique_lock(kept->mutex);
+      if (!kept->memory.sizes.hold(wanted)) grow(kept->memory, wanted, stream);
+      data_ = kept->memory.for_launch(wanted);
+      return;
+    }
+  }
+  check(cudaMallocAsync(&data_, wanted.all(), stream), "cudaMallocAsync");
+  is_from_pool_ = true;
   if (zeroed > 0) zero(data_, zeroed, stream);
 }
 
 StreamWorkspace::~StreamWorkspace() {
-  if (data_) cudaFreeAsync(data_, stream_);
+  if (is_from_pool_) cudaFreeAsync(data_, stream_);
 }
 
 }  // namespace ckl::host

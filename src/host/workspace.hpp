@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <mutex>
 
 #include "ckl/device.hpp"
 
@@ -13,11 +14,18 @@ void require_workspace(const void* workspace, std::size_t bytes);
 /// Fills `bytes` of device memory with zeros, in stream order.
 void zero(void* data, std::size_t bytes, Stream stream);
 
-/// Device memory from the stream's pool, for one launch: taken and given back in stream order.
+/// Device memory for one launch. A stream keeps what its launches need, since they come one after another: then nothing is allocated, and
+/// nothing is filled with zeros, since each launch leaves those as it found them. Of a stream that captures, the graph keeps it, as long
+/// as it can be launched. What would be too much to keep comes from the stream's pool, and goes back there.
 class StreamWorkspace {
  public:
-  /// Takes `bytes`, nothing if 0, and fills the first `zeroed` of them with zeros.
-  StreamWorkspace(std::size_t bytes, std::size_t zeroed, Stream stream);
+  static constexpr std::size_t most_kept = std::size_t(8)
+                                           << 20;  ///< Bytes for a launch that a stream, or a graph, keeps.
+  static constexpr std::size_t most_streams = 64;  ///< That keep some; those that come later do not.
+
+  /// Takes `bytes`, nothing if 0, the first `zeroed` of which are zeros and will be again when the launch has ended; those are all bytes, or
+  /// a multiple of 256. `device` is the stream's, and the current one. Until it is gone, other threads that want some of this stream wait.
+  StreamWorkspace(std::size_t bytes, std::size_t zeroed, int device, Stream stream);
   ~StreamWorkspace();
   StreamWorkspace(const StreamWorkspace&) = delete;
   StreamWorkspace& operator=(const StreamWorkspace&) = delete;
@@ -26,7 +34,9 @@ class StreamWorkspace {
 
  private:
   void* data_ = nullptr;
+  bool is_from_pool_ = false;
   Stream stream_;
+  std::unique_lock<std::mutex> lock_;  // of what the stream keeps: larger memory may take its place
 };
 
 }  // namespace ckl::host

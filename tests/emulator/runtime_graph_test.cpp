@@ -320,6 +320,74 @@ TEST_F(Graphs, MemoryOfAGraphLivesAsLongAsItsExecutable) {
   EXPECT_OK(cudaGraphExecDestroy(exec));
 }
 
+TEST_F(Graphs, KeepTheProgramsObjectsAlive) {
+  int destroyed = 0;
+  const auto destroy = [](void* count) { ++*static_cast<int*>(count); };
+  cudaUserObject_t object = nullptr;
+  begin();
+  fill(stream, 1);
+  cudaGraph_t captured = nullptr;
+  cudaStreamCaptureStatus status{};
+  ASSERT_OK(cudaStreamGetCaptureInfo(stream, &status, nullptr, &captured));
+  ASSERT_OK(cudaUserObjectCreate(&object, &destroyed, destroy, 1, cudaUserObjectNoDestructorSync));
+  EXPECT_EQ(cudaErrorInvalidValue, cudaGraphRetainUserObject(captured, object, 2, cudaGraphUserObjectMove));
+  EXPECT_OK(cudaGraphRetainUserObject(captured, object, 1, cudaGraphUserObjectMove));
+  ASSERT_OK(end());
+  ASSERT_EQ(graph, captured);
+  cudaGraph_t copy = nullptr;
+  cudaGraphExec_t exec = nullptr, outer = nullptr;
+  ASSERT_OK(cudaGraphClone(&copy, graph));
+  EXPECT_OK(cudaGraphDestroy(graph));
+  ASSERT_OK(cudaGraphInstantiate(&exec, copy, 0));
+  EXPECT_OK(cudaGraphDestroy(copy));
+  EXPECT_EQ(0, destroyed);
+  begin();
+  EXPECT_OK(cudaGraphLaunch(exec, stream));
+  ASSERT_OK(end());
+  EXPECT_OK(cudaGraphExecDestroy(exec));
+  ASSERT_OK(cudaGraphInstantiate(&outer, graph, 0));
+  EXPECT_OK(cudaGraphDestroy(graph));
+  EXPECT_EQ(0, destroyed);
+  EXPECT_OK(cudaGraphExecDestroy(outer));
+  EXPECT_EQ(1, destroyed);
+  EXPECT_EQ(cudaErrorInvalidResourceHandle, cudaUserObjectRelease(object, 1));
+
+  ASSERT_OK(cudaUserObjectCreate(&object, &destroyed, destroy, 1, cudaUserObjectNoDestructorSync));
+  ASSERT_OK(cudaGraphCreate(&graph, 0));
+  EXPECT_OK(cudaGraphRetainUserObject(graph, object, 1, 0));
+  EXPECT_OK(cudaUserObjectRetain(object, 1));
+  EXPECT_OK(cudaUserObjectRelease(object, 2));
+  EXPECT_EQ(cudaErrorInvalidValue, cudaGraphReleaseUserObject(graph, object, 2));
+  EXPECT_EQ(1, destroyed);
+  EXPECT_OK(cudaGraphReleaseUserObject(graph, object, 1));
+  EXPECT_EQ(2, destroyed);
+
+  // An executable graph that is updated holds what the other graph holds instead.
+  int destroyed_second = 0;
+  ASSERT_OK(cudaUserObjectCreate(&object, &destroyed, destroy, 1, cudaUserObjectNoDestructorSync));
+  EXPECT_OK(cudaGraphRetainUserObject(graph, object, 1, cudaGraphUserObjectMove));
+  ASSERT_OK(cudaGraphInstantiate(&exec, graph, 0));
+  EXPECT_OK(cudaGraphDestroy(graph));
+  ASSERT_OK(cudaGraphCreate(&graph, 0));
+  ASSERT_OK(cudaUserObjectCreate(&object, &destroyed_second, destroy, 1, cudaUserObjectNoDestructorSync));
+  EXPECT_OK(cudaGraphRetainUserObject(graph, object, 1, cudaGraphUserObjectMove));
+  EXPECT_EQ(2, destroyed);
+  EXPECT_OK(cudaGraphExecUpdate(exec, graph, nullptr));
+  EXPECT_EQ(3, destroyed);
+  EXPECT_OK(cudaGraphDestroy(graph));
+  EXPECT_EQ(0, destroyed_second);
+  EXPECT_OK(cudaGraphExecDestroy(exec));
+  EXPECT_EQ(1, destroyed_second);
+}
+
+TEST_F(Graphs, ACapturingStreamDoesNotTellItsNumber) {
+  unsigned long long number = 0;
+  EXPECT_OK(cudaStreamGetId(stream, &number));
+  begin();
+  EXPECT_EQ(cudaErrorStreamCaptureUnsupported, cudaStreamGetId(stream, &number));
+  EXPECT_EQ(cudaErrorStreamCaptureInvalidated, end());
+}
+
 TEST_F(Graphs, LaunchingWithinACaptureMakesAChild) {
   begin();
   fill(stream, 1);

@@ -5,11 +5,14 @@
 
 #include <cstdio>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 namespace ckl::test {
 
 bool counting_fake_calls = false;
 int fake_devices = 1;
+unsigned long long fake_capture = 0;
 
 std::map<std::string, int>& fake_calls() {
   static std::map<std::string, int> calls;
@@ -17,6 +20,14 @@ std::map<std::string, int>& fake_calls() {
 }
 
 namespace {
+
+std::vector<std::pair<cudaHostFn_t, void*>> objects;
+
+/// Memory that nobody touches, each time another.
+void* memory() {
+  static std::uintptr_t next = std::uintptr_t(1) << 40;
+  return reinterpret_cast<void*>(next += std::uintptr_t(1) << 32);
+}
 
 void count(const char* name) {
   if (counting_fake_calls) ++fake_calls()[name];
@@ -35,6 +46,11 @@ CUresult replace_address(CUtensorMap*, void*) {
 }
 
 }  // namespace
+
+void end_fake_graphs() {
+  for (const auto& [destroy, object] : std::exchange(objects, {})) destroy(object);
+}
+
 }  // namespace ckl::test
 
 using ckl::test::count;
@@ -76,6 +92,22 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode*) { return
 cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
   return count(__func__), *status = cudaStreamCaptureStatusNone, cudaSuccess;
 }
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t, cudaStreamCaptureStatus* status, unsigned long long* id,
+                                     cudaGraph_t*, const cudaGraphNode_t**, const cudaGraphEdgeData**, std::size_t*) {
+  const bool captures = ckl::test::fake_capture != 0;
+  if (captures) *id = ckl::test::fake_capture;
+  return count(__func__), *status = captures ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone, cudaSuccess;
+}
+cudaError_t cudaStreamGetId(cudaStream_t stream, unsigned long long* id) {
+  return count(__func__), *id = reinterpret_cast<std::uintptr_t>(stream), cudaSuccess;
+}
+cudaError_t cudaUserObjectCreate(cudaUserObject_t* object, void* pointer, cudaHostFn_t destroy, unsigned, unsigned) {
+  ckl::test::objects.emplace_back(destroy, pointer);
+  return count(__func__), *object = nullptr, cudaSuccess;
+}
+cudaError_t cudaGraphRetainUserObject(cudaGraph_t, cudaUserObject_t, unsigned, unsigned) {
+  return count(__func__), cudaSuccess;
+}
 cudaError_t cudaStreamGetDevice(cudaStream_t, int* device) { return count(__func__), *device = 0, cudaSuccess; }
 cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long,
                                              cudaDriverEntryPointQueryResult* found) {
@@ -84,8 +116,9 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, 
   return *found = cudaDriverEntryPointSuccess, cudaSuccess;
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t*, const void*, void**) { return count(__func__), cudaSuccess; }
+cudaError_t cudaMalloc(void** data, std::size_t) { return count(__func__), *data = ckl::test::memory(), cudaSuccess; }
 cudaError_t cudaMallocAsync(void** data, std::size_t, cudaStream_t) {
-  return count(__func__), *data = reinterpret_cast<void*>(std::uintptr_t(1) << 40), cudaSuccess;
+  return count(__func__), *data = ckl::test::memory(), cudaSuccess;
 }
 cudaError_t cudaFreeAsync(void*, cudaStream_t) { return count(__func__), cudaSuccess; }
 cudaError_t cudaMemsetAsync(void*, int, std::size_t, cudaStream_t) { return count(__func__), cudaSuccess; }

@@ -18,4 +18,10 @@ extern bool counting_fake_calls;
 /// How many devices there are: H100s, as they say.
 extern int fake_devices;
 
+/// The number of the capture that every stream is part of; 0: none captures. All are of one graph.
+extern unsigned long long fake_capture;
+
+/// Ends the graphs, and with them the objects of the program's that they have held.
+void end_fake_graphs();
+
 }  // namespace ckl::test

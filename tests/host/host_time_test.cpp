@@ -68,7 +68,15 @@ TEST(HostTime, TheOneLineCallOnlyLaunchesToo) {
   gemm(aligned.arguments);  // plans
   EXPECT_EQ(calls_of([&] { gemm(aligned.arguments); }),
             (Calls{{"cuTensorMapReplaceAddress", 3}, {"cudaLaunchKernelExC", 1}}));
-  // A workspace comes from the stream's pool; zeros are written only where the kernel looks for them.
+  // A small workspace is kept by the stream; zeros are written once.
+  const Calls asking{{"cudaStreamGetCaptureInfo", 1}, {"cudaStreamGetId", 1}};
+  const auto with_asking = [&](Calls calls) { return calls.insert(asking.begin(), asking.end()), calls; };
+  const Tensor x = Tensor::contiguous(address(1), DType::f32, {1 << 20}),
+               y = Tensor::contiguous(address(3), DType::f32, {1});
+  const ReduceArguments sum{ReduceOp::sum, x, y};
+  reduce(sum);
+  EXPECT_EQ(calls_of([&] { reduce(sum); }), with_asking({{"cudaLaunchKernelExC", 1}}));
+  // A large one comes from the stream's pool.
   const Product odd(4097);
   ASSERT_EQ(odd.plan.config().find("_sk"), std::string::npos);
   gemm(odd.arguments);

@@ -299,7 +299,7 @@ void gemm(const GemmArguments& in, Stream stream) {
   const int device = host::current_device();
   const auto plan = cache.get(problem, device);
   host::require_stream_of(stream, device);
-  host::StreamWorkspace workspace(plan->workspace_bytes(), plan->zeroed_bytes(), stream);
+  host::StreamWorkspace workspace(plan->workspace_bytes(), plan->zeroed_bytes(), device, stream);
   plan->launch(pointers_of(in), workspace.data(), stream);
 }
 

@@ -85,7 +85,7 @@ void reduce(const ReduceArguments& in, Stream stream) {
   const auto plan = cache.get(problem, device);
   host::require_stream_of(stream, device);
   const std::size_t bytes = plan->launcher().workspace_bytes();
-  host::StreamWorkspace workspace(bytes, bytes, stream);
+  host::StreamWorkspace workspace(bytes, bytes, device, stream);
   plan->launcher().run(in.x.data, in.y.data, workspace.data(), stream);
 }
 

@@ -373,7 +373,7 @@ void norm_backward(const NormBackwardArguments& in, Stream stream) {
   const int device = host::current_device();
   const auto plan = cache.get(problem, device);
   host::require_stream_of(stream, device);
-  host::StreamWorkspace workspace(plan->workspace_bytes(), 0, stream);
+  host::StreamWorkspace workspace(plan->workspace_bytes(), 0, device, stream);
   plan->launch(pointers_of(in), workspace.data(), stream);
 }
 
