@@ -82,6 +82,10 @@ TEST(ReduceChoice, ToAScalarFollowsTheNumberOfElements) {
   EXPECT_EQ(best({1 << 20}, {}), "sum_f32_block_vec_s128");
   EXPECT_EQ(best({std::int64_t(1) << 31}, {}), "sum_f32_block_vec_s264");  // two blocks an SM
   EXPECT_EQ(best({1 << 20}, {}, ReduceOp::argmin, DType::bf16), "arg_bf16_block_vec_s64");
+  EXPECT_EQ(best({1 << 18}, {}), "sum_f32_block_vec_s64");  // half a batch each
+  EXPECT_EQ(best({1 << 18}, {}, ReduceOp::argmin), "arg_f32_block_vec_s32");
+  EXPECT_EQ(best({1 << 17}, {}), "sum_f32_block_vec_c16");
+  EXPECT_EQ(best({1 << 22}, {}), "sum_f32_block_vec_s256");  // two batches each, rather than three of some
   EXPECT_EQ(best({0}, {}), "sum_f32_warp_any_w1");
 }
 
@@ -98,6 +102,8 @@ TEST(ReduceChoice, OfRowsFollowsTheirLengthAndNumber) {
   EXPECT_EQ(best({4096, 16384}, {1}, ReduceOp::sum, DType::bf16), "sum_bf16_warp_vec_w128");
   EXPECT_EQ(best({4096, 16384}, {1}, ReduceOp::argmax, DType::bf16), "arg_bf16_warp_vec_w128");
   EXPECT_EQ(best({16384, 4096}, {1}, ReduceOp::sum, DType::bf16), "sum_bf16_warp_vec_w32");
+  EXPECT_EQ(best({16384, 4096}, {1}, ReduceOp::log_sum_exp, DType::bf16), "lse_bf16_warp_vec_w64");  // one batch each
+  EXPECT_EQ(best({65536, 1024}, {1}, ReduceOp::log_sum_exp, DType::bf16), "lse_bf16_warp_vec_w16");
   EXPECT_EQ(best({4096, 16384}, {1}, ReduceOp::sum, DType::bf16, true), "sum_bf16_block_vec_s1");
   EXPECT_EQ(best({10, 100000}, {1}), "sum_f32_block_vec_s13");
   EXPECT_EQ(best({100, 100000}, {1}), "sum_f32_block_vec_s5");

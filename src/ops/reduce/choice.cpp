@@ -189,16 +189,17 @@ struct Ranking {
     const auto lanes = [](std::int64_t wanted) {
       return int(std::bit_ceil(std::uint64_t(std::clamp<std::int64_t>(wanted, 1, ReduceConfig::warp))));
     };
-    // Where that is more than a number, two batches a lane are better than one.
-    const int batches = warp.state_bytes() > 8 ? 2 : 1;
+    // Where that is more than a number, two batches a lane are better than one, unless exponentials are what takes time.
+    const bool exponentials = warp.family == ReduceFamily::lse && size_of(warp.dtype) == 2;
+    const int batches = warp.state_bytes() > 8 && !exponentials ? 2 : 1;
     int width =
         std::max(lanes(ceil_div(units, batches * warp.loads())), lanes(std::min<std::int64_t>(units, warp.line())));
     // Where rows of a warp each make few waves, whoever is in the last one has few others beside it: as many warps a row as have two
-    // batches each.
+    // batches each, or one.
     const double waves =
         double(shape.outputs * width) / double(std::int64_t(device.sm_count) * warp.blocks_per_sm() * warp.threads());
-    if (!problem.batch_invariant && width == ReduceConfig::warp && waves < 2.5)
-      while (width < warp.threads() && units >= 4 * width * warp.loads()) width *= 2;
+    if (!problem.batch_invariant && width == ReduceConfig::warp && waves < (exponentials ? 4 : 2.5))
+      while (width < warp.threads() && units >= (exponentials ? 2 : 4) * width * warp.loads()) width *= 2;
     // Half a batch of a warp's loads is not worth a block. Longer rows a warp streams without ever waiting for another, but it needs
     // company to fill the memory's latency.
     const std::int64_t row_bytes = shape.count * std::int64_t(size_of(problem.x.dtype));
@@ -226,6 +227,8 @@ struct Ranking {
       // A block loads nothing while it begins and ends, about a quarter of a batch's time.
       const double each = double(batches) / double(splits);
       double use = filled(config, waves) * each / (each + 0.25);
+      // Where they have few and run at the same time, all wait for those that have one more.
+      if (config.kind == ReduceKind::block && each < 6 && waves <= 1) use *= each / std::ceil(each);
       // What blocks of columns leave is a tile each; the more, the longer the last one takes. Some have a batch more than others.
       if (config.kind == ReduceKind::columns && splits > 1)
         use *= (0.975 - 0.005 * std::log2(double(splits))) * each / std::ceil(each) *
@@ -253,17 +256,23 @@ struct Ranking {
   /// Few rows are shared by several blocks each.
   std::vector<ReduceChoice> block_choices(const ReduceConfig& block, std::int64_t units) const {
     const std::int64_t batches = std::max<std::int64_t>(ceil_div(units, block.threads() * block.loads()), 1);
-    const std::int64_t blocks = problem.batch_invariant ? std::clamp<std::int64_t>(batches / 8, 1, 64)
-                                                        : share(block, shape.outputs, batches).splits;
-    const ReduceChoice through_workspace{block, 1, blocks, false}, alone{block, 1, 1, false};
+    std::int64_t blocks = problem.batch_invariant ? std::clamp<std::int64_t>(batches / 8, 1, 64)
+                                                  : share(block, shape.outputs, batches).splits;
     std::vector<ReduceChoice> choices;
     // A cluster meets without a trip to the L2, but few of them fit the device at a time.
     const auto cluster = std::int64_t(std::bit_ceil(std::uint64_t(blocks)));
-    const bool fits = cluster <= ReduceConfig::max_cluster &&
-                      (problem.batch_invariant || 2 * cluster * shape.outputs <= device.sm_count);
+    const bool fits = problem.batch_invariant
+                          ? cluster <= ReduceConfig::max_cluster
+                          : cluster <= ReduceConfig::largest_cluster && 2 * cluster * shape.outputs <= device.sm_count;
     if (blocks > 1 && fits) choices.push_back({block, 1, cluster, true});
-    choices.push_back(through_workspace);
-    choices.push_back(alone);
+    // Where that leaves half of the multiprocessors without work, twice as many take half a batch each, of a few wide elements: what is not
+    // there is added up as well.
+    const bool halves =
+        !problem.batch_invariant && block.vector && size_of(block.dtype) >= 4 && block.state_bytes() <= 8;
+    if (halves && blocks == batches && 2 * blocks * shape.outputs <= device.sm_count)
+      blocks = ceil_div(units, block.threads() * block.loads() / 2);
+    choices.push_back({block, 1, blocks, false});  // through the workspace
+    choices.push_back({block, 1, 1, false});
     if (batches > 1) choices.push_back({block, 1, ReduceConfig::max_cluster, true});
     return choices;
   }
@@ -398,6 +407,10 @@ ReduceWork ReduceWork::of(const ReduceProblem& problem, const ReduceShape& shape
     groups = ceil_div(shape.outputs, config.threads() / choice.width * (several ? config.loads() >> p.loads_log2 : 1));
   } else if (config.kind == ReduceKind::block) {
     groups = shape.outputs;
+    int loads = config.loads();
+    while (loads > 1 && choice.splits > ceil_div(p.reduced.count * p.units.divisor, config.threads() * loads))
+      loads /= 2;
+    p.loads_log2 = std::bit_width(unsigned(loads)) - 1;
   } else {
     const std::int64_t tiles = ceil_div(p.units.divisor, choice.width);
     p.tiles = Divider::of(tiles);

@@ -84,7 +84,7 @@ struct ReduceConfig {
       return bytes > 128 ? 2 : bytes > 64 || many_registers ? 3 : 4;
     }
     const bool wants_few_registers =
-        size_of(dtype) == 4 && (family == ReduceFamily::arg || family == ReduceFamily::lse);
+        family == ReduceFamily::lse || (family == ReduceFamily::arg && size_of(dtype) == 4);
     return (!wants_few_registers && (bytes > 64 || (vector && loads() == 8)) ? 3 : 4) * 256 / threads();
   }
 
@@ -92,6 +92,7 @@ struct ReduceConfig {
   static constexpr int loads_once = 8;           ///< Of columns of few rows.
   static constexpr int stage_bytes = 32 * 1024;  ///< Of shared memory, for short rows that vectors do not serve.
   static constexpr int max_cluster = 8;          ///< Blocks; larger clusters are not portable.
+  static constexpr int largest_cluster = 16;     ///< Where a whole tensor has so many batches.
 };
 
 namespace detail {

@@ -21,7 +21,8 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
   using State = typename Monoid::State;
   using Pivot = typename Monoid::Pivot;
   using T = Element<Config.dtype>;
-  static constexpr int VEC = Config.vector_elements(), LOADS = Config.loads(), THREADS = Config.threads();
+  static constexpr int VEC = Config.vector_elements(), LOADS = Config.loads(), THREADS = Config.threads(),
+                       WARPS = THREADS / Config.warp;
   template <int N> using Loads = decltype(make_tensor<T>(Shape<Int<VEC>, Int<N>>{}));  // (VEC, N)
   using Batch = Loads<LOADS>;
   /// What the kernel with vectors has of them, and of threads that fold what others have found of a column.
@@ -51,13 +52,6 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
   }
 
  private:
-  /// RowReduction's view of the monoid.
-  struct Fold {
-    static constexpr State identity = Monoid::identity;
-    Monoid const& monoid;
-    CUTE_DEVICE State operator()(State x, State y) const { return monoid(x, y); }
-  };
-
   // ---- where elements are ----------------------------------------------------------------------------------------------
 
   CUTE_DEVICE static int64_t offset(ReduceDimensions const& dimensions, int64_t const (&strides)[max_rank], int64_t i) {
@@ -184,16 +178,29 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     return monoid.pivot(p.count > 0 ? *row : T(0));
   }
 
+  /// Has the L2 fetch vector `first` of a row and those that a thread of the block loads with it. That may be done before the preceding grids
+  /// have ended, since what they still write goes through the L2 as well.
+  CUTE_DEVICE static void prefetch_batch(ReduceParams const& p, Row const& row, int64_t first, int loads) {
+    if constexpr (Config.vector) {
+      if (!row.dense) return;
+      T const* data = elements(p, row.begin + row.head + first * VEC);
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < LOADS; ++i)
+        if (i < loads && first + i * THREADS < row.units) prefetch(data + i * THREADS * VEC);
+    }
+  }
+
   // ---- rows ------------------------------------------------------------------------------------------------------------
 
   /// Adds what `threads` threads, of which this is number `thread`, load of a row in batches that begin at unit `first` and lie `step`
-  /// units apart; a batch of loads is issued before the first is used.
+  /// units apart; a batch of loads, `loads` of a thread at most, is issued before the first is used.
   CUTE_DEVICE static void absorb_row(ReduceParams const& p, Monoid const& monoid, Row const& row, Pivot pivot,
-                                     int64_t first, int64_t step, int thread, int threads, State& state) {
+                                     int64_t first, int64_t step, int thread, int threads, State& state,
+                                     int loads = LOADS) {
     CUTLASS_PRAGMA_NO_UNROLL
     for (first += thread; first < row.units; first += step) {
       Batch batch;
-      auto exists = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i * threads < row.units; };
+      auto exists = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return i < loads && first + i * threads < row.units; };
       auto filler = [&](int) CUTLASS_LAMBDA_FUNC_INLINE { return monoid.filler(pivot); };
       if (row.dense) {
         load_spaced(batch, elements(p, row.begin + row.head + first * unit_step(p)), threads * unit_step(p), exists,
@@ -255,7 +262,7 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     }
     state = fold_lanes(monoid, state, 1, cute::min(width, int{Config.warp}));
     if (width > Config.warp) {  // they are several warps
-      __shared__ State of_warps[THREADS / Config.warp];
+      __shared__ State of_warps[WARPS];
       int warp = int(threadIdx.x) / Config.warp, warps = width / Config.warp;
       if (lane % Config.warp == 0) of_warps[warp] = state;
       block_sync();
@@ -436,19 +443,35 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     return state;
   }
 
+  /// Over each WIDTH lanes, by vectors in code without a loop: nothing hides what a block does after its last load.
+  template <int WIDTH, int DISTANCE = 1> CUTE_DEVICE static State fold_all_lanes(Monoid const& monoid, State state) {
+    if constexpr (!Config.vector || Monoid::has_levels)
+      return fold_lanes(monoid, state, DISTANCE, WIDTH);
+    else if constexpr (DISTANCE < WIDTH)
+      return fold_all_lanes<WIDTH, 2 * DISTANCE>(monoid, monoid(state, from_lane_xor(state, DISTANCE)));
+    else
+      return state;
+  }
+
+  /// Leaves the warp's state, for all to see; a lane gets that of the warp whose number it has, over and over.
+  CUTE_DEVICE static State exchange_with_warps(State (&of_warps)[WARPS], State state) {
+    int lane = int(threadIdx.x) % Config.warp;
+    if (lane == 0) of_warps[threadIdx.x / Config.warp] = state;
+    block_sync();
+    return of_warps[lane % WARPS];
+  }
+
   /// A block has an output, or a part of one: the others are those of its cluster, or as many blocks as there are, the last of which to
   /// finish adds up.
   CUTE_DEVICE static void block(ReduceParams const& p, Monoid const& monoid) {
-    using Reduction = RowReduction<THREADS, 1, 1, State>;
-    __shared__ typename Reduction::Storage storage;
-    __shared__ State of_blocks[Config.max_cluster];
+    __shared__ State of_warps[2][WARPS], of_blocks[Config.largest_cluster];
     if (p.clustered) cluster_arrive_relaxed();
-    Fold fold{monoid};
-    Reduction reduction(storage);
     int thread = int(threadIdx.x), splits = int(p.splits.divisor);
     int64_t number = p.splits.quotient(int32_t(blockIdx.x));
     int split = int(blockIdx.x) - int(number) * splits;
     Row row = row_at(p, number);
+    int loads = Config.vector ? 1 << p.loads_log2 : LOADS, batch = THREADS * loads;
+    if (p.width_log2 == 0) prefetch_batch(p, row, int64_t(split) * batch + thread, loads);
     wait_for_preceding_grids();
 
     Pivot pivot = pivot_of(p, monoid, elements(p, row.begin));
@@ -456,11 +479,11 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
     if (p.width_log2 > 0) {
       absorb_runs(p, monoid, row.begin, pivot, split, splits, thread, state);
     } else {
-      constexpr int batch = THREADS * LOADS;
-      absorb_row(p, monoid, row, pivot, int64_t(split) * batch, int64_t(splits) * batch, thread, THREADS, state);
+      absorb_row(p, monoid, row, pivot, int64_t(split) * batch, int64_t(splits) * batch, thread, THREADS, state, loads);
       if (split == splits - 1) absorb_ends(p, monoid, row, pivot, thread, THREADS, state);
     }
-    state = reduction(state, fold);
+    state = fold_all_lanes<Config.warp>(monoid, state);
+    state = fold_all_lanes<WARPS>(monoid, exchange_with_warps(of_warps[0], state));
 
     if (p.clustered) {
       state = fold_cluster(monoid, of_blocks, state);
@@ -472,17 +495,24 @@ template <ReduceConfig Config, class MonoidOfConfig = device::Monoid<Config.fami
         if (thread == 0) mailbox.leave(first + split, state);
         return;
       }
+      // One warp empties few boxes, as many at a time as leave it its registers, and needs no other then.
+      constexpr int AT_A_TIME = sizeof(State) <= 8 ? 4 : 2;
+      bool is_one_warp = splits - 1 <= AT_A_TIME * Config.warp;
+      if (is_one_warp && thread >= Config.warp) return;
       State others = Monoid::identity;
-      mailbox.template take<1>(
-          thread, THREADS, splits - 1, [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i; },
+      mailbox.template take<AT_A_TIME>(
+          thread, is_one_warp ? int{Config.warp} : THREADS, splits - 1,
+          [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return first + i; },
           [&](State taken) CUTLASS_LAMBDA_FUNC_INLINE { others = monoid(others, taken); });
-      state = monoid(reduction(others, fold), state);
+      others = fold_all_lanes<Config.warp>(monoid, others);
+      if (!is_one_warp) others = fold_lanes(monoid, exchange_with_warps(of_warps[1], others), 1, WARPS);
+      state = monoid(others, state);
     }
     if (thread == 0) store(p, monoid, state, offset(p.kept, p.y_strides, number));
   }
 
   /// Every block of the cluster leaves its state with the first one, which has the result.
-  CUTE_DEVICE static State fold_cluster(Monoid const& monoid, State (&of_blocks)[Config.max_cluster], State state) {
+  CUTE_DEVICE static State fold_cluster(Monoid const& monoid, State (&of_blocks)[Config.largest_cluster], State state) {
     int blocks = int(cluster_shape().x), rank = int(block_rank_in_cluster());
     cluster_wait();  // before, the first one's shared memory is not its own
     if (threadIdx.x == 0) *cooperative_groups::this_cluster().map_shared_rank(&of_blocks[rank], 0) = state;

@@ -310,11 +310,37 @@ template <DType D> struct Monoid<ReduceFamily::arg, D> : WithoutPivot {
   }
 };
 
-/// log_sum_exp: the largest element so far, and the sum relative to it (Milakov and Gimelshein, 2018).
+/// What powers are relative to while they are summed up: those of a number, or near enough (as OnlineSoftmax has it).
+template <class Exact> struct PowersRelativeTo {
+  Exact number;
+
+  CUTE_DEVICE explicit PowersRelativeTo(Exact x) : number(x) {}
+  CUTE_DEVICE Exact operator()(Exact x) const { return exponential(x - number); }
+  CUTE_DEVICE Exact of_another(PowersRelativeTo other) const { return (*this)(other.number); }
+};
+
+/// 2^exponent, with exponent = number * log2(e), rounded: so each takes one multiply-add and one power of two. Powers below 2^-126 are none
+/// beside that of the largest. From 2^30 on numbers lie so far apart that only the largest count, with a power of 2 as with one of e, and the
+/// exponent is exact where its rounding errors would be too large for a float's range.
+template <> struct PowersRelativeTo<float> {
+  float rate, exponent;
+
+  CUTE_DEVICE explicit PowersRelativeTo(float x)
+      : rate(fabsf(x) < 0x1p30f ? 1.4426950408889634f : 1.0f), exponent(x * rate) {}
+  CUTE_DEVICE float operator()(float x) const { return exp2_approx(fmaf(x, rate, -exponent)); }
+  /// The natural logarithm of the number's own power, which is 1 but for the rounding of the exponent.
+  CUTE_DEVICE float error(float x) const { return fmaf(x, rate, -exponent) * 0.6931471805599453f; }
+  CUTE_DEVICE float of_another(PowersRelativeTo other) const {
+    return other.rate == rate ? exp2_approx(other.exponent - exponent) : 0.0f;
+  }
+};
+
+/// log_sum_exp: the largest element so far, and the sum of powers relative to it (Milakov and Gimelshein, 2018).
 template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
   using A = Arithmetic<D>;
   using T = typename A::T;
   using Exact = typename A::Exact;
+  using Powers = PowersRelativeTo<Exact>;
   struct State {
     Exact largest;
     double sum;
@@ -347,36 +373,31 @@ template <DType D> struct Monoid<ReduceFamily::lse, D> : WithoutPivot {
     }
   }
   CUTE_DEVICE double result(State state) const {
+    Exact base = this->base(state.largest);
     if constexpr (cute::is_same_v<Exact, float>) {
       // The logarithm of 1 to 2 in f32; a sum that is 0 or not finite has its own.
       float sum = float(state.sum);
       if (sum > 0 && sum < INFINITY) {
         uint32_t bits = std::bit_cast<uint32_t>(sum);
         int exponent = int(bits >> 23) - 127;
-        float part = logf(std::bit_cast<float>((bits & 0x7fffff) | 0x3f800000));
-        return double(base(state.largest)) + (exponent * 0.69314718055994531 + double(part));
+        float part = logf(std::bit_cast<float>((bits & 0x7fffff) | 0x3f800000)) - Powers(base).error(base);
+        return double(base) + (exponent * 0.69314718055994531 + double(part));
       }
-      return double(base(state.largest)) + double(logf(sum));
+      return double(base) + double(logf(sum));
     } else {
-      return double(base(state.largest)) + log(state.sum);
+      return double(base) + log(state.sum);
     }
   }
 
  private:
   /// The state of N elements of which the largest is known.
   template <int N, class Values> CUTE_DEVICE static State relative(Exact largest, Values const& value) {
-    auto share = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return term(value(i) - base(largest)); };
-    return {largest, double(reduce_tree_of<N>(share, [](Exact a, Exact b) { return a + b; }))};
+    Powers powers(base(largest));
+    auto power = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE { return powers(value(i)); };
+    return {largest, double(reduce_tree_of<N>(power, [](Exact a, Exact b) { return a + b; }))};
   }
-  /// e^(x - y). An infinity is not subtracted from itself.
-  CUTE_DEVICE static double share(Exact x, Exact y) { return x == y ? 1 : double(term(x - y)); }
-  /// e^x of an x that is not above 0, but for infinities and NaNs. Terms below 2^-126 are none beside the largest, which is 1.
-  CUTE_DEVICE static Exact term(Exact x) {
-    if constexpr (cute::is_same_v<Exact, float>)
-      return exp2_approx(x * 1.4426950408889634f);
-    else
-      return exponential(x);
-  }
+  /// What a sum relative to `x` is multiplied with to be relative to `y`, which is not below it. An infinity is not subtracted from itself.
+  CUTE_DEVICE static double share(Exact x, Exact y) { return x == y ? 1 : double(Powers(y).of_another(Powers(x))); }
   /// Infinities and NaNs are not subtracted: the sum has them.
   CUTE_DEVICE static Exact base(Exact largest) { return largest - largest == Exact(0) ? largest : Exact(0); }
 };

@@ -29,7 +29,7 @@ struct ReduceParams {
 
   // How the work is shared out.
   int width_log2;  ///< warp: threads of an output; block: threads of a run, if they take turns at those; columns: threads of a block side by side.
-  int loads_log2;  ///< warp: loads that a lane has of a row, if it takes several rows at once; else -1.
+  int loads_log2;  ///< warp: loads that a lane has of a row, if it takes several rows at once; else -1. block: loads of a thread in a batch, by vectors.
   bool staged;     ///< warp: blocks bring their rows to shared memory.
   bool invariant;  ///< columns: they are added up as by vectors, whatever is loaded at a time.
   bool once;       ///< columns: a thread loads once, ReduceConfig::loads_once rows at most.
