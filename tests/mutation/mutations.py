@@ -101,6 +101,8 @@ HOST = [
 
     mistake("one-batch-of-more-rows-than-there-are", "src/ops/reduce/choice.cpp", "shape.count > 8 * most", "shape.count > 16 * most",
          "reduce_problem", "threads load once where a block has them for all rows"),
+    mistake("zeros-begin-with-the-memory", "src/host/workspace.cpp", "data + (sizes.zeros - wanted.zeros)", "data",
+         "workspace", "what one call leaves may not lie where another looks for zeros"),
     mistake("one-batch-depends-on-others", "src/ops/reduce/choice.cpp", "if (problem.batch_invariant || !columns.has_once()", "if (!columns.has_once()",
          "reduce_problem", "how columns are summed up may not depend on how many there are"),
 
