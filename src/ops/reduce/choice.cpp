@@ -269,7 +269,7 @@ struct Ranking {
     // there is added up as well.
     const bool halves =
         !problem.batch_invariant && block.vector && size_of(block.dtype) >= 4 && block.state_bytes() <= 8;
-    if (halves && blocks == batches && 2 * blocks * shape.outputs <= device.sm_count)
+    if (halves && blocks > 1 && blocks == batches && 2 * blocks * shape.outputs <= device.sm_count)
       blocks = ceil_div(units, block.threads() * block.loads() / 2);
     choices.push_back({block, 1, blocks, false});  // through the workspace
     choices.push_back({block, 1, 1, false});
