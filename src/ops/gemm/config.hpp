@@ -72,8 +72,8 @@ struct GemmConfig {
   constexpr int warpgroup_n() const { return schedule == Schedule::cooperative_n ? tile_n / 2 : tile_n; }
   /// f32 accumulators of one consumer thread.
   constexpr int accumulators() const { return warpgroup_m() * warpgroup_n() / warpgroup_threads; }
-  /// Whether the kernel can divide its work by split-K: with more accumulators there are no registers left for the sums.
-  constexpr bool can_split_k() const { return load == Load::tma && accumulators() <= 128; }
+  /// Whether the kernel can divide its work by split-K: with more accumulators, or three consumers, there are no registers left for the sums.
+  constexpr bool can_split_k() const { return load == Load::tma && accumulators() <= 128 && consumers() == 2; }
   /// Accumulators of one consumer thread of which a CTA keeps the sum.
   constexpr int sums() const { return accumulators() / cluster_k; }
   /// Consumers that read one stage, and so have to release it.
