@@ -300,14 +300,9 @@ template <auto Config> struct Epilogue {
                                                                     int64_t column, int width, Smem const& sW,
                                                                     int lane) {
     if (to.template has_vectors_of_c<vector_of<TD>>()) {
-      constexpr int ROWS = decltype(size<0>(sW))::value, COLUMNS = decltype(size<1>(sW))::value;
-      constexpr int AT_A_TIME = Config.consumer_registers() < 200 ? ROWS / 2 : ROWS;
-      CUTLASS_PRAGMA_NO_UNROLL
-      for (int r = 0; r < ROWS; r += AT_A_TIME) {
-        VectorsOfC<TD, AT_A_TIME, COLUMNS> vectors;
-        vectors.load(to, row + r, column, width, lane);
-        vectors.store(local_tile(sW, Shape<Int<AT_A_TIME>, Int<COLUMNS>>{}, make_coord(r / AT_A_TIME, _0{})), lane);
-      }
+      VectorsOfC<TD, decltype(size<0>(sW))::value, decltype(size<1>(sW))::value> vectors;
+      vectors.load(to, row, column, width, lane);
+      vectors.store(sW, lane);
       return;
     }
     for_rows(to, to.c, row, column, width, sW, lane, [](auto&& staged, auto const& c, auto const& inside) {
