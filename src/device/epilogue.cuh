@@ -1,8 +1,8 @@
 #pragma once
 
 // From accumulators to global memory: each consumer warpgroup converts its part of the tile in pieces of 64 rows, stages them
-// in shared memory, and stores them with TMA, or element by element where D is not TMA's to write. Each of its warps does so
-// with 16 of the rows, without waiting for the others.
+// in shared memory, and stores them with TMA, from registers in vectors, or element by element where D is not TMA's to write.
+// Each of its warps does so with 16 of the rows, without waiting for the others.
 
 #include <cute/tensor.hpp>
 #include <cute/arch/copy_sm90.hpp>
@@ -10,6 +10,7 @@
 #include <cute/atom/copy_traits_sm90.hpp>
 #include <cute/atom/mma_traits_sm90_gmma.hpp>
 #include <cutlass/arch/barrier.h>
+#include <cutlass/arch/memory.h>
 
 #include "device/arch.cuh"
 #include "device/numeric.cuh"
@@ -52,6 +53,10 @@ template <auto Config> struct Epilogue {
   static constexpr int WARP_M = Config.d_box_m;                                 // rows of one warp
   static constexpr int warp_threads = 32;
   template <class TD> static constexpr int vector_of = 16 / sizeof(TD);  // elements of 16 bytes
+  /// Two cooperative consumers have no more than three K tiles of each other to hide behind: where TMA could store a 16-bit D, each thread
+  /// stores vectors of it. (Of 128 rows each they became slower by it.)
+  static constexpr bool HURRIES = Config.schedule != decltype(Config.schedule)::pingpong && Config.consumers() == 2 &&
+                                  WG_M == PIECE_M && !Config.turns();
 
   /// Two neighbours of a row, which one thread holds.
   template <class TD> using Pair = cutlass::AlignedArray<TD, 2>;
@@ -126,6 +131,11 @@ template <auto Config> struct Epilogue {
   template <bool ReadsC, class TD, class Accumulators, class Functor>
   CUTE_DEVICE static void store(Accumulators& acc, Functor const& functor, EpilogueTarget<TD> const& to, int thread,
                                 Storage& storage, int& next) {
+    constexpr bool in_vectors = HURRIES && !ReadsC && sizeof(TD) == 2;
+    if (in_vectors && to.by_tma) {
+      store_vectors(acc, functor, to, thread, storage);
+      return;
+    }
     using P = Piece<TD>;
     typename P::Mma mma;
     int warp = cutlass::canonical_warp_idx_sync() % (PIECE_M / WARP_M), lane = thread % warp_threads;
@@ -172,7 +182,7 @@ template <auto Config> struct Epilogue {
           stage<P, ReadsC, P::columns(p) / GROUP_N, p % P::per_row * P::N / GROUP_N>(
               acc(_, Int<p / P::per_row>{}, _0{}), rC, functor, to.format, sD, mma, thread);
       });
-      if (to.by_tma) {
+      if (!in_vectors && to.by_tma) {
         cutlass::arch::fence_view_async_shared();
         warp_sync();
         if (elect_one_sync())
@@ -212,6 +222,47 @@ template <auto Config> struct Epilogue {
   /// Waits until the bulk stores of this warp have read the staging buffers.
   CUTE_DEVICE static void drain() {
     if (elect_one_sync()) tma_store_wait<0>();
+  }
+
+ private:
+  /// 16-bit D with rows of whole vectors, and no C: each warp stages its 16 rows of a piece and stores them itself, a row's vectors side by
+  /// side. TMA would read the staging buffers behind the next tiles' loads, and the next pieces would wait for that.
+  template <class TD, class Accumulators, class Functor>
+  CUTE_DEVICE static void store_vectors(Accumulators& acc, Functor const& functor, EpilogueTarget<TD> const& to,
+                                        int thread, Storage& storage) {
+    using P = Piece<TD>;
+    constexpr int ACROSS = P::N / vector_of<TD>, COUNT = WARP_M * ACROSS / warp_threads;
+    typename P::Mma mma;
+    int warp = thread / warp_threads, lane = thread % warp_threads;
+    int64_t row = to.row + warp * WARP_M;
+    int rows = int(cute::min(to.m - row, int64_t(WG_M))), columns = int(cute::min(to.n - to.column, int64_t(WG_N)));
+    TD* origin = to.d.data + row * to.d.row_stride + to.column;
+    struct {
+    } nothing;  // no C is read here
+    for_each(make_seq<P::count>{}, [&](auto number) CUTLASS_LAMBDA_FUNC_INLINE {
+      constexpr int p = decltype(number)::value, down = p / P::per_row * PIECE_M, along = p % P::per_row * P::N;
+      TD* buffer = reinterpret_cast<TD*>(storage.staging[p % BUFFERS]);
+      Tensor sD = as_position_independent_swizzle_tensor(
+          make_tensor(make_smem_ptr(buffer), typename P::SmemLayout{}));                    // (PIECE_M, PIECE_N)
+      Tensor sW = local_tile(sD, Shape<Int<WARP_M>, Int<P::N>>{}, make_coord(warp, _0{}));  // (WARP_M, PIECE_N)
+      Tensor sV = recast<uint128_t>(sW);                                                    // (WARP_M, ACROSS)
+      if (p == 0 || BUFFERS == 1) warp_sync();  // what was there has been read
+      stage<P, false, P::columns(p) / GROUP_N, along / GROUP_N>(acc(_, Int<p / P::per_row>{}, _0{}), nothing, functor,
+                                                                to.format, sD, mma, thread);
+      warp_sync();  // the piece before has been read, too
+      uint128_t vectors[COUNT];
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < COUNT; ++i) {
+        int v = i * warp_threads + lane;
+        vectors[i] = sV(v / ACROSS, v % ACROSS);
+      }
+      CUTLASS_PRAGMA_UNROLL
+      for (int i = 0; i < COUNT; ++i) {
+        int v = i * warp_threads + lane, r = down + v / ACROSS, c = along + v % ACROSS * vector_of<TD>;
+        cutlass::arch::global_store<uint128_t, 16>(vectors[i], origin + r * to.d.row_stride + c,
+                                                   r < rows && c < columns);
+      }
+    });
   }
 
  protected:

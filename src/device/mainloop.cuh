@@ -200,10 +200,11 @@ template <auto Config> struct Mainloop {
   }
 
   /// acc = A * B over `k_tiles` >= 1 stages, for part (part_m, part_n) of the tile, in turn with the other consumer: the order's tile ends
-  /// when the last product has been issued, and what the tensor cores are to do next may queue up behind it.
-  template <class Accumulators, class Order>
+  /// when the last product has been issued, and what the tensor cores are to do next may queue up behind it. `meanwhile` is called
+  /// when the first products have been issued.
+  template <class Accumulators, class Order, class Meanwhile>
   CUTE_DEVICE static void multiply(Accumulators& acc, int k_tiles, int part_m, int part_n, int thread, Storage& storage,
-                                   Pipeline& pipeline, State& at, Order& order) {
+                                   Pipeline& pipeline, State& at, Order& order, Meanwhile const& meanwhile) {
     if constexpr (in_uniform_registers) {
       part_m = uniform(part_m), part_n = uniform(part_n);
       at = State(uniform(at.index()), at.phase(), at.count());
@@ -238,6 +239,7 @@ template <auto Config> struct Mainloop {
     warpgroup_fence_operand(acc);
     multiply_stage(at.index());
     ++at;
+    meanwhile();
     if (k_tiles == 1) {
       order.end_tile();
       warpgroup_wait<0>();

@@ -42,6 +42,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   /// Whether the CTAs of a cluster share K, add up a share of each tile, and store it as split-K does.
   static constexpr bool sums_in_cluster = Config.cluster_k > 1;
   static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
+  /// Whether consumers find their next tile while the first products of this one run. (Of 128 rows each they have no registers for it.)
+  static constexpr bool looks_ahead = EpilogueT::HURRIES;
   using Order = conditional_t<pingpong, PingpongOrder<GemmConfig::warpgroup_threads>,
                               CooperativeOrder<GemmConfig::warpgroup_threads, Config.stages>>;
   /// Named barriers: 0 is the whole block's, then one of each consumer, then one of all consumers, and one for their order.
@@ -167,18 +169,28 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     int barrier = first_consumer_barrier + consumer;
     FixupWorkspace workspace{p.fixup_flags, p.fixup_slots};
     auto segments = work.segments();
-    Segment segment;
+    Segment segment, next_segment;
+    TileIndex tile, next_tile;
     if (Config.load == Load::tma && (p.a_maps.last_tile != p.a_maps.no_tile || p.b_maps.last_tile != p.b_maps.no_tile))
       clear_rest(work, consumer * GemmConfig::warpgroup_threads + thread, shared);
     int next_buffer = 0;
-    for (int number = 0; segments.next(segment); ++number) {
+    auto find_next = [&]() CUTLASS_LAMBDA_FUNC_INLINE {
+      bool found = segments.next(next_segment);
+      if (found) next_tile = work.tile(next_segment.tile);
+      return found;
+    };
+    bool goes_on = !looks_ahead || find_next();
+    for (int number = 0; looks_ahead ? goes_on : segments.next(segment); ++number) {
       if constexpr (pingpong) {  // the consumers take turns
         if (number % Config.consumers() != consumer) {
           at.advance(segment.k_end - segment.k_begin);
           continue;
         }
       }
-      TileIndex tile = work.tile(segment.tile);
+      if constexpr (looks_ahead)
+        segment = next_segment, tile = next_tile;
+      else
+        tile = work.tile(segment.tile);
       if constexpr (linear)
         with_stored_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
           EpilogueT::prefetch_c(LinearCombination(p.epilogue), target_of<decltype(element)>(p, tile, part_m, part_n),
@@ -189,7 +201,9 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
       auto acc = MainloopT::make_accumulators();  // (MMA, MMA_M, MMA_N)
       if constexpr (sums_in_cluster) ClusterSumT::announce_empty(shared.sums[consumer], number, thread);
       MainloopT::multiply(acc, segment.k_end - segment.k_begin, part_m, part_n, thread, shared.mainloop, pipeline, at,
-                          order);
+                          order, [&]() CUTLASS_LAMBDA_FUNC_INLINE {
+                            if constexpr (looks_ahead) goes_on = find_next();  // 800 clocks, which nobody has later
+                          });
       bool by_shares = sums_in_cluster || (can_split_k && p.split.splits > 1);  // each CTA stores a share of the tile
       if (!by_shares && segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
         FixupT::hand_over(acc, workspace, int(blockIdx.x), part, thread, barrier);
