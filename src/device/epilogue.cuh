@@ -53,10 +53,10 @@ template <auto Config> struct Epilogue {
   static constexpr int WARP_M = Config.d_box_m;                                 // rows of one warp
   static constexpr int warp_threads = 32;
   template <class TD> static constexpr int vector_of = 16 / sizeof(TD);  // elements of 16 bytes
-  /// Two cooperative consumers have no more than three K tiles of each other to hide behind: where TMA could store a 16-bit D, each thread
-  /// stores vectors of it. (Of 128 rows each they became slower by it.)
-  static constexpr bool HURRIES = Config.schedule != decltype(Config.schedule)::pingpong && Config.consumers() == 2 &&
-                                  WG_M == PIECE_M && !Config.turns();
+  /// Cooperative consumers of 128 x 256 have no more than three K tiles of each other to hide behind: where TMA could store a 16-bit D, each
+  /// thread stores vectors of it. (Those of 128 rows each became slower by it; smaller tiles gain little for 6 KB each.)
+  static constexpr bool HURRIES =
+      Config.schedule == decltype(Config.schedule)::cooperative_m && WG_M == PIECE_M && WG_N == 256;
 
   /// Two neighbours of a row, which one thread holds.
   template <class TD> using Pair = cutlass::AlignedArray<TD, 2>;
