@@ -85,8 +85,8 @@ template <auto Config, int VEC> class FusedStore : Epilogue<Config> {
     for_each(make_seq<P::count>{}, [&](auto number) CUTLASS_LAMBDA_FUNC_INLINE {
       constexpr int p = decltype(number)::value, N = P::columns(p), begin = p % P::per_row * P::N;
       if (p == piece)
-        Base::template stage<P, false, N / Base::GROUP_N, begin / Base::GROUP_N>(acc(_, Int<p / P::per_row>{}, _0{}),
-                                                                                 nothing, as_it_is, sX, mma, thread);
+        Base::template stage<P, false, N / Base::GROUP_N, begin / Base::GROUP_N>(
+            acc(_, Int<p / P::per_row>{}, _0{}), nothing, as_it_is, RuntimeFormat(DType::f32), sX, mma, thread);
     });
   }
 };
