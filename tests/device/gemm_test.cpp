@@ -66,13 +66,14 @@ std::vector<GemmCase> config_problems() {
 /// The sizes at which each config runs: what a kernel's loops could trip over. The strides stay those of the largest.
 struct Sizes3 {
   std::int64_t m, n, k;
+  float betas[2];  // the first one is the short list's
 };
 constexpr Sizes3 config_sizes[] = {
-    {328, 456, 200},  // no multiple of a tile, more than one of most tiles
-    {321, 449, 193},  // odd: partial vectors at every edge
-    {328, 456, 64},   // a single k-tile: the loop's prologue and epilogue meet
-    {8, 8, 8},        // one tile, nearly all of it outside
-    {72, 136, 1032},  // few tiles and a deep K: split-K has something to split
+    {328, 456, 200, {1, 0}},  // no multiple of a tile, more than one of most tiles
+    {321, 449, 193, {1, 0}},  // odd: partial vectors at every edge
+    {328, 456, 64, {0, 1}},   // a single k-tile: the loop's prologue and epilogue meet
+    {8, 8, 8, {1, 0}},        // one tile, nearly all of it outside
+    {72, 136, 1032, {1, 0}},  // few tiles and a deep K: split-K has something to split
 };
 
 // The chooser takes few of the configs for such shapes; here each is made to run, on every problem that it serves.
@@ -82,7 +83,7 @@ TEST_F(DeviceTest, EveryConfigMatchesTheReference) {
   std::set<std::pair<std::string, std::int64_t>> seen;
   for (GemmCase gemm : config_problems())
     for (const Sizes3& sizes : config_sizes)
-      for (const float beta : {1.0f, 0.0f}) {
+      for (const float beta : sizes.betas) {
         gemm.m = sizes.m, gemm.n = sizes.n, gemm.k = sizes.k, gemm.beta = beta;
         std::vector<std::string> configs = gemm_candidates(problem_of(gemm), device_info(0));
         ASSERT_FALSE(configs.empty()) << gemm.name;
