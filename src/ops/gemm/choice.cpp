@@ -69,6 +69,15 @@ double fused_clocks(const GemmProblem& problem, const GemmConfig& c) {
   return for_an_accumulator * hidden_worse * c.accumulators() * c.readers();
 }
 
+/// What a C that is read adds to the store of a tile, in the same measure: waits, of which ping-pong hides as much as of instructions. Of
+/// 4096 x 4096 x 1024 by 128x256 on an H200; `problem` has a row-major D.
+double c_clocks(const GemmProblem& problem, const GemmConfig& c) {
+  if (problem.beta == 0.0f) return 0;
+  const bool by_vectors = moves_by_vectors(problem.c) && problem.n * std::int64_t(size_of(problem.c.dtype)) % 16 == 0;
+  const double for_an_accumulator = !by_vectors ? 106 : size_of(problem.c.dtype) == 2 ? 18 : 28;  // of a thread
+  return for_an_accumulator * (c.schedule == Schedule::pingpong ? 1 : 1.7) * c.accumulators() * c.readers();
+}
+
 /// How long `cut` tiles of stream-K take, beside their sums: more than as many whole ones, since the CTAs that share rows or columns are at
 /// different K, and find those in L2 only if all of their K fits there. Half of L2 counts: each half of the chip keeps a copy.
 double cut_clocks(const GemmProblem& problem, const GemmConfig& c, const DeviceInfo& device, int clusters, double cut,
@@ -164,7 +173,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   const double piece_rows = double(c.warpgroup_m()) / GemmConfig::piece_m;
   const double pieces = piece_rows * ceil_div(c.warpgroup_n(), c.piece_n(d_bytes));
   const double boxes = piece_rows * c.warpgroup_n() / c.d_box_n(d_bytes);
-  const double fused = fuses(problem) ? fused_clocks(problem, c) : 0;
+  const double fused = fuses(problem) ? fused_clocks(problem, c) : c_clocks(original, c);
   const double store = store_piece * pieces * (pingpong ? 1 : cooperative_store) * (c.swapped ? swapped_store : 1) +
                        (c.swapped ? 0 : store_box * boxes) + (pingpong ? fused : 0);
   const double fill = fill_of(c.cluster_size()), elements = double(c.tile_m) * c.tile_n;
