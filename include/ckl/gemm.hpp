@@ -203,7 +203,7 @@ class CKL_API GemmPlan {
 };
 
 /// D = epilogue(alpha * A * B + beta * C) on `stream` of the current device, without synchronizing. Plans are cached,
-/// so that a repeated call costs little host time.
+/// so that a repeated call costs little host time. A graph that has captured such calls, and its clones, run one at a time; those of plans need not.
 /// @throws Error as gemm_problem(), GemmPlan::GemmPlan() and GemmPlan::run() do.
 CKL_API void gemm(const GemmArguments& arguments, Stream stream = nullptr);
 

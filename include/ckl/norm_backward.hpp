@@ -118,7 +118,7 @@ class CKL_API NormBackwardPlan {
   std::shared_ptr<const Implementation> implementation_;
 };
 
-/// The gradients of a normalization, on `stream` of the current device, without synchronizing. Plans are cached.
+/// The gradients of a normalization, on `stream` of the current device, without synchronizing. Plans are cached. Graphs of it run as those of gemm() do.
 /// @throws Error as norm_backward_problem(), NormBackwardPlan::NormBackwardPlan() and NormBackwardPlan::run() do.
 CKL_API void norm_backward(const NormBackwardArguments& arguments, Stream stream = nullptr);
 

@@ -123,7 +123,7 @@ class CKL_API ReducePlan {
   std::shared_ptr<const Implementation> implementation_;
 };
 
-/// Reduces x on `stream` of the current device, without synchronizing. Plans are cached.
+/// Reduces x on `stream` of the current device, without synchronizing. Plans are cached. Graphs of such calls run as those of gemm() do.
 /// @throws Error as reduce_problem(), ReducePlan::ReducePlan() and ReducePlan::run() do.
 CKL_API void reduce(const ReduceArguments& arguments, Stream stream = nullptr);
 

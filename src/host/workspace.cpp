@@ -26,6 +26,19 @@ void zero(void* data, std::size_t bytes, Stream stream) {
 
 namespace {
 
+/// Device memory from the stream's pool, whose first `zeros` bytes are zeros.
+void* allocate(std::size_t bytes, std::size_t zeros, Stream stream) {
+  void* data = nullptr;
+  check(cudaMallocAsync(&data, bytes, stream), "cudaMallocAsync");
+  try {
+    if (zeros > 0) zero(data, zeros, stream);
+  } catch (...) {
+    cudaFreeAsync(data, stream);
+    throw;
+  }
+  return data;
+}
+
 /// Bytes that are zeros between launches, and others.
 struct Sizes {
   std::size_t zeros = 0, others = 0;
@@ -80,10 +93,7 @@ void grow(Memory& memory, const Sizes& wanted, Stream stream) {
   const Sizes sizes = kept_for(wanted, memory.sizes);
   if (memory.data) check(cudaFreeAsync(memory.data, stream), "cudaFreeAsync");
   memory = {};
-  void* data = nullptr;
-  check(cudaMallocAsync(&data, sizes.all(), stream), "cudaMallocAsync");
-  if (sizes.zeros > 0) zero(data, sizes.zeros, stream);
-  memory = {static_cast<char*>(data), sizes};
+  memory = {static_cast<char*>(allocate(sizes.all(), sizes.zeros, stream)), sizes};
 }
 
 // ---- of graphs ---------------------------------------------------------------------------------------------------------
@@ -151,10 +161,18 @@ void* in_graph(cudaGraph_t graph, unsigned long long capture, const Sizes& wante
     one = all.add({memory, device, capture, stream, false});
   }
   cudaUserObject_t object = nullptr;
-  check(cudaUserObjectCreate(&object, one, &MemoryOfGraphs::give_back, 1, cudaUserObjectNoDestructorSync),
-        "cudaUserObjectCreate");
-  check(cudaGraphRetainUserObject(graph, object, 1, cudaGraphUserObjectMove), "cudaGraphRetainUserObject");
-  if (sizes.zeros > 0) zero(one->memory.data, sizes.zeros, stream);
+  try {
+    check(cudaUserObjectCreate(&object, one, &MemoryOfGraphs::give_back, 1, cudaUserObjectNoDestructorSync),
+          "cudaUserObjectCreate");
+    if (sizes.zeros > 0) zero(one->memory.data, sizes.zeros, stream);
+    check(cudaGraphRetainUserObject(graph, object, 1, cudaGraphUserObjectMove), "cudaGraphRetainUserObject");
+  } catch (...) {  // the graph does not hold it
+    if (object)
+      cudaUserObjectRelease(object, 1);
+    else
+      MemoryOfGraphs::give_back(one);
+    throw;
+  }
   return one->memory.for_launch(wanted);
 }
 
@@ -181,9 +199,8 @@ StreamWorkspace::StreamWorkspace(std::size_t bytes, std::size_t zeroed, int devi
       return;
     }
   }
-  check(cudaMallocAsync(&data_, wanted.all(), stream), "cudaMallocAsync");
+  data_ = allocate(wanted.all(), zeroed, stream);
   is_from_pool_ = true;
-  if (zeroed > 0) zero(data_, zeroed, stream);
 }
 
 StreamWorkspace::~StreamWorkspace() {

@@ -143,7 +143,7 @@ TEST_P(NormCases, EveryConfigMatchesTheReference) {
 class NormBehaviour : public DeviceTest {};
 
 /// Lengths that every kind of kernel holds.
-std::vector<std::int64_t> lengths() { return {24, 130, 2048, 17000}; }
+std::vector<std::int64_t> lengths() { return {24, 77, 130, 1001, 2048, 17000}; }
 
 /// Runs all configs on data that `spoil` has changed.
 template <class Spoil> void expect_right(const NormCase& one, const Spoil& spoil) {

@@ -13,6 +13,7 @@ namespace ckl::test {
 bool counting_fake_calls = false;
 int fake_devices = 1;
 unsigned long long fake_capture = 0;
+std::string fake_failure;
 
 std::map<std::string, int>& fake_calls() {
   static std::map<std::string, int> calls;
@@ -31,6 +32,11 @@ void* memory() {
 
 void count(const char* name) {
   if (counting_fake_calls) ++fake_calls()[name];
+}
+
+/// Counts the call, and fails if it is the one that is to.
+cudaError_t result(const char* name) {
+  return count(name), fake_failure == name ? cudaErrorMemoryAllocation : cudaSuccess;
 }
 
 CUresult encode(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*, const cuuint64_t*,
@@ -54,6 +60,7 @@ void end_fake_graphs() {
 }  // namespace ckl::test
 
 using ckl::test::count;
+using ckl::test::result;
 
 extern "C" {
 
@@ -102,12 +109,16 @@ cudaError_t cudaStreamGetId(cudaStream_t stream, unsigned long long* id) {
   return count(__func__), *id = reinterpret_cast<std::uintptr_t>(stream), cudaSuccess;
 }
 cudaError_t cudaUserObjectCreate(cudaUserObject_t* object, void* pointer, cudaHostFn_t destroy, unsigned, unsigned) {
+  if (result(__func__) != cudaSuccess) return cudaErrorMemoryAllocation;
   ckl::test::objects.emplace_back(destroy, pointer);
-  return count(__func__), *object = nullptr, cudaSuccess;
+  return *object = reinterpret_cast<cudaUserObject_t>(ckl::test::objects.size()), cudaSuccess;
 }
-cudaError_t cudaGraphRetainUserObject(cudaGraph_t, cudaUserObject_t, unsigned, unsigned) {
-  return count(__func__), cudaSuccess;
+cudaError_t cudaUserObjectRelease(cudaUserObject_t object, unsigned) {  // it is the last one made, and nobody else's
+  const auto [destroy, pointer] = ckl::test::objects.at(reinterpret_cast<std::uintptr_t>(object) - 1);
+  ckl::test::objects.pop_back();
+  return destroy(pointer), result(__func__);
 }
+cudaError_t cudaGraphRetainUserObject(cudaGraph_t, cudaUserObject_t, unsigned, unsigned) { return result(__func__); }
 cudaError_t cudaStreamGetDevice(cudaStream_t, int* device) { return count(__func__), *device = 0, cudaSuccess; }
 cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long,
                                              cudaDriverEntryPointQueryResult* found) {

@@ -21,6 +21,9 @@ extern int fake_devices;
 /// The number of the capture that every stream is part of; 0: none captures. All are of one graph.
 extern unsigned long long fake_capture;
 
+/// The name of a function that fails from now on, of those that make and hold a graph's objects; empty: none does.
+extern std::string fake_failure;
+
 /// Ends the graphs, and with them the objects of the program's that they have held.
 void end_fake_graphs();
 

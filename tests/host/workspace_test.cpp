@@ -135,6 +135,21 @@ TEST(Workspace, AGraphKeepsItsOwn) {
   end_fake_graphs();
 }
 
+// What a graph did not come to hold is free, and has zeros when it is taken again.
+TEST(Workspace, AGraphThatFailsToHoldItLeavesItFree) {
+  const Stream stream = next_stream();
+  for (const char* failing : {"cudaUserObjectCreate", "cudaGraphRetainUserObject"}) {
+    fake_capture = 5;
+    fake_failure = failing;
+    EXPECT_THROW(take(512, 512, stream), Error);
+    fake_failure.clear();
+    const Calls calls = memory_calls_of([&] { take(512, 512, stream); });
+    EXPECT_EQ(calls, (Calls{{"cudaUserObjectCreate", 1}, {"cudaGraphRetainUserObject", 1}, {"cudaMemsetAsync", 1}}));
+    fake_capture = 0;
+    end_fake_graphs();
+  }
+}
+
 // The last test: no stream is kept anything of after it.
 TEST(Workspace, StreamsThatComeTooLateKeepNothing) {
   Stream stream = nullptr;
