@@ -1,5 +1,6 @@
 // Where the workspaces of one-line calls come from: what streams and graphs keep, with a runtime that hands out addresses that nobody touches.
 
+#include "ckl/error.hpp"
 #include "host/workspace.hpp"
 
 #include <gtest/gtest.h>
@@ -141,7 +142,7 @@ TEST(Workspace, AGraphThatFailsToHoldItLeavesItFree) {
   for (const char* failing : {"cudaUserObjectCreate", "cudaGraphRetainUserObject"}) {
     fake_capture = 5;
     fake_failure = failing;
-    EXPECT_THROW(take(512, 512, stream), Error);
+    EXPECT_THROW(take(512, 512, stream), ckl::Error);
     fake_failure.clear();
     const Calls calls = memory_calls_of([&] { take(512, 512, stream); });
     EXPECT_EQ(calls, (Calls{{"cudaUserObjectCreate", 1}, {"cudaGraphRetainUserObject", 1}, {"cudaMemsetAsync", 1}}));
