@@ -155,20 +155,29 @@ echo alone; exit 1""")
         self.assertIn("must be a number from 1 on, got `0`", self.check("--jobs", "0")[1])
 
     def test_an_interruption_ends_all(self):
-        for name in ("one", "two", "three"):
-            self.program(f"build/bin/device/{name}_test", f"touch {self.root}/{name}; exec sleep 60")
+        for how in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(how):
+                self.interrupt(how)
+
+    def interrupt(self, how):
+        names = ("one", "two", "three")
+        for name in names:
+            (self.root / name).unlink(missing_ok=True)
+            self.program(f"build/bin/device/{name}_test", f"echo $$ > {self.root}/{name}; exec sleep 60")
         environment = {**os.environ, "PATH": f"{self.root}/path:/usr/bin:/bin", "CKL_PREBUILT": "1"}
         check = subprocess.Popen([sys.executable, GPU_CHECK, self.root / "build", "--only", "^test (one|two|three)", "--jobs", "2"],
                                  env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        started = lambda: [name for name in ("one", "two", "three") if (self.root / name).exists()]
+        started = lambda: [int(text) for name in names if (self.root / name).exists() and (text := (self.root / name).read_text())]
         deadline = time.monotonic() + 20
         while len(started()) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
-        check.send_signal(signal.SIGINT)
+        check.send_signal(how)
         output = check.communicate(timeout=20)[0]
         self.assertNotEqual(check.returncode, 0)
         self.assertEqual(len(started()), 2, output)  # the third was not begun
-        self.assertEqual(list((self.root / "build/gpu-check").glob("*.json")), [])  # and nothing is held to be known
+        for process in started():  # and the others have ended
+            self.assertRaises(ProcessLookupError, os.kill, process, 0)
+        self.assertEqual(list((self.root / "build/gpu-check").glob("*.json")), [])  # nothing is held to be known
 
     def test_no_such_step(self):
         status, output = self.check("--only", "nonsense")
