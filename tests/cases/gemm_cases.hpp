@@ -171,6 +171,12 @@ inline std::vector<GemmCase> gemm_extremes() {
   add("c_scalar", "both of C's strides are 0", 136, 72, 64,
       [](GemmCase& g) { g.c.row_stride = g.c.column_stride = 0, g.beta = 1; });
 
+  add("c_half_units", "C's rows are aligned, but end within 16 bytes: no vectors of C", 130, 132, 72,
+      [](GemmCase& g) { g.c = g.d = row_major(g.n, 4), g.beta = 1; });
+  add("c_half_units_f32", "the same number of columns makes whole vectors of f32", 130, 132, 72,
+      [](GemmCase& g) { g.out = DType::f32, g.c = row_major(g.n, 4), g.beta = -1; });
+  add("c_bias_of_tiles", "one row of several tiles is added to all", 264, 520, 72,
+      [](GemmCase& g) { g.c.row_stride = 0, g.beta = 1; });
   add("backwards", "A's rows and D's columns run backwards in memory", 70, 66, 40,
       [](GemmCase& g) { g.a.row_stride = -g.k, g.d.column_stride = -1, g.beta = 1; });
 
@@ -181,6 +187,8 @@ inline std::vector<GemmCase> gemm_extremes() {
   add("alpha0", "D = beta C without a product", 136, 136, 72, [](GemmCase& g) { g.alpha = 0, g.beta = 0.5f; });
   add("alpha0_beta0", "D = 0 without reading anything", 136, 136, 72, [](GemmCase& g) { g.alpha = 0; });
   add("in_place", "C is D", 136, 136, 72, [](GemmCase& g) { g.beta = 1, g.in_place = true; });
+  add("in_place_tiles", "C is D, several tiles of vectors", 264, 520, 136,
+      [](GemmCase& g) { g.out = DType::f32, g.beta = 1, g.in_place = true; });
   add("in_place_odd", "C is D on the path without TMA", 131, 133, 71,
       [](GemmCase& g) { g.beta = -1, g.in_place = true; });
   add("in_place_k0", "C is D and is only scaled", 131, 133, 0, [](GemmCase& g) { g.beta = -3, g.in_place = true; });
