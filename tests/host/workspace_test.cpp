@@ -151,10 +151,10 @@ TEST(Workspace, AGraphThatFailsToHoldItLeavesItFree) {
   }
 }
 
-// The last test: no stream is kept anything of after it.
+// The last test: no stream is kept anything of after it, nor of its own last one.
 TEST(Workspace, StreamsThatComeTooLateKeepNothing) {
   Stream stream = nullptr;
-  for (std::size_t i = 0; i < StreamWorkspace::most_streams; ++i) take(512, 512, stream = next_stream());
+  for (std::size_t i = 0; i <= StreamWorkspace::most_streams; ++i) take(512, 512, stream = next_stream());
   for (int i = 0; i < 2; ++i) EXPECT_EQ(memory_calls_of([&] { take(512, 512, stream); }), grown);
 }
 
