@@ -131,7 +131,8 @@ void judge_quantized(Comparison& comparison, const NormProblem& p, const void* y
   const Row actual(p, p.y, y, row);
   for (std::int64_t i = 0; i < columns_of(p); ++i) {
     const double quotient = std::isinf(expected[i]) ? round_to(format, expected[i]) : expected[i] / scale_of_row;
-    const double slack = tolerance * scale[i] / scale_of_row + 0x1p-22 * std::abs(quotient);
+    // Before it is divided, y is an f32, of which the smallest are 2^-149 apart.
+    const double slack = (tolerance * scale[i] + 0x1p-150) / scale_of_row + 0x1p-22 * std::abs(quotient);
     judge(comparison, format, actual[i], quotient, std::isfinite(slack) ? slack : 0, row, i);
   }
 }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -301,7 +302,9 @@ TEST_F(NormBehaviour, QuantizedExtremes) {
         if (columns > 10000 && dtype != DType::bf16) continue;  // as the case list does
         NormCase one = rows_of(extreme.kind, dtype, 2, columns);
         one.quantized = columns % 4 ? DType::e5m2 : DType::e4m3, one.affine = DType::f32, one.bias = false;
-        SCOPED_TRACE(std::string(name(dtype)) + " " + std::to_string(columns) + " " + std::to_string(extreme.weight));
+        std::ostringstream what;
+        what << name(dtype) << " " << columns << " " << extreme.weight;
+        SCOPED_TRACE(what.str());
         expect_right(one, [&](NormData& data) {
           const reference::Numeric f32(DType::f32), numeric(dtype);
           for (std::int64_t i = 0; i < columns; ++i) {
