@@ -28,7 +28,7 @@ template <class T> struct StridedMatrix {
   int64_t row_stride, column_stride;
 };
 
-/// Where a warpgroup's part of D begins, and how D and C lie in memory. TD is f32, or the bits of elements of `format`.
+/// Where a warpgroup's part of D begins, and how D and C lie in memory. TD is their element, or the bits of one of `format`.
 template <class TD> struct EpilogueTarget {
   TensorMap const& d_map;     // D as (m, n, batch), for TMA
   StridedMatrix<TD> d;        // D for element-wise stores

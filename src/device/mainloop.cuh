@@ -126,7 +126,7 @@ template <auto Config> struct Mainloop {
     return make_tensor(make_smem_ptr(s.a.data()), typename OperandA::SmemLayout{});  // (BLK_M, BLK_K, PIPE)
   }
   CUTE_DEVICE static auto smem_b(Storage& s) {
-    return make_tensor(make_smem_ptr(s.b.data()), typename OperandB::SmemLayout{});  // (BLK_N, BLK_K, PIPE)
+    return make_tensor(make_smem_ptr(s.b.data()), typename OperandB::SmemLayout{});  // (ROOM_N, BLK_K, PIPE)
   }
 
   // ---- Producer, TMA: one warp ---------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ template <auto Config> struct Mainloop {
   CUTE_DEVICE static void gather(GatherSource<T> const& a, GatherSource<T> const& b, TileIndex tile, int k_begin,
                                  int k_end, int thread, Storage& storage, Pipeline& pipeline, State& at) {
     Tensor sA = smem_a(storage);  // (BLK_M, BLK_K, PIPE)
-    Tensor sB = smem_b(storage);  // (BLK_N, BLK_K, PIPE)
+    Tensor sB = smem_b(storage);  // (ROOM_N, BLK_K, PIPE)
     CUTLASS_PRAGMA_NO_UNROLL
     for (int k_tile = k_begin; k_tile < k_end; ++k_tile, ++at) {
       pipeline.wait_empty(at);
@@ -199,7 +199,7 @@ template <auto Config> struct Mainloop {
         make_identity_tensor(Shape<Int<WG_M>, Int<WG_N>>{}));  // (MMA, MMA_M, MMA_N)
   }
 
-  /// acc = A * B over `k_tiles` >= 1 stages, for part (part_m, part_n) of the tile, in turn with the other consumer: the order's tile ends
+  /// acc = A * B over `k_tiles` >= 1 stages, for part (part_m, part_n) of the tile, in turn with the other consumers: the order's tile ends
   /// when the last product has been issued, and what the tensor cores are to do next may queue up behind it. `meanwhile` is called
   /// when the first products have been issued.
   template <class Accumulators, class Order, class Meanwhile>

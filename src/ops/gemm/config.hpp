@@ -80,7 +80,7 @@ struct GemmConfig {
   constexpr int readers() const { return schedule == Schedule::pingpong ? 1 : consumers(); }
 
   // The epilogue moves the tile in pieces of 64 rows through staging buffers: two a consumer where they fit, else one. Each
-  // warp stores its 16 rows of a piece by TMA.
+  // warp stores its 16 rows of a piece by TMA, or in vectors (Epilogue::HURRIES).
   static constexpr int piece_m = 64, d_box_m = 16;
   /// Columns of a piece of D: a 128-byte row of shared memory, if the consumer has as many.
   constexpr int piece_n(int element_bytes) const { return std::min(warpgroup_n(), 128 / element_bytes); }

@@ -42,7 +42,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   /// Whether the CTAs of a cluster share K, add up a share of each tile, and store it as split-K does.
   static constexpr bool sums_in_cluster = Config.cluster_k > 1;
   static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
-  /// Whether consumers find their next tile while the first products of this one run. (Of 128 rows each they have no registers for it.)
+  /// Whether consumers find their next tile while the first products of this one run, as those do that store vectors.
   static constexpr bool looks_ahead = EpilogueT::HURRIES;
   using Order = conditional_t<pingpong, PingpongOrder<GemmConfig::warpgroup_threads>,
                               CooperativeOrder<GemmConfig::warpgroup_threads, Config.stages>>;
