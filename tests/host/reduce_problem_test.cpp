@@ -21,6 +21,7 @@ void* at(std::uintptr_t address) { return reinterpret_cast<void*>(address); }
 DeviceInfo h100() {
   DeviceInfo device;
   device.sm_count = 132;
+  device.clusters_of_8 = 14;
   return device;
 }
 
@@ -60,11 +61,12 @@ Tensor tensor(std::uintptr_t address, DType type, const Sizes& sizes, const Size
   return t;
 }
 
-std::string best_of(const Tensor& x, const std::vector<int>& axes, ReduceOp op, bool batch_invariant) {
+std::string best_of(const Tensor& x, const std::vector<int>& axes, ReduceOp op, bool batch_invariant,
+                    const DeviceInfo& device = h100()) {
   const Sizes kept = sizes_without({x.sizes.begin(), x.sizes.begin() + x.rank}, axes);
   const Tensor y = tensor(0x900000000000, natural_output(op, x.dtype), kept, dense(kept).strides);
   const std::vector<std::string> names =
-      reduce_candidates(reduce_problem({op, x, y, axes, 0, batch_invariant}), h100());
+      reduce_candidates(reduce_problem({op, x, y, axes, 0, batch_invariant}), device);
   return names.empty() ? "" : names.front();
 }
 
@@ -87,6 +89,22 @@ TEST(ReduceChoice, ToAScalarFollowsTheNumberOfElements) {
   EXPECT_EQ(best({1 << 17}, {}), "sum_f32_block_vec_c16");
   EXPECT_EQ(best({1 << 22}, {}), "sum_f32_block_vec_s256");  // two batches each, rather than three of some
   EXPECT_EQ(best({0}, {}), "sum_f32_warp_any_w1");
+}
+
+// Of groups of multiprocessors that hold one cluster of 8 each, none may hold one of 16.
+TEST(ReduceChoice, LargeClustersAreForDevicesThatHoldThem) {
+  DeviceInfo small = h100();
+  small.sm_count = 78;
+  const auto best_on_small = [&](const Sizes& sizes, const std::vector<int>& axes) {
+    return best_of(tensor(0x100000000, DType::f32, sizes, dense(sizes).strides), axes, ReduceOp::sum, false, small);
+  };
+  for (const int clusters : {7, 8, 9}) {
+    small.clusters_of_8 = clusters;
+    EXPECT_EQ(best_on_small({1 << 17}, {}), clusters > 8 ? "sum_f32_block_vec_c16" : "sum_f32_block_vec_s32");
+    EXPECT_EQ(best_on_small({2, 1 << 17}, {1}), "sum_f32_block_vec_s32");
+    EXPECT_EQ(best_on_small({1 << 16}, {}), "sum_f32_block_vec_c8");
+  }
+  EXPECT_EQ(best({4, 1 << 17}, {1}), "sum_f32_block_vec_c16");
 }
 
 TEST(ReduceChoice, OfRowsFollowsTheirLengthAndNumber) {

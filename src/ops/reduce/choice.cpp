@@ -253,6 +253,14 @@ struct Ranking {
     return waves / (whole + (rest > 0 ? rest / (1 - (1 - rest) * (1 - rest)) : 0));
   }
 
+  /// Clusters of so many blocks, up to the largest, that run at a time with a multiprocessor for each block. The driver is asked for those of 8;
+  /// a group of multiprocessors that holds two of them holds one of 16, there are up to 8 groups, and none holds three.
+  std::int64_t clusters_of(std::int64_t blocks) const {
+    if (blocks > ReduceConfig::largest_cluster) return 0;
+    constexpr int most_groups = 8;
+    return blocks > ReduceConfig::max_cluster ? device.clusters_of_8 - most_groups : device.sm_count / blocks;
+  }
+
   /// Few rows are shared by several blocks each.
   std::vector<ReduceChoice> block_choices(const ReduceConfig& block, std::int64_t units) const {
     const std::int64_t batches = std::max<std::int64_t>(ceil_div(units, block.threads() * block.loads()), 1);
@@ -263,7 +271,7 @@ struct Ranking {
     const auto cluster = std::int64_t(std::bit_ceil(std::uint64_t(blocks)));
     const bool fits = problem.batch_invariant
                           ? cluster <= ReduceConfig::max_cluster
-                          : cluster <= ReduceConfig::largest_cluster && 2 * cluster * shape.outputs <= device.sm_count;
+                          : 2 * cluster * shape.outputs <= device.sm_count && shape.outputs <= clusters_of(cluster);
     if (blocks > 1 && fits) choices.push_back({block, 1, cluster, true});
     // Where that leaves half of the multiprocessors without work, twice as many take half a batch each, of a few wide elements: what is not
     // there is added up as well.
