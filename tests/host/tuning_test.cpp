@@ -244,6 +244,10 @@ TEST(TuningChoice, TheKeySaysWhatDecides) {
     change(gemm);
     EXPECT_NE(key(gemm), key(base)) << "change " << &change - changes;
   }
+  GemmCase with_c = base, with_odd_c = base;
+  with_c.beta = with_odd_c.beta = 1;
+  with_odd_c.c = row_major(base.n, 1);
+  EXPECT_NE(key(with_c), key(with_odd_c)) << "C by elements takes longer, and other configs are the best";
   GemmProblem invariant = canonical(problem_of(base)).problem;
   invariant.batch_invariant = true;
   EXPECT_NE(tuning_key(invariant), key(base));

@@ -69,12 +69,18 @@ double fused_clocks(const GemmProblem& problem, const GemmConfig& c) {
   return for_an_accumulator * hidden_worse * c.accumulators() * c.readers();
 }
 
+/// Whether the vectors of a C that is read have whole rows.
+bool reads_c_by_vectors(const GemmProblem& problem) {
+  return moves_by_vectors(problem.c) && problem.n * std::int64_t(size_of(problem.c.dtype)) % 16 == 0;
+}
+
 /// What a C that is read adds to the store of a tile, in the same measure: waits, of which ping-pong hides as much as of instructions. Of
 /// 4096 x 4096 x 1024 by 128x256 on an H200; `problem` has a row-major D.
 double c_clocks(const GemmProblem& problem, const GemmConfig& c) {
   if (problem.beta == 0.0f) return 0;
-  const bool by_vectors = moves_by_vectors(problem.c) && problem.n * std::int64_t(size_of(problem.c.dtype)) % 16 == 0;
-  const double for_an_accumulator = !by_vectors ? 106 : size_of(problem.c.dtype) == 2 ? 18 : 28;  // of a thread
+  const double for_an_accumulator = !reads_c_by_vectors(problem)    ? 106
+                                    : size_of(problem.c.dtype) == 2 ? 18
+                                                                    : 28;  // of a thread
   return for_an_accumulator * (c.schedule == Schedule::pingpong ? 1 : 1.7) * c.accumulators() * c.readers();
 }
 
@@ -154,8 +160,8 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   // A K tile: its products, its traffic in shared memory, its loads.
   const double row_bytes = double(c.tile_k) * c.element_bytes();
   const double multiply = double(c.tile_m) * c.tile_n * c.tile_k / products;
-  const double shared_traffic =
-      (c.readers() * (c.warpgroup_m() / 64) * (64 + c.warpgroup_n()) + c.tile_m + c.tile_n) * row_bytes;
+  const int products_m = c.warpgroup_m() / 64;  // of a wgmma each
+  const double shared_traffic = (c.readers() * products_m * (64 + c.warpgroup_n()) + c.tile_m + c.tile_n) * row_bytes;
   // The boxes of an operand that one tile holds end with it.
   const double a_rows = double(std::min<std::int64_t>(c.tile_m, (problem.m + 7) / 8 * 8)) / c.cluster_n;
   const double b_rows = double(std::min<std::int64_t>(c.tile_n, (problem.n + 7) / 8 * 8)) / c.cluster_m;
@@ -243,6 +249,7 @@ std::vector<GemmChoice> rank_choices(const GemmProblem& problem, const DeviceInf
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<GemmChoice> choices;
+  choices.reserve(ranked.size());
   for (const auto& [clocks, choice] : ranked) choices.push_back(choice);
   return choices;
 }
@@ -254,7 +261,10 @@ std::string tuning_key(const GemmProblem& p) {
                         traits.a_major == Major::k ? "t" : "n", traits.b_major == Major::k ? "n" : "t",
                         " a=", loads(traits.a_by_tma, straddles_lines(p.a, traits.a_major, true)),
                         " b=", loads(traits.b_by_tma, straddles_lines(p.b, traits.b_major, false)),
-                        " d=", loads(traits.stores_by_tma, false), p.beta != 0.0f ? " +c" : "",
+                        " d=", loads(traits.stores_by_tma, false),
+                        p.beta == 0.0f          ? ""
+                        : reads_c_by_vectors(p) ? " +c"
+                                                : " +c=any",
                         p.epilogue.empty() ? "" : " epilogue=" + p.epilogue.to_string(),
                         p.batch_invariant ? " batch_invariant" : "");
 }
