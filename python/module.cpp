@@ -6,6 +6,7 @@
 #include "ckl/device.hpp"
 #include "ckl/error.hpp"
 #include "ckl/version.hpp"
+#include "ckl/workspace.hpp"
 
 namespace nb = nanobind;
 
@@ -41,6 +42,11 @@ NB_MODULE(_ckl, module) {
   bind_error(module);
   module.def("supported", &ckl::supported, nb::arg("device") = 0,
              "Whether the library's kernels run on this CUDA device: compute capability 9.0. Never raises.");
+  module.def(
+      "release_workspaces", &ckl::release_workspaces, nb::arg("device") = -1, nb::call_guard<nb::gil_scoped_release>(),
+      "Gives back the device memory that calls have kept as their workspaces on this CUDA device (-1: the current "
+      "one); later calls take new memory. What they have launched there has ended (torch.cuda.synchronize()), and "
+      "no other thread makes one meanwhile.");
   ckl::python::bind_elementwise(module);
   ckl::python::bind_gemm(module);
   ckl::python::bind_reduce(module);

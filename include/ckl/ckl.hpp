@@ -22,3 +22,4 @@
 #include "ckl/tensor.hpp"
 #include "ckl/tuning.hpp"
 #include "ckl/version.hpp"
+#include "ckl/workspace.hpp"

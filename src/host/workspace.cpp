@@ -5,13 +5,15 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <utility>
 #include <vector>
 
+#include "ckl/workspace.hpp"
+#include "host/device.hpp"
 #include "host/launch.hpp"
 #include "host/require.hpp"
 
-namespace ckl::host {
+namespace ckl {
+namespace host {
 
 void require_workspace(const void* workspace, std::size_t bytes) {
   if (bytes == 0) return;
@@ -72,21 +74,36 @@ struct MemoryOfStream {
   Memory memory;
 };
 
-/// What is kept of a stream; null if it is one too many. It is never given back, since nobody tells when a stream ends; its number, unlike its
-/// handle, is no other stream's then.
-MemoryOfStream* memory_of(int device, Stream stream) {
-  struct All {
-    std::mutex mutex;
-    std::map<std::pair<int, unsigned long long>, MemoryOfStream> of_streams;  // by device and the stream's own number
-  };
-  static All& all = *new All;  // outlives whoever launches at exit
-  unsigned long long id = 0;
-  check(cudaStreamGetId(stream, &id), "cudaStreamGetId");
-  const std::lock_guard lock(all.mutex);
-  const auto found = all.of_streams.find({device, id});
-  if (found != all.of_streams.end()) return &found->second;
-  return all.of_streams.size() < StreamWorkspace::most_streams ? &all.of_streams[{device, id}] : nullptr;
-}
+/// What is kept of all streams. Nobody tells when a stream ends: its number, unlike its handle, is no other stream's then.
+struct MemoryOfStreams {
+  std::mutex mutex;
+  std::map<int, std::map<unsigned long long, MemoryOfStream>> of_devices;  // by the stream's own number
+
+  static MemoryOfStreams& instance() {
+    static MemoryOfStreams& all = *new MemoryOfStreams;  // outlives whoever launches at exit
+    return all;
+  }
+
+  /// What is kept of `stream`, which `device` has; null if it is one too many there.
+  MemoryOfStream* find(int device, Stream stream) {
+    unsigned long long id = 0;
+    check(cudaStreamGetId(stream, &id), "cudaStreamGetId");
+    const std::lock_guard lock(mutex);
+    auto& of_streams = of_devices[device];
+    const auto found = of_streams.find(id);
+    if (found != of_streams.end()) return &found->second;
+    return of_streams.size() < StreamWorkspace::most_streams ? &of_streams[id] : nullptr;
+  }
+
+  /// Forgets the streams of `device`, and returns their memory.
+  std::vector<void*> take(int device) {
+    const std::lock_guard lock(mutex);
+    std::vector<void*> taken;
+    for (const auto& [id, kept] : of_devices[device]) taken.push_back(kept.memory.data);
+    of_devices.erase(device);
+    return taken;
+  }
+};
 
 /// Replaces the memory by larger one, in stream order.
 void grow(Memory& memory, const Sizes& wanted, Stream stream) {
@@ -124,6 +141,17 @@ class MemoryOfGraphs {
   MemoryOfGraph* add(const MemoryOfGraph& one) {
     const std::lock_guard lock(mutex_);
     return all_.emplace_back(std::make_unique<MemoryOfGraph>(one)).get();
+  }
+  /// Forgets what no graph of `device` holds any more, and returns it.
+  std::vector<void*> take_free(int device) {
+    const std::lock_guard lock(mutex_);
+    std::vector<void*> taken;
+    std::erase_if(all_, [&](const auto& one) {
+      const bool is_mine = one->is_free && one->device == device;
+      if (is_mine) taken.push_back(one->memory.data);
+      return is_mine;
+    });
+    return taken;
   }
   /// The driver calls it when the last of what holds the memory has ended. It must not call CUDA.
   static void CUDART_CB give_back(void* one) {
@@ -191,7 +219,8 @@ StreamWorkspace::StreamWorkspace(std::size_t bytes, std::size_t zeroed, int devi
       data_ = in_graph(graph, capture, wanted, device, stream);
       return;
     }
-    MemoryOfStream* kept = status == cudaStreamCaptureStatusNone ? memory_of(device, stream) : nullptr;
+    MemoryOfStream* kept = nullptr;
+    if (status == cudaStreamCaptureStatusNone) kept = MemoryOfStreams::instance().find(device, stream);
     if (kept) {
       lock_ = std::unique_lock(kept->mutex);
       if (!kept->memory.sizes.hold(wanted)) grow(kept->memory, wanted, stream);
@@ -207,4 +236,16 @@ StreamWorkspace::~StreamWorkspace() {
   if (is_from_pool_) cudaFreeAsync(data_, stream_);
 }
 
-}  // namespace ckl::host
+}  // namespace host
+
+void release_workspaces(int device) {
+  const int index = device_info(device == -1 ? host::current_device() : device).index;
+  std::vector<void*> all = host::MemoryOfStreams::instance().take(index);
+  for (void* data : host::MemoryOfGraphs::instance().take_free(index)) all.push_back(data);
+  cudaError_t status = cudaSuccess;
+  for (void* data : all)
+    if (const cudaError_t freed = cudaFree(data); status == cudaSuccess) status = freed;
+  host::check(status, "cudaFree");
+}
+
+}  // namespace ckl

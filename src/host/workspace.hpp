@@ -21,7 +21,7 @@ class StreamWorkspace {
  public:
   static constexpr std::size_t most_kept = std::size_t(8)
                                            << 20;  ///< Bytes for a launch that a stream, or a graph, keeps.
-  static constexpr std::size_t most_streams = 64;  ///< That keep some; those that come later do not.
+  static constexpr std::size_t most_streams = 64;  ///< Of a device, that keep some; those that come later do not.
 
   /// Takes `bytes`, nothing if 0, the first `zeroed` of which are zeros and will be again when the launch has ended; those are all bytes, or
   /// a multiple of 256. `device` is the stream's, and the current one. Until it is gone, other threads that want some of this stream wait.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ckl/reduce.hpp"
+#include "ckl/workspace.hpp"
 #include "device_test.hpp"
 #include "gemm_data.hpp"
 #include "operand_buffer.hpp"
@@ -121,6 +122,26 @@ TEST_F(StreamWorkspaces, StreamsComeAndGo) {
     calls.launch(stream);
   }
   calls.check();
+}
+
+// Of streams and graphs that are there, that are gone, and that can run again.
+TEST_F(StreamWorkspaces, AreTakenAnewWhenReleased) {
+  const auto calls = calls_of(3);
+  const ScopedStream stream;
+  const Graph graph = captured(stream, [&] { calls[0]->launch(stream); });
+  for (int turn = 0; turn < turns; ++turn) {
+    {
+      const ScopedStream other;
+      calls[1]->launch(stream);
+      calls[2]->launch(other);
+      captured(other, [&] { calls[2]->launch(other); });
+      CKL_CHECK_CUDA(cudaDeviceSynchronize());
+    }
+    release_workspaces();
+    CKL_CHECK_CUDA(cudaGraphLaunch(graph.get(), stream));
+    calls[1]->launch(stream);
+  }
+  for (const auto& each : calls) each->check();
 }
 
 // Two branches of each graph, two graphs, and the stream that they were captured in, all at the same time.

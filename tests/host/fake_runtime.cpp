@@ -20,6 +20,11 @@ std::map<std::string, int>& fake_calls() {
   return calls;
 }
 
+std::set<const void*>& fake_streams() {
+  static std::set<const void*> streams;
+  return streams;
+}
+
 namespace {
 
 std::vector<std::pair<cudaHostFn_t, void*>> objects;
@@ -32,6 +37,11 @@ void* memory() {
 
 void count(const char* name) {
   if (counting_fake_calls) ++fake_calls()[name];
+}
+
+cudaError_t count(const char* name, cudaStream_t stream) {
+  if (counting_fake_calls) fake_streams().insert(stream);
+  return count(name), cudaSuccess;
 }
 
 /// Counts the call, and fails if it is the one that is to.
@@ -128,11 +138,12 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, 
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t*, const void*, void**) { return count(__func__), cudaSuccess; }
 cudaError_t cudaMalloc(void** data, std::size_t) { return count(__func__), *data = ckl::test::memory(), cudaSuccess; }
-cudaError_t cudaMallocAsync(void** data, std::size_t, cudaStream_t) {
-  return count(__func__), *data = ckl::test::memory(), cudaSuccess;
+cudaError_t cudaMallocAsync(void** data, std::size_t, cudaStream_t stream) {
+  return *data = ckl::test::memory(), count(__func__, stream);
 }
-cudaError_t cudaFreeAsync(void*, cudaStream_t) { return count(__func__), cudaSuccess; }
-cudaError_t cudaMemsetAsync(void*, int, std::size_t, cudaStream_t) { return count(__func__), cudaSuccess; }
+cudaError_t cudaFree(void*) { return count(__func__), cudaSuccess; }
+cudaError_t cudaFreeAsync(void*, cudaStream_t stream) { return count(__func__, stream); }
+cudaError_t cudaMemsetAsync(void*, int, std::size_t, cudaStream_t stream) { return count(__func__, stream); }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 const char* cudaGetErrorString(cudaError_t) { return ""; }
 const char* cudaGetErrorName(cudaError_t) { return ""; }

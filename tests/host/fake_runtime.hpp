@@ -5,12 +5,16 @@
 /// one, so that it sees the library's own work alone.
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace ckl::test {
 
 /// Calls since the last clear(), by the function's name; those of the driver's entry points too.
 std::map<std::string, int>& fake_calls();
+
+/// The streams that these calls took memory from, filled it in, and gave it back to.
+std::set<const void*>& fake_streams();
 
 /// Whether calls are counted; counting takes time.
 extern bool counting_fake_calls;

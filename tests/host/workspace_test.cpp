@@ -1,6 +1,7 @@
 // Where the workspaces of one-line calls come from: what streams and graphs keep, with a runtime that hands out addresses that nobody touches.
 
 #include "ckl/error.hpp"
+#include "ckl/workspace.hpp"
 #include "host/workspace.hpp"
 
 #include <gtest/gtest.h>
@@ -8,9 +9,11 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 
+#include "expect_error.hpp"
 #include "fake_runtime.hpp"
 
 namespace ckl::test {
@@ -18,6 +21,8 @@ namespace {
 
 using host::StreamWorkspace;
 using Calls = std::map<std::string, int>;
+
+[[maybe_unused]] const int devices = fake_devices = 2;  // before anything asks
 
 /// A stream that no other test uses.
 Stream next_stream() {
@@ -28,11 +33,12 @@ Stream next_stream() {
 /// Allocations, releases and fills of `work`.
 template <class Work> Calls memory_calls_of(const Work& work) {
   fake_calls().clear();
+  fake_streams().clear();
   counting_fake_calls = true;
   work();
   counting_fake_calls = false;
   Calls calls = fake_calls();
-  for (const char* asking : {"cudaStreamGetCaptureInfo", "cudaStreamGetId"}) calls.erase(asking);
+  for (const char* asking : {"cudaStreamGetCaptureInfo", "cudaStreamGetId", "cudaGetDevice"}) calls.erase(asking);
   return calls;
 }
 
@@ -52,6 +58,7 @@ TEST(Workspace, OfAStreamIsZeroedOnce) {
             }),
             nothing);
   EXPECT_EQ(memory_calls_of([&] { take(20000, 1024, stream); }), grown);
+  EXPECT_EQ(fake_streams(), std::set<const void*>{stream}) << "what runs there still has the memory of before";
   EXPECT_EQ(memory_calls_of([&] { take(20000, 20000, stream); }), grown);
   EXPECT_EQ(memory_calls_of([&] { take(20000, 1024, stream), take(20000, 20000, stream), take(3000, 0, stream); }),
             nothing);
@@ -77,6 +84,7 @@ TEST(Workspace, StreamsAndDevicesHaveTheirOwn) {
   EXPECT_NE(mine, take(512, 512, second));
   EXPECT_NE(mine, take(512, 512, first, 1));
   EXPECT_EQ(mine, take(512, 512, first));
+  EXPECT_NE(take(512, 512, nullptr), take(512, 512, nullptr, 1)) << "the default streams have one handle";
 }
 
 // Growing gives memory back in stream order, so nobody may hold it who has not launched yet.
@@ -151,11 +159,36 @@ TEST(Workspace, AGraphThatFailsToHoldItLeavesItFree) {
   }
 }
 
-// The last test: no stream is kept anything of after it, nor of its own last one.
+// Where a device has as many as are kept; others have room then.
 TEST(Workspace, StreamsThatComeTooLateKeepNothing) {
+  release_workspaces(0), release_workspaces(1);
   Stream stream = nullptr;
   for (std::size_t i = 0; i <= StreamWorkspace::most_streams; ++i) take(512, 512, stream = next_stream());
   for (int i = 0; i < 2; ++i) EXPECT_EQ(memory_calls_of([&] { take(512, 512, stream); }), grown);
+  EXPECT_EQ(memory_calls_of([&] { take(512, 512, stream, 1); }), taken);
+  release_workspaces(0);
+  EXPECT_EQ(memory_calls_of([&] { take(512, 512, stream); }), taken);
+}
+
+TEST(Workspace, IsReleasedOfOneDevice) {
+  release_workspaces(0), release_workspaces(1);
+  const Stream stream = next_stream();
+  fake_capture = 6;
+  take(512, 512, stream), take(512, 512, stream, 1);
+  end_fake_graphs();
+  fake_capture = 7;
+  take(20000, 512, stream);  // its graph can be launched
+  fake_capture = 0;
+  take(512, 512, stream), take(512, 512, stream, 1), take(512, 512, next_stream());
+  EXPECT_EQ(memory_calls_of([] { release_workspaces(); }), (Calls{{"cudaFree", 3}}));
+  EXPECT_EQ(memory_calls_of([] { release_workspaces(0); }), nothing);
+  EXPECT_EQ(memory_calls_of([&] { take(512, 512, stream, 1); }), nothing);
+  EXPECT_EQ(memory_calls_of([&] { take(512, 512, stream); }), taken);
+  end_fake_graphs();
+  EXPECT_EQ(memory_calls_of([] { release_workspaces(0); }), (Calls{{"cudaFree", 2}}));
+  for (const int device : {-2, 2})
+    expect_error(ErrorCode::invalid_argument, {"device", std::to_string(device).c_str()},
+                 [device] { release_workspaces(device); });
 }
 
 }  // namespace

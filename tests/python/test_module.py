@@ -51,6 +51,8 @@ class WithoutDevice(unittest.TestCase):
 
     def test_no_such_device(self):
         self.assertFalse(ckl.supported(1000))
+        with self.assertRaisesRegex(ckl.Error, "device"):
+            ckl.release_workspaces(1000)
 
     def test_error_is_a_runtime_error(self):
         self.assertTrue(issubclass(ckl.Error, RuntimeError))
