@@ -14,6 +14,7 @@
 
 #include "device/arch.cuh"
 #include "device/numeric.cuh"
+#include "device/staged_rows.cuh"
 #include "device/tensor_map.hpp"
 #include "device/tile_grid.hpp"
 
@@ -53,10 +54,15 @@ template <auto Config> struct Epilogue {
   static constexpr int WARP_M = Config.d_box_m;                                 // rows of one warp
   static constexpr int warp_threads = 32;
   template <class TD> static constexpr int vector_of = 16 / sizeof(TD);  // elements of 16 bytes
-  /// Cooperative consumers of 128 x 256 have no more than three K tiles of each other to hide behind: where TMA could store a 16-bit D, each
-  /// thread stores vectors of it. (Those of 128 rows each became slower by it; smaller tiles gain little for 6 KB each.)
-  static constexpr bool HURRIES =
-      Config.schedule == decltype(Config.schedule)::cooperative_m && WG_M == PIECE_M && WG_N == 256;
+  /// Whether each thread stores vectors of a 16-bit D where TMA could. (Those of 128 rows each became slower by it; smaller tiles gain little
+  /// for 6 KB each.)
+  static constexpr bool STORES_VECTORS = Config.hides_little();
+  /// Whether what is read beside the products comes to L2 before they are computed. In small tiles, which are soon done, it would come too
+  /// late otherwise; large ones go on computing while they wait for it, and their operands would wait for all of it.
+  static constexpr bool PREFETCHES = Config.accumulators() <= 64;
+  /// Whether there are registers for a piece of C beside the accumulators. Cooperative consumers keep more of their mainloop.
+  static constexpr bool HAS_ROOM = Config.consumer_registers() - Config.accumulators() >=
+                                   (Config.schedule == decltype(Config.schedule)::pingpong ? 100 : 128);
 
   /// Two neighbours of a row, which one thread holds.
   template <class TD> using Pair = cutlass::AlignedArray<TD, 2>;
@@ -92,38 +98,11 @@ template <auto Config> struct Epilogue {
     }
   };
 
-  /// A warp's rows of C in vectors, on their way to a staging buffer: (ROWS, COLUMNS) of it, all under way at a time.
-  template <class TD, int ROWS, int COLUMNS> struct VectorsOfC {
-    static constexpr int ACROSS = COLUMNS / vector_of<TD>, COUNT = ceil_div(ROWS * ACROSS, warp_threads);
-    static constexpr bool whole = ROWS * ACROSS % warp_threads == 0;
-    uint128_t values[COUNT];
+  /// No elements of C.
+  struct NoC {};
 
-    /// From (row, column) of C, `width` columns of it.
-    CUTE_DEVICE void load(EpilogueTarget<TD> const& to, int64_t row, int64_t column, int width, int lane) {
-      auto const* origin = reinterpret_cast<uint128_t const*>(to.c.data + row * to.c.row_stride + column);
-      Tensor gC = make_tensor(make_gmem_ptr(origin), Shape<Int<ROWS>, Int<ACROSS>>{},
-                              make_stride(to.c.row_stride / vector_of<TD>, _1{}));  // (ROWS, ACROSS)
-      int rows = int(cute::min(to.m - row, int64_t(ROWS)));
-      int across = int(cute::min(to.n - column, int64_t(width))) / vector_of<TD>;
-      for_each_vector(lane, [&](uint128_t& value, int r, int c) CUTLASS_LAMBDA_FUNC_INLINE {
-        value = uint128_t();
-        if (r < rows && c < across) value = gC(r, c);
-      });
-    }
-    template <class Smem> CUTE_DEVICE void store(Smem const& sW, int lane) {
-      Tensor sV = recast<uint128_t>(sW);  // (ROWS, ACROSS)
-      for_each_vector(lane, [&](uint128_t const& value, int r, int c) CUTLASS_LAMBDA_FUNC_INLINE {
-        if (whole || r < ROWS) sV(r, c) = value;
-      });
-    }
-
-   private:
-    template <class F> CUTE_DEVICE void for_each_vector(int lane, F const& f) {
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < COUNT; ++i)
-        f(values[i], (lane + i * warp_threads) / ACROSS, (lane + i * warp_threads) % ACROSS);
-    }
-  };
+  /// A warp's rows of a piece of C, as long as those of the staging buffer.
+  using RowsOfC = StagedRows<WARP_M, 128 / sizeof(uint128_t)>;
 
   /// D = functor(acc, C), or functor(acc) where C is not read; leaves `acc` as it was. `next` counts pieces, so that buffers alternate from
   /// tile to tile. The loop over the pieces is not unrolled, but for the few instructions that name accumulators: the code of a tile then
@@ -131,7 +110,7 @@ template <auto Config> struct Epilogue {
   template <bool ReadsC, class TD, class Accumulators, class Functor>
   CUTE_DEVICE static void store(Accumulators& acc, Functor const& functor, EpilogueTarget<TD> const& to, int thread,
                                 Storage& storage, int& next) {
-    constexpr bool in_vectors = HURRIES && !ReadsC && sizeof(TD) == 2;
+    constexpr bool in_vectors = STORES_VECTORS && !ReadsC && sizeof(TD) == 2;
     if (in_vectors && to.by_tma) {
       store_vectors(acc, functor, to, thread, storage);
       return;
@@ -140,21 +119,14 @@ template <auto Config> struct Epilogue {
     typename P::Mma mma;
     int warp = cutlass::canonical_warp_idx_sync() % (PIECE_M / WARP_M), lane = thread % warp_threads;
 
-    auto row_of = [&](int piece) { return to.row + piece / P::per_row * PIECE_M + warp * WARP_M; };
-    auto column_of = [&](int piece) { return to.column + turned(piece % P::per_row * P::N, to.turn); };
-
     // C of the next piece is under way while this one is converted, where there are registers for it.
-    VectorsOfC<TD, WARP_M, P::N> ahead;
-    constexpr bool has_room = Config.consumer_registers() - Config.accumulators() >= 128;
-    const bool loads_ahead = ReadsC && has_room && to.template has_vectors_of_c<vector_of<TD>>();
-    auto load_ahead = [&](int piece) CUTLASS_LAMBDA_FUNC_INLINE {
-      if (piece < P::count) ahead.load(to, row_of(piece), column_of(piece), P::columns(piece), lane);
-    };
-    if (loads_ahead) load_ahead(0);
+    RowsOfC rows;
+    const bool c_by_vectors = ReadsC && to.template has_vectors_of_c<vector_of<TD>>();
+    if (HAS_ROOM && c_by_vectors) rows.load(piece_of_c(to, 0, thread), lane);
 
     CUTLASS_PRAGMA_NO_UNROLL
     for (int piece = 0; piece < P::count; ++piece) {
-      int64_t row = row_of(piece), column = column_of(piece);
+      int64_t row = row_of<P>(to, piece, warp), column = column_of<P>(to, piece);
       TD* buffer = reinterpret_cast<TD*>(storage.staging[next]);
       next = next + 1 == BUFFERS ? 0 : next + 1;
       Tensor sD = as_position_independent_swizzle_tensor(
@@ -166,14 +138,16 @@ template <auto Config> struct Epilogue {
       if (elect_one_sync()) tma_store_wait<BUFFERS - 1>();  // the bulk store that last read this buffer has done so
       warp_sync();
       if constexpr (ReadsC) {  // C passes through the buffer that D is going to leave by
-        if (loads_ahead)
-          ahead.store(sW, lane);
-        else
-          load_rows(to, row, column, P::columns(piece), sW, lane);
+        if (c_by_vectors) {
+          if constexpr (!HAS_ROOM) rows.load(piece_of_c(to, piece, thread), lane);
+          rows.put(sW, lane);
+        } else {
+          load_elements(to, row, column, P::columns(piece), sW, lane);
+        }
         warp_sync();
         copy(recast<Pair<TD>>(tCsC), rC);
         warp_sync();
-        if (loads_ahead) load_ahead(piece + 1);
+        if (HAS_ROOM && c_by_vectors && piece + 1 < P::count) rows.load(piece_of_c(to, piece + 1, thread), lane);
       }
       warpgroup_fence_operand(acc);  // no conversion may be hoisted out of the loop: its results would be spilled
       for_each(make_seq<P::count>{}, [&](auto number) CUTLASS_LAMBDA_FUNC_INLINE {
@@ -207,16 +181,16 @@ template <auto Config> struct Epilogue {
     to.d.data[r * to.d.row_stride + c * to.d.column_stride] = to.format.template from_floats<TD>({x, x})[0];
   }
 
-  /// Which column of the tile the accumulators' column `column` is.
+  /// Which column of the part the accumulators' column `column` is. (A swapped kernel may turn as well; none that is shipped does.)
   CUTE_DEVICE static int turned(int column, int turn) {
     if constexpr (!Config.turns()) return column;
     return column + turn < WG_N ? column + turn : column + turn - WG_N;
   }
 
-  /// Brings C, where it is read, to L2, while the products are computed.
+  /// Brings C, where it is read, to L2, if that pays.
   template <class TD, class Functor>
   CUTE_DEVICE static void prefetch_c(Functor const& functor, EpilogueTarget<TD> const& to, int thread) {
-    if (functor.reads_c()) prefetch_rows<WG_M, WG_N>(to, thread);
+    if (PREFETCHES && functor.reads_c()) prefetch_rows<WG_M, WG_N>(to, thread);
   }
 
   /// Waits until the bulk stores of this warp have read the staging buffers.
@@ -225,6 +199,21 @@ template <auto Config> struct Epilogue {
   }
 
  private:
+  /// First row and column of D that a warp has of piece `piece`.
+  template <class P, class TD> CUTE_DEVICE static int64_t row_of(EpilogueTarget<TD> const& to, int piece, int warp) {
+    return to.row + piece / P::per_row * PIECE_M + warp * WARP_M;
+  }
+  template <class P, class TD> CUTE_DEVICE static int64_t column_of(EpilogueTarget<TD> const& to, int piece) {
+    return to.column + turned(piece % P::per_row * P::N, to.turn);
+  }
+
+  /// A warp's rows of piece `piece` of C.
+  template <class TD> CUTE_DEVICE static VectorRows piece_of_c(EpilogueTarget<TD> const& to, int piece, int thread) {
+    using P = Piece<TD>;
+    return vectors_of_c(to, row_of<P>(to, piece, thread / warp_threads), column_of<P>(to, piece), WARP_M,
+                        P::columns(piece));
+  }
+
   /// 16-bit D with rows of whole vectors, and no C: each warp stages its 16 rows of a piece and stores them itself, a row's vectors side by
   /// side. TMA would read the staging buffers behind the next tiles' loads, and the next pieces would wait for that.
   template <class TD, class Accumulators, class Functor>
@@ -237,8 +226,6 @@ template <auto Config> struct Epilogue {
     int64_t row = to.row + warp * WARP_M;
     int rows = int(cute::min(to.m - row, int64_t(WG_M))), columns = int(cute::min(to.n - to.column, int64_t(WG_N)));
     TD* origin = to.d.data + row * to.d.row_stride + to.column;
-    struct {
-    } nothing;  // no C is read here
     for_each(make_seq<P::count>{}, [&](auto number) CUTLASS_LAMBDA_FUNC_INLINE {
       constexpr int p = decltype(number)::value, down = p / P::per_row * PIECE_M, along = p % P::per_row * P::N;
       TD* buffer = reinterpret_cast<TD*>(storage.staging[p % BUFFERS]);
@@ -247,7 +234,7 @@ template <auto Config> struct Epilogue {
       Tensor sW = local_tile(sD, Shape<Int<WARP_M>, Int<P::N>>{}, make_coord(warp, _0{}));  // (WARP_M, PIECE_N)
       Tensor sV = recast<uint128_t>(sW);                                                    // (WARP_M, ACROSS)
       if (p == 0 || BUFFERS == 1) warp_sync();  // what was there has been read
-      stage<P, false, P::columns(p) / GROUP_N, along / GROUP_N>(acc(_, Int<p / P::per_row>{}, _0{}), nothing, functor,
+      stage<P, false, P::columns(p) / GROUP_N, along / GROUP_N>(acc(_, Int<p / P::per_row>{}, _0{}), NoC{}, functor,
                                                                 to.format, sD, mma, thread);
       warp_sync();  // the piece before has been read, too
       uint128_t vectors[COUNT];
@@ -333,29 +320,26 @@ template <auto Config> struct Epilogue {
         [&](int c) CUTLASS_LAMBDA_FUNC_INLINE { return elem_less(tDcD(r, c), make_coord(rows, columns)); });
   }
 
-  /// The rows of C that belong to a part of ROWS x COLUMNS of D, a thread each.
-  template <int ROWS, int COLUMNS, class TD>
-  CUTE_DEVICE static void prefetch_rows(EpilogueTarget<TD> const& to, int thread) {
-    static_assert(ROWS <= 2 * Config.warpgroup_threads);
-    if (!to.template has_vectors_of_c<vector_of<TD>>()) return;
-    int columns = int(cute::min(to.n - to.column, int64_t(COLUMNS)));
-    CUTLASS_PRAGMA_UNROLL
-    for (int r = thread; r < ROWS; r += Config.warpgroup_threads)
-      if (to.row + r < to.m && columns > 0)
-        SM90_BULK_COPY_G2S::PREFETCH::copy(to.c.data + (to.row + r) * to.c.row_stride + to.column,
-                                           columns * int(sizeof(TD)));
+  /// The vectors of C that belong to D from (row, column) on, in at most `height` rows and `width` columns.
+  template <class TD> CUTE_DEVICE static VectorRows vectors_of_c(EpilogueTarget<TD> const& to, int64_t row,
+                                                                 int64_t column, int height, int width) {
+    return VectorRows::at(to.c.data + row * to.c.row_stride + column, to.c.row_stride,
+                          int(cute::min(to.m - row, int64_t(height))), int(cute::min(to.n - column, int64_t(width))));
   }
 
-  /// A warp's rows of C, into the staging buffer.
-  template <class TD, class Smem> CUTE_DEVICE static void load_rows(EpilogueTarget<TD> const& to, int64_t row,
-                                                                    int64_t column, int width, Smem const& sW,
-                                                                    int lane) {
-    if (to.template has_vectors_of_c<vector_of<TD>>()) {
-      VectorsOfC<TD, decltype(size<0>(sW))::value, decltype(size<1>(sW))::value> vectors;
-      vectors.load(to, row, column, width, lane);
-      vectors.store(sW, lane);
-      return;
-    }
+  /// The rows of C that belong to a part of ROWS x COLUMNS of D.
+  template <int ROWS, int COLUMNS, class TD>
+  CUTE_DEVICE static void prefetch_rows(EpilogueTarget<TD> const& to, int thread) {
+    constexpr int ACROSS = COLUMNS / vector_of<TD>;
+    if (to.template has_vectors_of_c<vector_of<TD>>())
+      vectors_of_c(to, to.row, to.column, ROWS, COLUMNS)
+          .template prefetch<ROWS, ACROSS, Config.warpgroup_threads>(thread);
+  }
+
+  /// A warp's rows of C, element by element, into the staging buffer.
+  template <class TD, class Smem> CUTE_DEVICE static void load_elements(EpilogueTarget<TD> const& to, int64_t row,
+                                                                        int64_t column, int width, Smem const& sW,
+                                                                        int lane) {
     for_rows(to, to.c, row, column, width, sW, lane, [](auto&& staged, auto const& c, auto const& inside) {
       Tensor rC = make_fragment_like(staged);  // (COLUMNS)
       CUTLASS_PRAGMA_UNROLL

@@ -4,9 +4,8 @@
 // does it: in pieces of 64 rows through the staging buffers, which TMA stores while the next piece is computed. A piece is worked off in
 // chunks of a few columns, so that the functor's code is there once, not once for each accumulator.
 
-#include <cutlass/arch/memory.h>
-
 #include "device/epilogue.cuh"
+#include "device/staged_rows.cuh"
 
 namespace ckl::device {
 
@@ -66,13 +65,12 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
   /// Values as they lie in D or in the staged matrix.
   using Packed = cutlass::Array<Bits, VALUES>;
 
-  /// Brings the functor's staged matrix to L2, while the products are computed.
+  /// Brings the functor's staged matrix to L2, if that pays.
   template <class Functor>
   CUTE_DEVICE static void prefetch(Functor const& functor, FragmentTarget const& to, int thread) {
-    if (!functor.stages() || thread >= to.rows || to.columns <= 0) return;
-    StagedMatrix from = functor.staged();
-    SM90_BULK_COPY_G2S::PREFETCH::copy(from.data + (to.row + thread) * from.row_stride + to.column,
-                                       to.columns * int(sizeof(Bits)));
+    constexpr int ACROSS = WG_N * sizeof(Bits) / sizeof(uint128_t);
+    if (Base::PREFETCHES && functor.stages())
+      staged_at(functor.staged(), to, 0, 0).template prefetch<WG_M, ACROSS, Config.warpgroup_threads>(thread);
   }
 
   /// Hands all accumulators, chunk by chunk, to the functor, which makes elements of D of them:
@@ -86,9 +84,9 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
                                                                              typename Base::Storage& storage) {
     typename Piece::Mma mma;
     thread = computed_here(thread);
-    StagedRows rows;
+    Rows rows;
     auto columns = functor.load_columns(chunk_at(to, 0, thread));
-    if (ROOMY && functor.stages()) rows.load(functor.staged(), to, 0, thread);
+    if (ROOMY && functor.stages()) load(functor.staged(), to, 0, thread, rows);
 
     CUTLASS_PRAGMA_NO_UNROLL
     for (int piece = 0; piece < Piece::count; ++piece) {
@@ -108,9 +106,9 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
       }
       warp_sync();
       if (functor.stages()) {
-        if constexpr (!ROOMY) rows.load(functor.staged(), to, piece, thread);
+        if constexpr (!ROOMY) load(functor.staged(), to, piece, thread, rows);
         rows.put(sW, lane);
-        if (ROOMY && piece + 1 < Piece::count) rows.load(functor.staged(), to, piece + 1, thread);
+        if (ROOMY && piece + 1 < Piece::count) load(functor.staged(), to, piece + 1, thread, rows);
         warp_sync();
       }
       uint32_t number = piece / Piece::per_row * per_row + piece % Piece::per_row * (N / CHUNK_N);
@@ -130,44 +128,19 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
   }
 
  private:
-  /// A warp's rows of a piece of the staged matrix, on their way from global memory to the staging buffer.
-  struct StagedRows {
-    static constexpr int VEC = 16 / sizeof(Bits), ACROSS = N / VEC, COUNT = WARP_M * ACROSS / warp_threads;
-    uint128_t vectors[COUNT];
+  /// A warp's rows of a piece of the staged matrix.
+  using Rows = StagedRows<WARP_M, N * sizeof(Bits) / sizeof(uint128_t)>;
 
-    /// Of vector i of a thread: its row, and its number in the row.
-    CUTE_DEVICE static int down(int i, uint32_t lane) {
-      if constexpr (warp_threads % ACROSS == 0) return i * (warp_threads / ACROSS) + lane / ACROSS;
-      return (i * warp_threads + lane) / ACROSS;
-    }
-    CUTE_DEVICE static int across(int i, uint32_t lane) {
-      if constexpr (warp_threads % ACROSS == 0) return lane % ACROSS;
-      return (i * warp_threads + lane) % ACROSS;
-    }
-
-    CUTE_DEVICE void load(StagedMatrix const& from, FragmentTarget const& to, int piece, uint32_t thread) {
-      uint32_t lane = thread % warp_threads;
-      int row = piece / Piece::per_row * PIECE_M + thread / warp_threads * WARP_M, column = piece % Piece::per_row * N;
-      auto vector_at = [&](int i) CUTLASS_LAMBDA_FUNC_INLINE {
-        return from.data + (to.row + row + down(i, lane)) * from.row_stride + to.column + column +
-               across(i, lane) * VEC;
-      };
-      Bits const* origin = vector_at(0);
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < COUNT; ++i) {
-        bool inside = row + down(i, lane) < to.rows && column + across(i, lane) * VEC < to.columns;
-        Bits const* at =
-            warp_threads % ACROSS == 0 ? origin + down(i, 0) * from.row_stride : vector_at(i);  // one addition
-        vectors[i] = uint128_t{};
-        cutlass::arch::global_load<uint128_t, 16>(vectors[i], at, inside);
-      }
-    }
-    template <class Smem> CUTE_DEVICE void put(Smem const& sW, uint32_t lane) const {
-      Tensor sV = recast<uint128_t>(sW);  // (WARP_M, ACROSS)
-      CUTLASS_PRAGMA_UNROLL
-      for (int i = 0; i < COUNT; ++i) sV(down(i, lane), across(i, lane)) = vectors[i];
-    }
-  };
+  /// The staged matrix from (row, column) of the part on.
+  CUTE_DEVICE static VectorRows staged_at(StagedMatrix const& from, FragmentTarget const& to, int row, int column) {
+    return VectorRows::at(from.data + (to.row + row) * from.row_stride + to.column + column, from.row_stride,
+                          to.rows - row, to.columns - column);
+  }
+  CUTE_DEVICE static void load(StagedMatrix const& from, FragmentTarget const& to, int piece, uint32_t thread,
+                               Rows& rows) {
+    int row = piece / Piece::per_row * PIECE_M + thread / warp_threads * WARP_M, column = piece % Piece::per_row * N;
+    rows.load(staged_at(from, to, row, column), thread % warp_threads);
+  }
 
   CUTE_DEVICE static FragmentAt chunk_at(FragmentTarget const& to, uint32_t chunk, uint32_t thread) {
     int row = thread / warp_threads * WARP_M + thread % warp_threads / 4, column = thread % 4 * 2;

@@ -78,15 +78,14 @@ template <auto Config, int VEC> class FusedStore : Epilogue<Config> {
   /// Accumulators -> staging buffer, for piece number `piece`.
   template <class Accumulators, class Smem, class Mma>
   CUTE_DEVICE static void stage(Accumulators& acc, int piece, Smem const& sX, Mma const& mma, int thread) {
-    struct {
-    } nothing;  // no C is read here
     auto as_it_is = [](float x) CUTLASS_LAMBDA_FUNC_INLINE { return x; };
     warpgroup_fence_operand(acc);  // none of it may be hoisted out of the loop over the pieces
     for_each(make_seq<P::count>{}, [&](auto number) CUTLASS_LAMBDA_FUNC_INLINE {
       constexpr int p = decltype(number)::value, N = P::columns(p), begin = p % P::per_row * P::N;
       if (p == piece)
         Base::template stage<P, false, N / Base::GROUP_N, begin / Base::GROUP_N>(
-            acc(_, Int<p / P::per_row>{}, _0{}), nothing, as_it_is, RuntimeFormat(DType::f32), sX, mma, thread);
+            acc(_, Int<p / P::per_row>{}, _0{}), typename Base::NoC{}, as_it_is, RuntimeFormat(DType::f32), sX, mma,
+            thread);
     });
   }
 };

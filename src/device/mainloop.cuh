@@ -37,6 +37,8 @@ template <class T, bool KMajor, int BlkMN, int BlkK, int Stages, int Sharers> st
   // A TMA box has this CTA's share of the other mode.
   static constexpr int CONTIGUOUS = KMajor ? BlkK : BlkMN, OTHER = KMajor ? BlkMN : BlkK;
   static constexpr int BOX_OTHER = OTHER / Sharers;
+  /// Whether the last box of a tile is narrower than the others.
+  static constexpr bool HAS_NARROW_BOX = CONTIGUOUS % BOX_CONTIGUOUS != 0;
 
   static_assert(uint64_t(CacheHint::normal) == uint64_t(TMA::CacheHintSm90::EVICT_NORMAL) &&
                 uint64_t(CacheHint::evict_first) == uint64_t(TMA::CacheHintSm90::EVICT_FIRST) &&

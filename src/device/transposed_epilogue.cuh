@@ -38,6 +38,7 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
     int warp = cutlass::canonical_warp_idx_sync() % (Config.warpgroup_threads / Base::warp_threads);
     int lane = thread % Base::warp_threads, box_row = warp / P::ACROSS, box_column = warp % P::ACROSS;
     EpilogueTarget<TD> by_rows = transposed(to);
+    const bool c_by_vectors = ReadsC && by_rows.template has_vectors_of_c<Base::template vector_of<TD>>();
 
     CUTLASS_PRAGMA_NO_UNROLL
     for (int piece = 0; piece < P::count; ++piece) {
@@ -62,7 +63,15 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
         meet(barrier);
       }
       if constexpr (ReadsC) {  // C passes through the buffer that D is going to leave by
-        if (has_box) Base::load_rows(by_rows, row, column, P::COLUMNS, sBox, lane);
+        if (has_box) {
+          if (c_by_vectors) {
+            typename Base::RowsOfC rows;
+            rows.load(Base::vectors_of_c(by_rows, row, column, P::ROWS, P::COLUMNS), lane);
+            rows.put(sBox, lane);
+          } else {
+            Base::load_elements(by_rows, row, column, P::COLUMNS, sBox, lane);
+          }
+        }
         meet(barrier);
         auto from_smem = make_tiled_copy_C(typename P::LoadAtom{}, mma);
         auto slice = from_smem.get_slice(thread);
@@ -96,7 +105,8 @@ template <auto Config> class TransposedEpilogue : public Epilogue<Config> {
   /// As Epilogue::prefetch_c().
   template <class TD, class Functor>
   CUTE_DEVICE static void prefetch_c(Functor const& functor, EpilogueTarget<TD> const& to, int thread) {
-    if (functor.reads_c()) Base::template prefetch_rows<Base::WG_N, Base::WG_M>(transposed(to), thread);
+    if (Base::PREFETCHES && functor.reads_c())
+      Base::template prefetch_rows<Base::WG_N, Base::WG_M>(transposed(to), thread);
   }
 
  private:

@@ -168,6 +168,7 @@ TEST(GemmConfigs, DefectsAreFound) {
       "bf16_tn_128x128x64_1x1_s4_coopm_gather_swap",  // any layout as it is
       "bf16_tn_128x128x64_2x1x2_s4_coopm",            // operands and K shared
       "bf16_tn_64x64x64_1x1x4_s4_ping",               // K shared, but no tile
+      "bf16_tn_192x64x64_1x1x2_s3_coopm",             // K shared by three consumers
       "bf16_tn_128x128x64_1x1x16_s3_coopm",           // 16 CTAs again
       "bf16_tn_128x128x64_1x1x3_s4_coopm",            // accumulators that 3 CTAs cannot share
       "bf16_tn_128x320x64_1x1x2_s2_coopn",            // more accumulators than there are registers for, and their sums

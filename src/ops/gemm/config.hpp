@@ -72,6 +72,10 @@ struct GemmConfig {
   constexpr int warpgroup_n() const { return schedule == Schedule::cooperative_n ? tile_n / 2 : tile_n; }
   /// f32 accumulators of one consumer thread.
   constexpr int accumulators() const { return warpgroup_m() * warpgroup_n() / warpgroup_threads; }
+  /// Cooperative consumers of 64 x 256 have no more than three K tiles of each other to hide an epilogue behind, and the longest one.
+  constexpr bool hides_little() const {
+    return schedule == Schedule::cooperative_m && warpgroup_m() == piece_m && warpgroup_n() == 256;
+  }
   /// Whether the kernel can divide its work by split-K: with more accumulators, or three consumers, there are no registers left for the sums.
   constexpr bool can_split_k() const { return load == Load::tma && accumulators() <= 128 && consumers() == 2; }
   /// Accumulators of one consumer thread of which a CTA keeps the sum.
@@ -80,7 +84,7 @@ struct GemmConfig {
   constexpr int readers() const { return schedule == Schedule::pingpong ? 1 : consumers(); }
 
   // The epilogue moves the tile in pieces of 64 rows through staging buffers: two a consumer where they fit, else one. Each
-  // warp stores its 16 rows of a piece by TMA, or in vectors (Epilogue::HURRIES).
+  // warp stores its 16 rows of a piece by TMA, or in vectors (Epilogue::STORES_VECTORS).
   static constexpr int piece_m = 64, d_box_m = 16;
   /// Columns of a piece of D: a 128-byte row of shared memory, if the consumer has as many.
   constexpr int piece_n(int element_bytes) const { return std::min(warpgroup_n(), 128 / element_bytes); }
@@ -152,6 +156,7 @@ constexpr const char* defect(const GemmConfig& config) {
   if (c.load == Load::gather && c.swapped) return "a gathering kernel serves any layout, and needs no swapped form";
   if (c.cluster_k > 1 && (c.cluster_m != 1 || c.cluster_n != 1)) return "CTAs that share K cannot share operands";
   if (c.cluster_k > 1 && c.schedule == Schedule::pingpong) return "CTAs that share K must have cooperative consumers";
+  if (c.cluster_k > 1 && c.consumers() != 2) return "CTAs that share K have two consumers each";
   if (c.cluster_k > 1 && (c.accumulators() > 128 || c.accumulators() % (2 * c.cluster_k)))
     return "a consumer thread's accumulators, at most 128, must be pairs that the CTAs along K can share";
   if (c.stages < 2) return "the pipeline needs 2 stages";

@@ -42,8 +42,9 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
   /// Whether the CTAs of a cluster share K, add up a share of each tile, and store it as split-K does.
   static constexpr bool sums_in_cluster = Config.cluster_k > 1;
   static constexpr bool pingpong = Config.schedule == Schedule::pingpong;
-  /// Whether consumers find their next tile while the first products of this one run, as those do that store vectors.
-  static constexpr bool looks_ahead = EpilogueT::HURRIES;
+  /// Whether consumers find their next tile while the first products of this one run. It takes 800 clocks, which nobody has later where an
+  /// epilogue hides behind three K tiles.
+  static constexpr bool looks_ahead = Config.hides_little();
   using Order = conditional_t<pingpong, PingpongOrder<GemmConfig::warpgroup_threads>,
                               CooperativeOrder<GemmConfig::warpgroup_threads, Config.stages>>;
   /// Named barriers: 0 is the whole block's, then one of each consumer, then one of all consumers, and one for their order.
@@ -132,6 +133,8 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     if constexpr (Config.load == Load::tma) {
       prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.a_maps.whole));
       prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.b_maps.whole));
+      if constexpr (MainloopT::OperandB::HAS_NARROW_BOX)
+        prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.b_maps.last));
     }
     if (p.d_by_tma) prefetch_tma_descriptor(reinterpret_cast<TmaDescriptor const*>(&p.d_map));
   }
@@ -159,6 +162,11 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     }
   }
 
+  /// Whether each CTA stores a share of a tile.
+  CUTE_DEVICE static bool stores_share(GemmParams const& p) {
+    return sums_in_cluster || (can_split_k && p.split.splits > 1);
+  }
+
   CUTE_DEVICE static void consume(Work const& work, int consumer, int thread, Shared& shared, Pipeline& pipeline,
                                   Order& order) {
     GemmParams const& p = work.p;
@@ -168,48 +176,49 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
     int part = pingpong ? 0 : consumer;
     int barrier = first_consumer_barrier + consumer;
     FixupWorkspace workspace{p.fixup_flags, p.fixup_slots};
-    auto segments = work.segments();
-    Segment segment, next_segment;
-    TileIndex tile, next_tile;
     if (Config.load == Load::tma && (p.a_maps.last_tile != p.a_maps.no_tile || p.b_maps.last_tile != p.b_maps.no_tile))
       clear_rest(work, consumer * GemmConfig::warpgroup_threads + thread, shared);
     int next_buffer = 0;
-    auto find_next = [&]() CUTLASS_LAMBDA_FUNC_INLINE {
-      bool found = segments.next(next_segment);
-      if (found) next_tile = work.tile(next_segment.tile);
-      return found;
+    auto segments = work.segments();
+    Segment segment, next;
+    TileIndex tile, next_tile;
+    auto find_next = [&]() CUTLASS_LAMBDA_FUNC_INLINE {  // once for each segment, early or late
+      if (!segments.next(next)) return false;
+      next_tile = work.tile(next.tile);
+      return true;
     };
-    bool goes_on = !looks_ahead || find_next();
-    for (int number = 0; looks_ahead ? goes_on : segments.next(segment); ++number) {
+    bool found = false;
+    for (int number = 0; looks_ahead && number > 0 ? found : find_next(); ++number) {
+      segment = next, tile = next_tile;
       if constexpr (pingpong) {  // the consumers take turns
         if (number % Config.consumers() != consumer) {
           at.advance(segment.k_end - segment.k_begin);
           continue;
         }
       }
-      if constexpr (looks_ahead)
-        segment = next_segment, tile = next_tile;
-      else
-        tile = work.tile(segment.tile);
-      if constexpr (linear)
-        with_stored_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-          EpilogueT::prefetch_c(LinearCombination(p.epilogue), target_of<decltype(element)>(p, tile, part_m, part_n),
-                                thread);
-        });
-      else
-        typename Output::template Part<Config>(p, work.output, tile, part_m, part_n).prefetch(thread);
+      // Else another cluster has this tile's last K tile.
+      const bool stores = stores_share(p) || segment.k_end == p.split.k_tiles;
+      if (stores) {
+        if constexpr (linear)
+          with_stored_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+            EpilogueT::prefetch_c(LinearCombination(p.epilogue), target_of<decltype(element)>(p, tile, part_m, part_n),
+                                  thread);
+          });
+        else
+          typename Output::template Part<Config>(p, work.output, tile, part_m, part_n).prefetch(thread);
+      }
       auto acc = MainloopT::make_accumulators();  // (MMA, MMA_M, MMA_N)
       if constexpr (sums_in_cluster) ClusterSumT::announce_empty(shared.sums[consumer], number, thread);
       MainloopT::multiply(acc, segment.k_end - segment.k_begin, part_m, part_n, thread, shared.mainloop, pipeline, at,
                           order, [&]() CUTLASS_LAMBDA_FUNC_INLINE {
-                            if constexpr (looks_ahead) goes_on = find_next();  // 800 clocks, which nobody has later
+                            if constexpr (looks_ahead) found = find_next();
                           });
-      bool by_shares = sums_in_cluster || (can_split_k && p.split.splits > 1);  // each CTA stores a share of the tile
-      if (!by_shares && segment.k_end < p.split.k_tiles) {  // another cluster has this tile's last K tile
+      if (!stores) {
         FixupT::hand_over(acc, workspace, int(blockIdx.x), part, thread, barrier);
         continue;
       }
-      if (!by_shares && segment.k_begin > 0) add_other_parts(acc, work, segment, part, thread, barrier, workspace);
+      if (!stores_share(p) && segment.k_begin > 0)
+        add_other_parts(acc, work, segment, part, thread, barrier, workspace);
       if constexpr (!linear) {
         typename Output::template Part<Config> output(p, work.output, tile, part_m, part_n);
         output.store(acc, thread, shared.epilogue[consumer]);
@@ -223,7 +232,7 @@ template <GemmConfig Config, class Output = LinearOutput> struct GemmKernel {
         });
       } else {
         if constexpr (can_split_k) {
-          if (by_shares) {
+          if (stores_share(p)) {
             with_stored_element(p.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
               auto target = target_of<decltype(element)>(p, tile, part_m, part_n);
               store_share(acc, 0, work, LinearCombination(p.epilogue), target, part, thread, barrier, workspace);
