@@ -221,6 +221,48 @@ TEST_F(ReduceBehaviour, IntermediateResultsDoNotOverflow) {
   }
 }
 
+// Powers are taken relative to a rounded exponent, whose error grows with the numbers: it must not be in the result. Neighbours of the
+// largest count where f32 still tells them apart from it.
+TEST_F(ReduceBehaviour, LogSumExpOfLargeNumbersCostsNoDigits) {
+  for (const auto& [dtype, largest] :
+       {std::pair{DType::f32, 1e10}, {DType::bf16, 1e10}, {DType::f16, 6e4}, {DType::f64, 1e10}})
+    for (const double magnitude : {6e4, 1e5, 1e7, 1e8, 1e9, 1e10})
+      for (const double sign : {1.0, -1.0}) {
+        if (magnitude > largest) continue;
+        SCOPED_TRACE(std::string(name(dtype)) + " about " + std::to_string(sign * magnitude));
+        for (const int axis : {0, 1}) {
+          ReduceCase one = rows_of(ReduceOp::log_sum_exp, dtype, axis == 0 ? 300 : 2, axis == 0 ? 16 : 2051, axis);
+          one.out = DType::f64;  // which shows what a narrower result would round away
+          ReduceData data(one);
+          reference::Draw draw(3);
+          for_each_element(one.x.sizes, one.x.strides, [&](std::int64_t offset) {
+            data.set(offset, sign * magnitude + 20 * draw.symmetric() * std::max(1.0, magnitude * 0x1p-24));
+          });
+          data.x().upload();
+          data.expect();
+          for (const std::string& config : reduce_candidates(data.problem(), device_info(0))) {
+            SCOPED_TRACE(config);
+            data.run(config);
+          }
+        }
+      }
+}
+
+// More blocks than a warp empties boxes of: the whole last block does.
+TEST_F(ReduceBehaviour, ManyBlocksMeetInTheWorkspace) {
+  for (const auto& [op, dtype] : {std::pair{ReduceOp::sum, DType::f32},
+                                  {ReduceOp::sum, DType::i64},
+                                  {ReduceOp::argmax, DType::f32},
+                                  {ReduceOp::variance, DType::f32}}) {
+    ReduceData data(rows_of(op, dtype, 1, 540000));
+    data.expect();
+    const std::string config = reduce_candidates(data.problem(), device_info(0)).front();
+    const bool is_one_word = op == ReduceOp::sum;
+    EXPECT_GT(std::stoi(config.substr(config.rfind("_s") + 2)), is_one_word ? 129 : 65) << config;
+    data.run(config, 2);
+  }
+}
+
 // Blocks that meet in the workspace leave it ready for the next launch.
 TEST_F(ReduceBehaviour, WorkspaceIsReadyAgain) {
   for (const ReduceCase& one :

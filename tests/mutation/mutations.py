@@ -103,6 +103,13 @@ HOST = [
          "reduce_problem", "threads load once where a block has them for all rows"),
     mistake("zeros-begin-with-the-memory", "src/host/workspace.cpp", "data + (sizes.zeros - wanted.zeros)", "data",
          "workspace", "what one call leaves may not lie where another looks for zeros"),
+    mistake("streams-of-devices-share", "src/host/workspace.cpp", "auto& of_streams = of_devices[device];", "auto& of_streams = of_devices[0];",
+            "workspace", "the default streams of two devices have one handle, and memory of their own"),
+    mistake("grows-out-of-order", "src/host/workspace.cpp", "cudaFreeAsync(memory.data, stream)", "cudaFreeAsync(memory.data, nullptr)", "workspace",
+            "what a stream still uses is freed in its order"),
+    mistake("any-device-holds-clusters-of-16", "src/ops/reduce/choice.cpp", "device.clusters_of_8 - most_groups", "device.clusters_of_8",
+            "reduce_problem", "the driver is asked which clusters there is room for"),
+    mistake("tuning-forgets-how-c-is-read", "src/ops/gemm/choice.cpp", '" +c=any"', '" +c"', "tuning", "the key says what decides which config is the best"),
     mistake("one-batch-depends-on-others", "src/ops/reduce/choice.cpp", "if (problem.batch_invariant || !columns.has_once()", "if (!columns.has_once()",
          "reduce_problem", "how columns are summed up may not depend on how many there are"),
 
@@ -128,6 +135,7 @@ GATHER = "gemm:*UnalignedOperandsArePaddedOrGathered"
 SWAP = "gemm:*SwappedConfigs*"
 PAD = gemm("k_odd", "k_odd_deep", "mn_odd", "k_odd_transposed")
 SUMS = "gemm:*SumsOfACluster*"
+TURN = "gemm:*EveryConfigMatchesTheReference*"
 
 # Those of a kernel's mistakes that only a race would show are sure to be caught under the emulator, where an access out of order
 # is an error like any other; a GPU may happen to give the right result.
@@ -156,6 +164,12 @@ DEVICE = [
             "norm:*sum_is_x*", "a sum that replaces x is not added to the residual again"),
     mistake("cluster-forgets-the-last-block", "src/device/row_reduction.cuh", "for (int block = 1; block < blocks(); ++block)",
             "for (int block = 2; block < blocks(); ++block)", "softmax_backward:*cluster*", "every block of a cluster counts"),
+    mistake("ends-begin-with-the-body", "src/device/row_source.cuh", "return row_.end(number(i)) - row_.head;", "return row_.end(number(i));",
+            "norm:*_odd*", "the ends of a row that begins anywhere lie around what vectors take"),
+    mistake("ends-do-not-count", "src/ops/norm/kernel.cuh", "sums = {{sums[0] + distance, sums[1] + distance * distance}};", "(void)distance;",
+            "norm:*_odd*", "elements that are in no vector have their part in the mean and the variance"),
+    mistake("ends-of-one-row-count", "src/ops/norm/backward/kernel.cuh", "dbias_ends[i] += float(dy[i]);", "dbias_ends[i] = float(dy[i]);",
+            "norm_backward:*_odd*", "the gradients of all rows are added, in their ends as well"),
     mistake("pieces-are-not-waited-for", "src/device/row_source.cuh", "    cute::wait_barrier(arrived(begin), 0);\n", "", "norm:*cluster2",
             "a piece in shared memory is read when it is there"),
     mistake("parts-are-about-one-mean", "src/ops/norm/kernel.cuh", "Real distance = parts[0][block] - mean;",
@@ -210,6 +224,10 @@ DEVICE = [
             "reduce:*sum_f32_many_rows*", "a lane has the rows that its partner leaves to it"),
     mistake("tail-of-a-row-is-forgotten", "src/ops/reduce/kernel.cuh", "if (split == splits - 1) absorb_ends(", "if (false) absorb_ends(",
             "reduce:*sum_f32_all8191*:*sum_f32_all16389*", "a ragged row has elements behind its last vector"),
+    mistake("boxes-of-one-warp-count", "src/ops/reduce/kernel.cuh", "if (!is_one_warp) others = fold_lanes(", "if (false) others = fold_lanes(",
+            "reduce:*ManyBlocks*", "all warps add up what they have found in the boxes"),
+    mistake("rounded-exponents-remain", "src/ops/reduce/monoid.cuh", " - Powers(base).error(base);", ";", "reduce:*LargeNumbers*",
+            "a sum of powers is relative to the largest number, not to its rounded exponent"),
     mistake("last-of-equals-wins", "src/ops/reduce/monoid.cuh", "y.key == x.key && y.place < x.place", "y.key == x.key && y.place > x.place",
             "reduce:*argmax_bf16*", "the first of equals is meant"),
     # Host code that launches.
@@ -285,6 +303,14 @@ DEVICE = [
             LOOP, "each tile starts from zero"),
     mistake("multicasts-one-share", "src/device/mainloop.cuh", "tile.batch, rank_m,\n",
             "tile.batch, 0,\n", LOOP, "each CTA of a cluster loads its own share of B"),
+    mistake("narrow-box-is-wide", "src/device/mainloop.cuh", "whole ? boxes.map : boxes.left;", "boxes.map;", TURN,
+            "behind whole boxes comes what is left of a tile"),
+    mistake("narrow-box-has-its-own-swizzle", "src/ops/gemm/product.cpp", "maps.last_rows, box_other, swizzle_bytes);\n    return maps;",
+            "maps.last_rows, box_other, swizzle_bytes / 2);\n    return maps;", TURN, "all boxes of a stage have one swizzle"),
+    mistake("turned-end-is-not-the-beginning", "src/device/mainloop.cuh", "turn > 0 ? 0 : c);", "c);", TURN,
+            "what lies in front of the first whole line comes last"),
+    mistake("tiles-are-not-turned-back", "src/device/epilogue.cuh", "return column + turn < WG_N ? column + turn : column + turn - WG_N;", "return column;", TURN,
+            "a turned tile is stored where it belongs"),
     mistake("gather-reads-one-more", "src/device/mainloop.cuh", "int(cute::min(source.k - k0, int64_t(BLK_K)))",
             "int(cute::min(source.k - k0 + 1, int64_t(BLK_K)))", GATHER, "what lies outside of a matrix counts as zero"),
     mistake("gather-drops-fence", "src/device/mainloop.cuh",

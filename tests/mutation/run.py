@@ -6,6 +6,7 @@
                                                     kernels, most of which are rebuilt each time; minutes each
   ... --only NAME [NAME ...]                        some of them
   ... --list                                        show them and do nothing
+  tests/mutation/run.py --check                     whether all can still be planted; builds and runs nothing
 
 Nothing of the working tree is changed. Exits with 1 if a mistake went unnoticed or can no longer be planted.
 """
@@ -29,6 +30,7 @@ gemm_ping: bf16_tn_128x128x64_2x1_s6_ping
 gemm_gather: bf16_tn_128x128x64_1x1_s4_coopm_gather
 gemm_swap: bf16_tn_64x96x64_1x1_s8_ping_swap?
 gemm_along_k: bf16_tn_64x64x64_1x1x8_s12_coopn?
+gemm_turn: bf16_nt_64x96x64_1x1_s8_ping
 """
 
 
@@ -38,6 +40,25 @@ class Failure(Exception):
 
 def call(command, **options):
     return subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+def text_without(mutation, root):
+    """The text of the file that the mistake is to be made in."""
+    text = (root / mutation.file).read_text()
+    if text.count(mutation.old) != 1:
+        raise Failure(f"{mutation.name}: {mutation.file} has `{mutation.old}` {text.count(mutation.old)} times, not once")
+    return text
+
+
+def check_all():
+    wrong = 0
+    for mutation in [*mutations.HOST, *mutations.DEVICE]:
+        try:
+            text_without(mutation, SOURCE)
+        except (Failure, OSError) as failure:
+            wrong += 1
+            print(f"mutation: {failure}")
+    sys.exit(bool(wrong))
 
 
 class Copy:
@@ -88,9 +109,7 @@ class Copy:
     def plant(self, mutation):
         """Makes the mistake; returns what undoes it."""
         path = self.tree / mutation.file
-        text = path.read_text()
-        if text.count(mutation.old) != 1:
-            raise Failure(f"{mutation.name}: {mutation.file} has `{mutation.old}` {text.count(mutation.old)} times, not once")
+        text = text_without(mutation, self.tree)
         path.write_text(text.replace(mutation.old, mutation.new))
         return lambda: path.write_text(text)
 
@@ -115,8 +134,11 @@ def main():
     parser.add_argument("--emulator", type=pathlib.Path, help="the folder with the emulator's libcudart; without it, a GPU is needed")
     parser.add_argument("--only", nargs="+", default=[], help="names of mutations")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--check", action="store_true", help="only look whether each mistake's text is where it was")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
+    if arguments.check:
+        check_all()
 
     chosen = mutations.DEVICE if arguments.device else mutations.HOST
     unknown = set(arguments.only) - {mutation.name for mutation in chosen}
