@@ -26,8 +26,8 @@ struct BenchOptions {
 };
 
 void write_results(const BenchOptions& options, const Document& document) {
-  if (!options.json.empty()) write_file(options.json, to_json(document).dump(1) + "\n");
-  if (!options.csv.empty()) write_file(options.csv, csv(document));
+  if (!options.json.empty()) write_file("--json", options.json, to_json(document).dump(1) + "\n");
+  if (!options.csv.empty()) write_file("--csv", options.csv, csv(document));
 }
 
 void reject_impossible_device(const ProblemOptions& options) {

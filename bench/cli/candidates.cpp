@@ -15,6 +15,9 @@ void add_candidates(CLI::App& app, int& exit_code) {
   verb->footer("Example:\n  ckl candidates gemm --problem 4096x2112x7168");
   verb->callback([options, &exit_code] {
     exit_code = 2;
+    if (options->reference())
+      throw UsageError(
+          "--device: must be a CUDA index or emulator for candidates, got `reference`; `ckl run` takes it");
     const Operator& op = find_operator(options->op);
     const Case one = options->only_case(op, false);
     enter_emulator_if_asked(*options);

@@ -96,7 +96,7 @@ void add_compile(CLI::App& app, int& exit_code) {
   verb->add_option("config", options->configs,
                    "Configs, named as `ckl candidates gemm` shows them, but for _sk, _splitk and _pad")
       ->required();
-  verb->add_option("--jobs", options->jobs, "How many are compiled at a time")->check(CLI::PositiveNumber);
+  verb->add_option("--jobs", options->jobs, "How many are compiled at a time")->check(positive());
   verb->footer(
       "Needs nvcc and CuTe's headers, where this program was built or where CKL_CUDA_DIR and CKL_CUTLASS_DIR say. Each "
       "takes half a\n"

@@ -190,15 +190,15 @@ void add_fuzz(CLI::App& app, int& exit_code) {
   verb->add_option("--device", options->problem.device, "CUDA index, or emulator")->capture_default_str();
   verb->add_option("--count", options->count, "How many problems of each operator")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   verb->add_option("--seed", options->seed, "What they are drawn from; the same seed draws the same problems")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb->add_option("--seconds", options->seconds, "Stop an operator's problems after so many seconds [no limit]")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb->add_option("--patience", options->patience, "Seconds after which a problem counts as hanging")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   verb->add_option("--case", options->text, "Run this one problem, in the words that a failure is printed with");
   verb->footer(
       "Sizes, strides, alignments, types, scalars, special values and configs are drawn; results are compared with the "

@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "cli/verbs.hpp"
 #include "ckl/version.hpp"
@@ -59,7 +60,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& success) {  // --help or --version
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "ckl: %s; see `ckl --help`\n", error.what());
+    const std::vector<CLI::App*> verbs = app.get_subcommands();  // the one that was given
+    const std::string verb = verbs.empty() ? "" : verbs.front()->get_name() + " ";
+    std::fprintf(stderr, "ckl: %s; see `ckl %s--help`\n", error.what(), verb.c_str());
     return 2;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "ckl: %s\n", error.what());

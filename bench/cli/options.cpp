@@ -95,6 +95,28 @@ int ProblemOptions::index() const {
   return value;
 }
 
+namespace {
+
+CLI::Validator number_that(const char* name, const char* requirement, bool (*holds)(double)) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        double value = 0;
+        const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool is_right = code == std::errc() && end == text.data() + text.size() && holds(value);
+        return is_right ? "" : fmt::format("must be a number {}, got `{}`", requirement, text);
+      },
+      name);
+}
+
+}  // namespace
+
+CLI::Validator positive() {
+  return number_that("POSITIVE", "above 0", [](double x) { return x > 0; });
+}
+CLI::Validator not_negative() {
+  return number_that("NONNEGATIVE", "that is 0 or more", [](double x) { return x >= 0; });
+}
+
 std::string self_path() { return fs::read_symlink("/proc/self/exe").string(); }
 
 std::string emulator_folder() {

@@ -35,6 +35,10 @@ struct ProblemOptions {
   int index() const;
 };
 
+/// What an option's number must be: more than 0, or 0 or more.
+CLI::Validator positive();
+CLI::Validator not_negative();
+
 /// Runs this program again, with the emulator in the place of the CUDA runtime, if `--device emulator` asks for it
 /// and this is not that run.
 void enter_emulator_if_asked(const ProblemOptions& options);

@@ -36,7 +36,7 @@ Document read_all(const std::vector<std::string>& files) {
 
 int report(const ReportOptions& options) {
   const Document document = read_all(options.files);
-  if (!options.html.empty()) write_file(options.html, html(document));
+  if (!options.html.empty()) write_file("--html", options.html, html(document));
   if (options.markdown) fmt::print("{}", markdown(document));
   if (options.csv) fmt::print("{}", csv(document));
   if (!options.against.empty()) {

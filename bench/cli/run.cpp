@@ -30,7 +30,7 @@ int run_on_reference(const Operator& op, const ProblemOptions& options) {
 }
 
 void print(const Row& row) {
-  fmt::print("  {:<15}", row.impl);
+  fmt::print("  {:<14} ", row.impl);
   if (row.error)
     fmt::print("{}, error {:.2e} (allowed {:.2e})", row.verified ? "right" : "WRONG", *row.error,
                row.error_bound.value_or(0));

@@ -124,6 +124,7 @@ void add_tune(CLI::App& app, int& exit_code) {
   auto suite = std::make_shared<std::string>();
   auto to_compile = std::make_shared<std::vector<std::string>>();
   options->add_to(*verb);
+  verb->get_option("op")->description("The operator: gemm");
   verb->add_option("--suite", *suite, "Name or file of a suite (YAML); --dtype and --layout choose among its rows");
   verb->add_option("--compile", *to_compile, "Configs to compile first, as `ckl compile` does")->delimiter(',');
   verb->footer(

@@ -33,7 +33,9 @@ std::vector<int> parse_axes(const std::string& text, std::size_t rank) {
   if (text == "all") return axes;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find('+', begin), text.size());
-    const double axis = parse_number("axis", text.substr(begin, end - begin));
+    const std::string word = text.substr(begin, end - begin);
+    const bool is_number = !word.empty() && word.find_first_not_of("0123456789") == word.npos;
+    const double axis = is_number ? parse_number("axis", word) : -1;
     if (axis != int(axis) || axis < 0 || axis >= double(rank))
       throw UsageError(
           fmt::format("--axis: must be all, or numbers from 0 to {} joined by +, got `{}`", rank - 1, text));

@@ -71,7 +71,7 @@ std::vector<SuiteCase> read_suite(const std::string& path, const std::vector<con
 
 std::string find_suite(const std::string& name_or_path) {
   namespace fs = std::filesystem;
-  if (fs::exists(name_or_path)) return name_or_path;
+  if (fs::exists(name_or_path) && !fs::is_directory(name_or_path)) return name_or_path;
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path();
   for (const fs::path& folder : {program / "suites", program / "../share/ckl/suites"})

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "ops/parse.hpp"
+
 namespace ckl::bench {
 namespace {
 
@@ -106,7 +108,7 @@ Document document_from_json(const Json& json) {
 
 Document read_document(const std::string& path) {
   std::ifstream file(path);
-  if (!file) throw std::runtime_error(fmt::format("{}: cannot be read", path));
+  if (!file || std::filesystem::is_directory(path)) throw std::runtime_error(fmt::format("{}: cannot be read", path));
   try {
     return document_from_json(Json::parse(file));
   } catch (const Json::exception& error) {
@@ -116,13 +118,14 @@ Document read_document(const std::string& path) {
   }
 }
 
-void write_file(const std::string& path, const std::string& text) {
+void write_file(const std::string& option, const std::string& path, const std::string& text) {
   const std::string unfinished = path + ".unfinished";
   std::ofstream file(unfinished, std::ios::binary);
   file << text;
   file.close();
-  if (!file || std::rename(unfinished.c_str(), path.c_str()) != 0)
-    throw std::runtime_error(fmt::format("{}: cannot be written", path));
+  if (file && std::rename(unfinished.c_str(), path.c_str()) == 0) return;
+  std::remove(unfinished.c_str());
+  throw UsageError(fmt::format("{}: must be a file that can be written, got `{}`", option, path));
 }
 
 std::vector<Summary> summarize(const std::vector<Row>& rows, const std::string& op, const std::string& regime) {

@@ -57,8 +57,8 @@ Json to_json(const Document& document);
 Document document_from_json(const Json& json);
 Document read_document(const std::string& path);
 
-/// Writes `text` to `path` in one step: a reader, or an interruption, never sees half of it.
-void write_file(const std::string& path, const std::string& text);
+/// Writes `text` to `path`, as `option` asks for, in one step: a reader, or an interruption, never sees half of it.
+void write_file(const std::string& option, const std::string& path, const std::string& text);
 
 /// What a suite amounts to against one other implementation.
 struct Summary {

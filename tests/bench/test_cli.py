@@ -43,7 +43,7 @@ class BadArguments(unittest.TestCase):
     def test_each_names_argument_requirement_and_value(self):
         self.expect([], "subcommand")
         self.expect(["frobnicate"], "frobnicate")
-        self.expect(["bench"], "op")
+        self.expect(["bench"], "op", "`ckl bench --help`")
         self.expect(["bench", "frob"], "op", "must be one of", "frob")
         self.expect(["run", "all"], "op", "one operator", "all")
         self.expect(["run", "gemm", "--problem", "4x5"], "--problem", "must be", "4x5")
@@ -53,7 +53,11 @@ class BadArguments(unittest.TestCase):
         self.expect(["run", "gemm", "--device", "-1"], "--device", "-1")
         self.expect(["run", "gemm", "--regime", "warm"], "--regime", "cold", "warm")
         self.expect(["bench", "gemm", "--suite", "nowhere"], "--suite", "nowhere")
+        self.expect(["bench", "gemm", "--suite", "/tmp"], "--suite", "must be a file", "/tmp")
         self.expect(["bench", "gemm", "--device", "reference"], "--device", "reference")
+        self.expect(["candidates", "gemm", "--device", "reference"], "--device", "for candidates", "reference")
+        self.expect(["run", "reduce", "--device", "reference", "--axis", "x"], "--axis", "all, or numbers", "`x`")
+        self.expect(["compile", "gemm", "x", "--jobs", "0"], "--jobs", "above 0", "`0`")
         self.expect(["bench", "gemm", "--suite", "foundation", "--problem", "1x1x1"], "--problem", "--suite")
         self.expect(["tune", "gemm", "--device", "emulator"], "--device", "CUDA index for tune", "emulator")
         self.expect(["tune", "gemm", "--device", "reference"], "--device", "reference")
@@ -63,6 +67,7 @@ class BadArguments(unittest.TestCase):
         self.expect(["profile", "gemm", "--device", "emulator"], "--device", "GPU", "emulator")
         self.expect(["sanitize", "gemm", "--tool", "frobcheck"], "--tool", "frobcheck")
         self.expect(["report", "nowhere.json"], "nowhere.json")
+        self.expect(["report", "/tmp"], "/tmp", "cannot be read")
         self.expect(["report"], "files")
 
 
