@@ -39,27 +39,39 @@ TEST_P(GemmOneLine, GivesThePlansBits) {
   EXPECT_EQ(data.d().download(), by_plan);
 }
 
-/// Problems that between them can be served by every config: all types and layouts.
-std::vector<GemmCase> config_problems() {
-  std::vector<GemmCase> cases;
+/// What the configs of one type and layout are named after.
+struct ConfigFamily {
+  DType in;
+  bool a_by_rows, b_by_rows;
+
+  std::string name() const { return std::string(ckl::name(in)) + (a_by_rows ? "_t" : "_n") + (b_by_rows ? "t" : "n"); }
+};
+
+std::vector<ConfigFamily> config_families() {
+  std::vector<ConfigFamily> families;
   for (const DType in : {DType::bf16, DType::f16})
     for (const bool a_by_rows : {true, false})
-      for (const bool b_by_rows : {true, false})
-        for (const DType out : {DType::bf16, DType::f16, DType::f32})
-          for (const char* d : {"d_row", "d_column", "d_odd"}) {
-            // No multiple of a tile in any direction, more than one tile of most in each; strides that TMA takes.
-            GemmCase gemm = dense_gemm("", "a config by name", 328, 456, 200);
-            gemm.in = in, gemm.out = out;
-            gemm.a = a_by_rows ? row_major(gemm.k) : column_major(gemm.m);
-            gemm.b = b_by_rows ? row_major(gemm.n) : column_major(gemm.k);
-            gemm.d = d == std::string("d_row")      ? row_major(gemm.n)
-                     : d == std::string("d_column") ? column_major(gemm.m)
-                                                    : row_major(gemm.n, 1);
-            gemm.c = gemm.d;
-            gemm.name =
-                std::string(name(in)) + (a_by_rows ? "_t" : "_n") + (b_by_rows ? "t_" : "n_") + name(out) + "_" + d;
-            cases.push_back(gemm);
-          }
+      for (const bool b_by_rows : {true, false}) families.push_back({in, a_by_rows, b_by_rows});
+  return families;
+}
+
+/// Problems that between them can be served by every config of a family.
+std::vector<GemmCase> config_problems(const ConfigFamily& family) {
+  std::vector<GemmCase> cases;
+  for (const DType out : {DType::bf16, DType::f16, DType::f32})
+    for (const char* d : {"d_row", "d_column", "d_odd"}) {
+      // No multiple of a tile in any direction, more than one tile of most in each; strides that TMA takes.
+      GemmCase gemm = dense_gemm("", "a config by name", 328, 456, 200);
+      gemm.in = family.in, gemm.out = out;
+      gemm.a = family.a_by_rows ? row_major(gemm.k) : column_major(gemm.m);
+      gemm.b = family.b_by_rows ? row_major(gemm.n) : column_major(gemm.k);
+      gemm.d = d == std::string("d_row")      ? row_major(gemm.n)
+               : d == std::string("d_column") ? column_major(gemm.m)
+                                              : row_major(gemm.n, 1);
+      gemm.c = gemm.d;
+      gemm.name = family.name() + "_" + name(out) + "_" + d;
+      cases.push_back(gemm);
+    }
   return cases;
 }
 
@@ -79,9 +91,14 @@ constexpr Sizes3 config_sizes[] = {
 // The chooser takes few of the configs for such shapes; here each is made to run, on every problem that it serves.
 // (In the short list: on the first that it serves, at each size; and once where nothing is loaded into what a D that TMA cannot
 // store is staged in, so that a stray read of it shows.)
-TEST_F(DeviceTest, EveryConfigMatchesTheReference) {
-  std::set<std::pair<std::string, std::int64_t>> seen;
-  for (GemmCase gemm : config_problems())
+class GemmConfigs : public DeviceTest, public ::testing::WithParamInterface<ConfigFamily> {};
+
+INSTANTIATE_TEST_SUITE_P(Families, GemmConfigs, ::testing::ValuesIn(config_families()),
+                         [](const auto& parameter) { return parameter.param.name(); });
+
+TEST_P(GemmConfigs, EveryConfigMatchesTheReference) {
+  static std::set<std::pair<std::string, std::int64_t>> seen;  // a column-major D is of another family
+  for (GemmCase gemm : config_problems(GetParam()))
     for (const Sizes3& sizes : config_sizes)
       for (const float beta : sizes.betas) {
         gemm.m = sizes.m, gemm.n = sizes.n, gemm.k = sizes.k, gemm.beta = beta;
@@ -111,24 +128,25 @@ TEST_F(DeviceTest, EveryConfigMatchesTheReference) {
 // without it. Odd sizes, so that tiles and boxes end within the matrix.
 TEST_F(DeviceTest, SwappedConfigsStoreEveryKindOfD) {
   int runs = 0;
-  for (GemmCase gemm : config_problems()) {
-    if (short_list() && gemm.in != DType::bf16) continue;
-    for (const float beta : {0.0f, -0.5f}) {
-      gemm.m = 152, gemm.n = 200, gemm.k = 72, gemm.beta = beta;
-      std::vector<std::string> configs = gemm_candidates(problem_of(gemm), device_info(0));
-      std::erase_if(configs, [](const std::string& config) { return !config.ends_with("_swap"); });
-      if (configs.empty()) continue;
-      GemmData data(gemm);
-      data.expect();
-      for (const std::string& config : configs) {
-        SCOPED_TRACE(config + " on " + data.problem().to_string());
-        ++runs;
-        data.reset();
-        data.run(GemmPlan(data.problem(), 0, config));
-        data.check();
+  for (const ConfigFamily& family : config_families())
+    for (GemmCase gemm : config_problems(family)) {
+      if (short_list() && gemm.in != DType::bf16) continue;
+      for (const float beta : {0.0f, -0.5f}) {
+        gemm.m = 152, gemm.n = 200, gemm.k = 72, gemm.beta = beta;
+        std::vector<std::string> configs = gemm_candidates(problem_of(gemm), device_info(0));
+        std::erase_if(configs, [](const std::string& config) { return !config.ends_with("_swap"); });
+        if (configs.empty()) continue;
+        GemmData data(gemm);
+        data.expect();
+        for (const std::string& config : configs) {
+          SCOPED_TRACE(config + " on " + data.problem().to_string());
+          ++runs;
+          data.reset();
+          data.run(GemmPlan(data.problem(), 0, config));
+          data.check();
+        }
       }
     }
-  }
   EXPECT_GT(runs, 0);
 }
 
