@@ -5,7 +5,7 @@ SHIPPED = {
     "cross_entropy": 30,
     "cross_entropy_backward": 24,
     "elementwise": 44,
-    "gemm": 128,
+    "gemm": 130,
     "gemm_fused": 36,
     "pad": 2,
     "norm": 78,
@@ -56,7 +56,7 @@ TRAP = r"BPT\.TRAP"  # no entry may have one: the compiler has found undefined b
 # Every entry is held to all rules whose pattern its symbol matches, and must match at least one; every rule must match an entry.
 #   pattern, features it shows, features it must not show, most registers a thread, most waits for wgmma
 # More than 3 waits (peeled first k-tile, loop, after the loop) mean that ptxas has put in some of its own.
-CLUSTER = r"_(2x1|1x2|2x2|4x1|4x2)_"
+CLUSTER = r"_(2x1|1x2|2x2|4x1|1x4|4x2)_"
 ALONG_K = r"_1x1x[248]_"  # a cluster whose CTAs share K: no multicast, and each stores what it has summed up
 RULES = [
     (r"^ckl_gemm_", ["programmatic launch"], [], 168, 3),
