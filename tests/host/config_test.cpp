@@ -248,6 +248,17 @@ TEST(GemmChoice, SplitsKAmongIdleClusters) {
   EXPECT_EQ(splits_of(0, 132, 1000), 64) << "no division by 0";
 }
 
+TEST(GemmChoice, CGoesToTilesThatHideIt) {
+  for (const DType out : {DType::bf16, DType::f32}) {
+    GemmCase gemm = gemm_of(DType::bf16, true, false, 4096, 4096, 1024);
+    gemm.out = out;
+    gemm.beta = 1;
+    const GemmConfig config = config_of(gemm_candidates(problem_of(gemm), h100()).front());
+    EXPECT_EQ(config.schedule, Schedule::pingpong);
+    EXPECT_LE(config.accumulators(), 128) << "a piece of C is loaded ahead";
+  }
+}
+
 TEST(GemmChoice, IsAPureFunction) {
   const GemmProblem problem = problem_of(gemm_of(DType::bf16, true, false, 4096, 2112, 7168));
   const std::vector<std::string> names = gemm_candidates(problem, h100());

@@ -74,15 +74,24 @@ bool reads_c_by_vectors(const GemmProblem& problem) {
   return moves_by_vectors(problem.c) && problem.n * std::int64_t(size_of(problem.c.dtype)) % 16 == 0;
 }
 
-/// What a C that is read adds to the store of a tile, in the same measure: waits, of which ping-pong hides as much as of instructions. Of
-/// 4096 x 4096 x 1024 by 128x256 on an H200; `problem` has a row-major D.
-double c_clocks(const GemmProblem& problem, const GemmConfig& c) {
-  if (problem.beta == 0.0f) return 0;
-  const double for_an_accumulator = !reads_c_by_vectors(problem)    ? 106
-                                    : size_of(problem.c.dtype) == 2 ? 18
-                                                                    : 28;  // of a thread
-  return for_an_accumulator * (c.schedule == Schedule::pingpong ? 1 : 1.7) * c.accumulators() * c.readers();
-}
+/// What a C that is read adds: to the store of a tile, in the same measure, and to each wave what the other consumer's products do not hide.
+/// Of 4096 x 4096 x 1024, 4096^3 and 1024^3 on an H200; `problem` has a row-major D.
+struct CClocks {
+  double store = 0, exposed = 0;
+
+  CClocks() = default;
+  CClocks(const GemmProblem& problem, const GemmConfig& c) {
+    if (problem.beta == 0.0f) return;
+    const bool pingpong = c.schedule == Schedule::pingpong;
+    const double for_an_accumulator = !reads_c_by_vectors(problem)    ? 106
+                                      : size_of(problem.c.dtype) == 2 ? 18
+                                                                      : 28;  // of a thread
+    // Large tiles load nothing ahead; what small ones prefetch stands before operands, for which all of a cluster waits.
+    const bool hides = pingpong && c.accumulators() <= 128 && (c.accumulators() > 64 || c.cluster_size() == 1);
+    store = for_an_accumulator * (pingpong ? 1 : 1.7) * c.accumulators() * c.readers();
+    exposed = hides ? 0 : store;
+  }
+};
 
 /// How long `cut` tiles of stream-K take, beside their sums: more than as many whole ones, since the CTAs that share rows or columns are at
 /// different K, and find those in L2 only if all of their K fits there. Half of L2 counts: each half of the chip keeps a copy.
@@ -179,7 +188,8 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   const double piece_rows = double(c.warpgroup_m()) / GemmConfig::piece_m;
   const double pieces = piece_rows * ceil_div(c.warpgroup_n(), c.piece_n(d_bytes));
   const double boxes = piece_rows * c.warpgroup_n() / c.d_box_n(d_bytes);
-  const double fused = fuses(problem) ? fused_clocks(problem, c) : c_clocks(original, c);
+  const CClocks addend = fuses(problem) ? CClocks() : CClocks(original, c);
+  const double fused = fuses(problem) ? fused_clocks(problem, c) : addend.store;
   const double store = store_piece * pieces * (pingpong ? 1 : cooperative_store) * (c.swapped ? swapped_store : 1) +
                        (c.swapped ? 0 : store_box * boxes) + (pingpong ? fused : 0);
   const double fill = fill_of(c.cluster_size()), elements = double(c.tile_m) * c.tile_n;
@@ -192,7 +202,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
     double cut = tiles_to_cut(tiles, clusters), whole = (double(tiles) - cut) / clusters, share = cut / clusters;
     clocks += whole * k_tiles * k_tile + cut_clocks(problem, c, device, clusters, cut, k_tiles * k_tile);
     clocks += (pingpong ? 1 : whole + std::ceil(share)) * store;
-    clocks += cut_once + add_part * elements * (1 + clusters / cut);
+    clocks += cut_once + add_part * elements * (1 + clusters / cut) + 2 * addend.store;
   } else if (pingpong) {
     clocks += waves * std::max(k_tiles * k_tile + wave, store / 2) + store;  // stores hide, but for the last
   } else {
@@ -204,7 +214,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   const double bytes = double(size_of(problem.a.dtype)) * (double(problem.m + problem.n) * double(problem.k)) +
                        double(size_of(problem.d.dtype)) * double(problem.m) * double(problem.n);
   // While cooperative consumers compute an epilogue, the tensor cores wait, whatever bounds the products.
-  const double exposed = pingpong ? 0 : waves * fused;
+  const double exposed = waves * (fuses(problem) ? pingpong ? 0 : fused : addend.exposed);
   return padding_clocks(problem, choice.padding) + exposed +
          std::max({clocks, energy / device.sm_count, fill + bytes * double(problem.batch) / dram_bytes});
 }
