@@ -37,4 +37,13 @@ CUTE_DEVICE int64_t strided_offset(Divider const* sizes, int64_t const* strides,
   return offset;
 }
 
+/// The same of numbers of 32 bits, out of line.
+inline __noinline__ __device__ int64_t strided_offset_aside(Divider const* sizes, int64_t const* strides, int rank,
+                                                            int32_t number) {
+  int64_t offset = 0;
+  for_each_coordinate(sizes, 0, rank - 1, number,
+                      [&](int d, int64_t coordinate) CUTLASS_LAMBDA_FUNC_INLINE { offset += coordinate * strides[d]; });
+  return offset;
+}
+
 }  // namespace ckl::device

@@ -59,8 +59,9 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
   }
 
   /// Computes a thread's vectors, all of which are whole and aligned. at(operand, u) says where vector u lies in an operand, in elements from
-  /// its begin.
-  template <class At> CUTE_DEVICE static void run_whole(ElementwiseParams const& p, At const& at) {
+  /// its begin; of operands that are not all of one dtype, at_of_mixed() does. Both say the same together of all vectors of the grid.
+  template <class At, class AtOfMixed>
+  CUTE_DEVICE static void run_whole(ElementwiseParams const& p, At const& at, AtOfMixed const& at_of_mixed) {
     if (may_have_to_wait(p)) {
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < INPUTS; ++i)
@@ -70,18 +71,24 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
           for (int u = 0; u < UNROLL; ++u) prefetch(from + at(p.in[i], u) * p.in[i].element_bytes);
         }
     }
-    auto load = [&](int i, auto& x) CUTLASS_LAMBDA_FUNC_INLINE {
-      using T = typename remove_cvref_t<decltype(x[0])>::value_type;
-      CUTLASS_PRAGMA_UNROLL
-      for (int u = 0; u < UNROLL; ++u) load_whole(static_cast<T const*>(p.in[i].data) + at(p.in[i], u), x[u]);
+    auto load_from = [&](auto const& at) CUTLASS_LAMBDA_FUNC_INLINE {
+      return [&](int i, auto& x) CUTLASS_LAMBDA_FUNC_INLINE {
+        using T = typename remove_cvref_t<decltype(x[0])>::value_type;
+        CUTLASS_PRAGMA_UNROLL
+        for (int u = 0; u < UNROLL; ++u) load_whole(static_cast<T const*>(p.in[i].data) + at(p.in[i], u), x[u]);
+      };
     };
-    auto store = [&](int i, auto const& y) CUTLASS_LAMBDA_FUNC_INLINE {
-      using T = typename remove_cvref_t<decltype(y[0])>::value_type;
-      CUTLASS_PRAGMA_UNROLL
-      for (int u = 0; u < UNROLL; ++u) store_whole(y[u], static_cast<T*>(p.out[i].data) + at(p.out[i], u));
+    auto store_to = [&](auto const& at) CUTLASS_LAMBDA_FUNC_INLINE {
+      return [&](int i, auto const& y) CUTLASS_LAMBDA_FUNC_INLINE {
+        using T = typename remove_cvref_t<decltype(y[0])>::value_type;
+        CUTLASS_PRAGMA_UNROLL
+        for (int u = 0; u < UNROLL; ++u) store_whole(y[u], static_cast<T*>(p.out[i].data) + at(p.out[i], u));
+      };
     };
     if constexpr (Config.access == Access::flat && is_same_v<C, float> && VEC * WIDEST == 16 && WIDEST > 1) {
       if (p.all_alike && p.in[0].element_bytes == WIDEST) {
+        auto load = load_from(at);
+        auto store = store_to(at);
         if constexpr (WIDEST == 2) {
           if (p.in[0].dtype == int(DType::bf16)) return run_alike<cutlass::bfloat16_t>(p, load, store);
           return run_alike<cutlass::half_t>(p, load, store);
@@ -91,7 +98,7 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
       }
     }
     wait_for_preceding_grids();
-    compute<UNROLL>(p, load, store);
+    compute<UNROLL>(p, load_from(at_of_mixed), store_to(at_of_mixed));
   }
 
   /// The same after the prefetch, where all operands have the dtype of T: what they are and what is computed is found before the wait, and
@@ -231,9 +238,10 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseEngine {
       row[u] = p.row_vectors.multiplied(number);
       column[u] = number - row[u] * uint32_t(p.row_vectors.divisor);
     }
-    run_whole(p, [&](ElementwiseOperand const& operand, int u) CUTLASS_LAMBDA_FUNC_INLINE {
+    auto at = [&](ElementwiseOperand const& operand, int u) CUTLASS_LAMBDA_FUNC_INLINE {
       return uint64_t(uint32_t(operand.strides[max_rank - 2])) * row[u] + uint64_t(column[u]) * VEC;
-    });
+    };
+    run_whole(p, at, at);
   }
 
   /// Where paths meet, of vectors that are cut off and of whole ones or of elements of several sizes, the compiler would go on with single

@@ -22,12 +22,18 @@ template <ElementwiseConfig Config, class Functions> struct ElementwiseFlat {
   }
 
  private:
-  /// A thread's vectors lie a part of the operands apart: each part is read in order then. Numbers of vectors have 32 bits.
+  /// A thread's vectors lie a part of the operands apart: each part is read in order then. Where those of the one input have fewer than 16 bytes,
+  /// a warp's lie side by side, so that it reads whole lines. Numbers of vectors have 32 bits.
   CUTE_DEVICE static void run_whole(ElementwiseParams const& p) {
-    ElementwiseEngine<Config, Functions>::run_whole(
-        p, [&](ElementwiseOperand const&, int u) CUTLASS_LAMBDA_FUNC_INLINE {
-          return uint64_t((blockIdx.x + uint32_t(u * p.whole_blocks)) * THREADS + threadIdx.x) * VEC;
-        });
+    auto parts = [&](ElementwiseOperand const&, int u) CUTLASS_LAMBDA_FUNC_INLINE {
+      return uint64_t((blockIdx.x + uint32_t(u * p.whole_blocks)) * THREADS + threadIdx.x) * VEC;
+    };
+    auto of_mixed = [&](ElementwiseOperand const& operand, int u) CUTLASS_LAMBDA_FUNC_INLINE {
+      if (Config.inputs > 1 || p.in[0].element_bytes == Config.widest()) return parts(operand, u);
+      uint32_t warp = 32, lane = threadIdx.x % warp;
+      return uint64_t((blockIdx.x * THREADS + threadIdx.x - lane) * Config.unroll() + u * warp + lane) * VEC;
+    };
+    ElementwiseEngine<Config, Functions>::run_whole(p, parts, of_mixed);
   }
 
   /// One of the elements that are left over.

@@ -39,12 +39,17 @@ struct OnlineSoftmax {
     max = larger;
   }
 
-  /// The same of the numbers of all threads that share a reduction.
-  template <class Reduction> CUTE_DEVICE OnlineSoftmax over(Reduction& reduction) const {
+  /// The same of the numbers of all threads that share a reduction. `others` become their sums over these threads, on the way.
+  template <class Reduction, class... Real>
+  CUTE_DEVICE OnlineSoftmax over(Reduction& reduction, Real&... others) const {
     OnlineSoftmax all{rate};
     all.max = float(reduction(max, Max()));
     Reference reference(all.max, rate);
-    all.sum = reference.relative_to_largest(float(reduction(sum * reference.of_before(max), Sum())));
+    using Sums = typename Reduction::template Values<1 + sizeof...(Real)>;
+    Sums sums = reduction(Sums{{sum * reference.of_before(max), others...}}, Sum());
+    all.sum = reference.relative_to_largest(float(sums[0]));
+    size_t next = 1;
+    ((others = sums[next++]), ...);
     return all;
   }
 

@@ -35,9 +35,13 @@ struct RowNeeds {
   int sm_threads = 1024;         ///< Threads of an SM at most, which is what limits the registers of each.
   int ragged_sm_threads = 1024;  ///< The same where rows begin anywhere.
   int ragged_tail = 0;           ///< Of such a row, bytes at the end that no vector takes, at least.
-  bool persistent = false;       ///< A pipeline's block has an SM to itself, and takes as many rows as there are.
-  int stages = 2;                ///< Of each ring of a pipeline. A row in registers has left its stage.
-  int fed_stages = 0;            ///< Not 0: a large group's ring has as many, and is filled by a warp of its own.
+  bool offsets_aside =
+      false;  ///< Where rows lie in several dimensions is computed out of line: less code, but for registers.
+  bool small_blocks =
+      false;  ///< Groups of 64 threads that move vectors have a block each, of whose launch others hide the time.
+  bool persistent = false;  ///< A pipeline's block has an SM to itself, and takes as many rows as there are.
+  int stages = 2;           ///< Of each ring of a pipeline. A row in registers has left its stage.
+  int fed_stages = 0;       ///< Not 0: a large group's ring has as many, and is filled by a warp of its own.
   RowWaits waits = RowWaits::none;
 
   friend constexpr bool operator==(const RowNeeds&, const RowNeeds&) = default;
@@ -78,6 +82,7 @@ struct RowConfig {
     return kind == RowKind::shared ? shared_part() / needs.inputs / int(size_of(dtype)) : piece();
   }
   constexpr int threads() const {
+    if (needs.small_blocks && kind == RowKind::registers && vector && !ragged && group == 64) return group;
     int least = !is_ring() ? min_threads : needs.persistent ? needs.sm_threads : pipeline_threads;
     return group < least ? least : group;
   }
@@ -173,7 +178,8 @@ constexpr RowConfig parse_row_shape(std::string_view text) {
   const bool copied = config.is_ring() || config.kind == RowKind::shared;
   const int least = copied ? 64 : 4;  // a stage of one warp would be small
   const bool is_group = config.group >= least && config.group <= 1024 && (config.group & (config.group - 1)) == 0;
-  if (accept("_vec") || (config.kind == RowKind::shared && accept("_plain")))
+  const bool may_be_plain = config.kind == RowKind::shared || config.kind == RowKind::registers;
+  if (accept("_vec") || (may_be_plain && accept("_plain")))
     config.vector = true, config.plain = whole.back() == 'n';
   else if (config.kind == RowKind::registers && accept("_ragged"))
     config.vector = config.ragged = true;

@@ -38,6 +38,9 @@ template <RowConfig Config> struct RowEngine {
 
   /// Whether rows come from shared memory, which bulk copies have brought them to.
   static constexpr bool is_copied = Config.is_ring() || Config.kind == RowKind::shared;
+  /// Whether the numbers of rows are known to have 32 bits: where a block has one row at a time, or a ring (prepare_rows() in host/rows.cpp). Rings
+  /// whose offsets are in place want the registers as they are.
+  static constexpr bool has_few_rows = Config.is_ring() ? Config.needs.offsets_aside : GROUPS == 1;
   /// Columns: of what is copied, 32 bits are enough.
   using Column = cute::conditional_t<is_copied, int, int64_t>;
 
@@ -60,7 +63,7 @@ template <RowConfig Config> struct RowEngine {
     if constexpr (Config.kind == RowKind::pipeline)
       return part(grid, int(blockIdx.x) / blocks() + group() * grid.clusters);
     int64_t row = blockIdx.x;  // the same for the whole block, which the compiler can make use of
-    if constexpr (Config.plain) return part(grid, int64_t(cute::cluster_id_in_grid().x));  // no division
+    if constexpr (Config.plain && is_cluster) return part(grid, int64_t(cute::cluster_id_in_grid().x));  // no division
     if constexpr (is_cluster) return part(grid, row / blocks());
     if constexpr (GROUPS > 1) row = row * GROUPS + group();
     return {row, 0, Column(row < grid.rows ? grid.columns : 0), thread()};
@@ -84,7 +87,13 @@ template <RowConfig Config> struct RowEngine {
 
   /// Elements from an operand's first one to the first one of row `row`.
   CUTE_DEVICE static int64_t offset(RowGrid const& grid, RowOperand const& x, int64_t row) {
-    return strided_offset(grid.sizes, x.strides, grid.dimensions, grid.rows, row);
+    if constexpr (Config.plain) return row * x.strides[0];
+    if constexpr (!has_few_rows || !Config.needs.offsets_aside)
+      return strided_offset(grid.sizes, x.strides, grid.dimensions, has_few_rows ? 0 : grid.rows, row);
+    else if (grid.dimensions == 1)
+      return row * x.strides[0];
+    else
+      return strided_offset_aside(grid.sizes, x.strides, grid.dimensions, int32_t(row));
   }
 
   /// The first element of a part of an operand's row; of the first row where there is no such row.

@@ -112,8 +112,10 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(100, 1024), "bf16_t32_vec");
   EXPECT_EQ(chosen(100, 2048), "bf16_t64_vec");
   EXPECT_EQ(chosen(100, 4096), "bf16_t128_vec");
-  EXPECT_EQ(chosen(100, 8192, DType::f32), "f32_t512_vec");
-  EXPECT_EQ(chosen(100, 16384), "bf16_t512_vec");
+  EXPECT_EQ(chosen(100, 7168), "bf16_d128_vec");
+  EXPECT_EQ(chosen(100, 7176), "bf16_t256_vec");
+  EXPECT_EQ(chosen(100, 8192, DType::f32), "f32_d256_vec");
+  EXPECT_EQ(chosen(100, 16384), "bf16_d256_vec");
   EXPECT_EQ(chosen(100, 16392), "bf16_s128_vec");
   EXPECT_EQ(chosen(100, 1 << 17), "bf16_s128_vec");
   EXPECT_EQ(chosen(100, (1 << 17) + 8), "bf16_s256_vec");
@@ -136,7 +138,7 @@ TEST(NormConfigs, FollowTheLengthOfARow) {
   EXPECT_EQ(chosen(0, 1024), "");
 }
 
-// Plain rows have kernels of their own in shared memory: those with a weight of x's type, no residual, and one distance between them.
+// Plain rows have kernels of their own in shared memory and, short ones of 16 bits, in registers: those with a weight of x's type, no residual, and one distance between them.
 TEST(NormConfigs, PlainRows) {
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
     const std::string type = name(dtype);
@@ -152,7 +154,10 @@ TEST(NormConfigs, PlainRows) {
     EXPECT_EQ(chosen(arguments(49152)), type + "_s128_plain");   // blocks that are not full
     EXPECT_EQ(chosen(arguments(131072)), type + (dtype == DType::f32 ? "_s256_vec" : "_s128_plain"));
     EXPECT_EQ(chosen(arguments(65537)), type + "_stream_any");
-    EXPECT_EQ(chosen(arguments(256)), type + (dtype == DType::f32 ? "_t16_vec" : "_t8_vec"));
+    EXPECT_EQ(chosen(arguments(256)), type + (dtype == DType::f32 ? "_t16_vec" : "_t8_plain"));
+    EXPECT_EQ(chosen(arguments(256, 2)), type + (dtype == DType::f32 ? "_t16_vec" : "_t8_vec"));
+    EXPECT_EQ(chosen(arguments(384)),
+              dtype == DType::bf16 ? type + "_d8_vec" : type + (dtype == DType::f32 ? "_d16_plain" : "_d8_plain"));
     NormArguments added = arguments(65536);
     added.residual = Tensor::contiguous(address(3), dtype, {1, 3, 65536});
     EXPECT_EQ(chosen(added), type + "_s128_vec");
@@ -167,13 +172,16 @@ TEST(NormConfigs, PlainRows) {
   }
 }
 
-// Registers alone are the faster place where few threads are idle.
-TEST(NormConfigs, RowsThatFillGroupsOf64) {
-  EXPECT_EQ(chosen(100, 768, DType::f32), "f32_t64_vec");
-  EXPECT_EQ(chosen(100, 764, DType::f32), "f32_p64_vec");
-  EXPECT_EQ(chosen(100, 1028, DType::f32), "f32_t128_vec");
-  EXPECT_EQ(chosen(100, 1792), "bf16_t64_vec");
-  EXPECT_EQ(chosen(100, 1784), "bf16_p64_vec");
+// Half as many threads with twice as much each are the faster ones for rows that would leave some idle.
+TEST(NormConfigs, RowsThatLeaveThreadsIdle) {
+  EXPECT_EQ(chosen(100, 772, DType::f32), "f32_t64_vec");
+  EXPECT_EQ(chosen(100, 768, DType::f32), "f32_d32_vec");
+  EXPECT_EQ(chosen(100, 1028, DType::f32), "f32_d64_vec");
+  EXPECT_EQ(chosen(100, 1792, DType::f32), "f32_d64_vec");
+  EXPECT_EQ(chosen(100, 1796, DType::f32), "f32_t128_vec");
+  EXPECT_EQ(chosen(100, 768), "bf16_d16_vec");
+  EXPECT_EQ(chosen(100, 776), "bf16_t32_vec");
+  EXPECT_EQ(chosen(100, 1784), "bf16_t64_vec");
 }
 
 // Vectors take rows that begin anywhere where all operands lie alike, and the weight and the bias begin on a unit of theirs.

@@ -105,16 +105,20 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 512, DType::bf16), "bf16_t16_vec");
   EXPECT_EQ(best(1000, 1024, DType::bf16), "bf16_t32_vec");
   EXPECT_EQ(best(1000, 768, DType::f32), "f32_t64_vec");
-  EXPECT_EQ(best(1000, 764, DType::f32), "f32_p64_vec");
+  EXPECT_EQ(best(1000, 764, DType::f32), "f32_t64_vec");
   EXPECT_EQ(best(1000, 2048, DType::bf16), "bf16_t64_vec");
-  EXPECT_EQ(best(1000, 1784, DType::bf16), "bf16_p64_vec");
-  EXPECT_EQ(best(1000, 2056, DType::bf16), "bf16_t128_vec");
-  EXPECT_EQ(best(1000, 8192, DType::bf16), "bf16_t256_vec");
-  EXPECT_EQ(best(1000, 16384, DType::f16), "f16_p512_vec");
+  EXPECT_EQ(best(1000, 1784, DType::bf16), "bf16_t64_vec");
+  EXPECT_EQ(best(1000, 2056, DType::bf16), "bf16_d64_vec");
+  EXPECT_EQ(best(1000, 3584, DType::bf16), "bf16_d64_vec");
+  EXPECT_EQ(best(1000, 3592, DType::bf16), "bf16_t128_vec");
+  EXPECT_EQ(best(1000, 8192, DType::bf16), "bf16_d128_vec");
+  EXPECT_EQ(best(1000, 16384, DType::f16), "f16_d256_vec");
   EXPECT_EQ(best(1000, 16392, DType::f16), "f16_s128_vec");
   EXPECT_EQ(best(1000, 131072, DType::bf16), "bf16_s128_vec");
   EXPECT_EQ(best(1000, 262144, DType::bf16), "bf16_s256_vec");
-  EXPECT_EQ(best(1000, 8192, DType::f32), "f32_p512_vec");
+  EXPECT_EQ(best(1000, 3584, DType::f32), "f32_d128_vec");
+  EXPECT_EQ(best(1000, 4096, DType::f32), "f32_t256_vec");
+  EXPECT_EQ(best(1000, 8192, DType::f32), "f32_d256_vec");
   EXPECT_EQ(best(1000, 8196, DType::f32), "f32_s128_vec");
   EXPECT_EQ(best(1000, 65536, DType::f32), "f32_s128_vec");
   EXPECT_EQ(best(1000, 131072, DType::f32), "f32_s256_vec");
@@ -151,6 +155,14 @@ TEST(RowConfig, IsReadFromItsName) {
   static_assert(!parse_row_config("f16_t8_vec").is_ahead());  // its kernels do not wait
   static_assert(!parse_row_config("f16_p64_vec", waiting).is_ahead() &&
                 parse_row_config("f16_p64_vec", {.waits = RowWaits::all}).is_ahead());
+  constexpr RowNeeds small{.small_blocks = true};
+  constexpr RowConfig twice = parse_row_config("f32_d64_vec", small);
+  static_assert(twice.capacity() == 2048 && twice.threads() == 64 && twice.blocks_per_sm() == 12);
+  static_assert(parse_row_config("f32_t64_vec", small).threads() == 64 &&
+                parse_row_config("f32_t64_vec", small).blocks_per_sm() == 16);
+  static_assert(parse_row_config("f32_t64_vec").threads() == 128 &&
+                parse_row_config("f32_t64_ragged", small).threads() == 128 &&
+                parse_row_config("f32_t32_vec", small).threads() == 128);
   constexpr RowConfig shared = parse_row_config("f32_s256_vec");
   static_assert(shared.kind == RowKind::shared && shared.piece() == 4096 && shared.capacity() == 16384 &&
                 shared.shared_bytes() == 64 * 1024 && shared.blocks_per_sm() == 3 && shared.max_cluster() == 8);
@@ -161,7 +173,7 @@ TEST(RowConfig, IsReadFromItsName) {
                 largest.capacity() == 49152 && largest.max_columns() == 2 * 16 * 49152);
   constexpr RowConfig plain = parse_row_config("f32_s256_plain");
   static_assert(plain.plain && !shared.plain && plain.vector && plain.capacity() == shared.capacity());
-  static_assert(parse_row_config("f32_t256_plain").group == 0);
+  static_assert(parse_row_config("f32_t256_plain").plain && parse_row_config("f32_p256_plain").group == 0);
   static_assert(shared.max_columns() == 8 * shared.capacity());
   constexpr RowConfig team = parse_row_config("bf16_g512_vec", {.fed_stages = 6});
   static_assert(team.is_fed() && team.block_threads() == 544 && team.shared_bytes() == 6 * 512 * 64 &&

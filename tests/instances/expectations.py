@@ -8,12 +8,12 @@ SHIPPED = {
     "gemm": 130,
     "gemm_fused": 36,
     "pad": 2,
-    "norm": 78,
+    "norm": 91,
     "norm_backward": 51,
     "norm_quantized": 45,
     "norm_sums": 1,
     "reduce": 192,
-    "softmax": 66,
+    "softmax": 67,
     "softmax_backward": 60,
 }
 
@@ -87,7 +87,7 @@ RULES = [
     (r"^ckl_norm_(?!backward).*_ragged$", ["16-byte loads", "16-byte stores"], ["wgmma"], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_backward_.*_ragged$", ["16-byte loads", "16-byte stores", "programmatic launch"], ["wgmma"], 168, 0),  # 384 threads an SM
     (r"^ckl_norm_quantized_.*_vec$", ["16-byte loads", "conversion to e4m3", "conversion to e5m2"], ["wgmma"], 80, 0),
-    (r"^ckl_(norm|norm_quantized|softmax|softmax_backward)_(f32|f16|bf16)_t\d+_", ["programmatic launch"], ["wgmma"], 128, 0),
+    (r"^ckl_(norm|norm_quantized|softmax|softmax_backward)_(f32|f16|bf16)_[td]\d+_", ["programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|norm_quantized|softmax)_.*_s(128|256)_(vec|plain)$", [], [], 80, 0),  # 768 threads an SM
     (r"^ckl_(norm|softmax)_.*_s512_vec$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_norm_quantized_.*_[pt]\d+_vec$", [], [], 64, 0),  # 1024 threads an SM
@@ -95,7 +95,7 @@ RULES = [
     (r"^ckl_norm_backward_.*_dense$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_norm_.*_any$", [], ["wgmma"], 128, 0),
     (r"^ckl_norm_sums_", ["programmatic launch"], ["wgmma"], 64, 0),
-    (r"^ckl_(norm|softmax)_.*_(p512|s128|s256|s512|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
+    (r"^ckl_(norm|softmax)_.*_(s128|s256|s512|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
     (r"^ckl_(norm|softmax|cross_entropy)_.*_[psg]\d+_(vec|plain)$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
     (r"^ckl_(norm|softmax)_(?!backward|quantized).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_t\d+_ragged$", ["16-byte loads", "programmatic launch"], ["wgmma", "16-byte stores"], 64, 0),  # 1024 threads an SM
@@ -106,7 +106,7 @@ RULES = [
     (r"^ckl_reduce_.*_vec$", ["16-byte loads", "programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_(warp|columns)_any$", ["programmatic launch"], ["wgmma"], 128, 0),
     (r"^ckl_reduce_.*_block_", ["cluster barrier", "store to another block"], [], 128, 0),
-    (r"^ckl_softmax_.*(t\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
+    (r"^ckl_softmax_.*([td]\d+|stream)_vec$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),
     (r"^ckl_softmax_.*_ragged$", ["16-byte loads", "16-byte stores"], ["wgmma"], 80, 0),  # 768 threads an SM
     (r"^ckl_softmax_backward_.*_ragged$", [], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_(norm|norm_quantized|softmax|softmax_backward)_(f32|f16|bf16)_t(32|64)_any$", [], [], 64, 0),  # the same

@@ -82,8 +82,13 @@ template <RowConfig Config> struct CrossEntropyKernel {
   };
   using Rows = cute::conditional_t<is_long, PipelinedRows<Config, 1, Spans, true>, GlobalRows<Config, 1, Spans>>;
 
+  /// Elements from the first target to that of the group's row, or of the first row where there is none.
+  CUTE_DEVICE static int64_t target_offset(CrossEntropyParams const& p, Part const& part) {
+    return Engine::offset(p.grid, p.targets.data, part.row < p.grid.rows ? part.row : 0);
+  }
+
   CUTE_DEVICE static Target target_of(CrossEntropyParams const& p, Part const& part) {
-    return Target::of(p.targets, p.grid, part.row < p.grid.rows ? part.row : 0);
+    return Target::of(p.targets, p.grid, target_offset(p, part));
   }
 
   template <class Rows> static constexpr int at_once() {
@@ -178,7 +183,7 @@ template <RowConfig Config> struct CrossEntropyKernel {
     CUTE_DEVICE HeldRow(CrossEntropyParams const& p, Part const& part)
         : x(Engine::at(p.grid, p.logits, part)),
           ragged(Engine::ShortRagged::of(x, int(part.columns))),
-          target(Target::Words::of(p.targets, p.grid, part.row < p.grid.rows ? part.row : 0)),
+          target(Target::Words::at(p.targets, target_offset(p, part))),
           end(-INFINITY) {
       Engine::load(x + ragged.head, 1, ragged.body, part.thread, rX, T(-INFINITY));
       if (has_one_end && part.thread < ragged.ends()) end = x[ragged.end(part.thread)];
@@ -208,13 +213,14 @@ template <RowConfig Config> struct CrossEntropyKernel {
   /// Stores the results of a row, of which each thread has `sums`.
   CUTE_DEVICE static void store(CrossEntropyParams const& p, Part const& part, bool is_writer, Target const& target,
                                 float target_logit, Sums const& sums, Reduction& reduction) {
-    OnlineSoftmax softmax = sums.softmax.over(reduction);
-    float total = p.targets.smoothing > 0 ? float(reduction(sums.total, Sum())) : 0;
+    Real total = sums.total;
+    OnlineSoftmax softmax =
+        p.targets.smoothing > 0 ? sums.softmax.over(reduction, total) : sums.softmax.over(reduction);
     if (!is_writer) return;
     float log_sum = softmax.log_sum();
     if (p.lse.data) static_cast<float*>(p.lse.data)[Engine::offset(p.grid, p.lse, part.row)] = softmax.max + log_sum;
     static_cast<float*>(p.loss.data)[Engine::offset(p.grid, p.loss, part.row)] =
-        loss(p, target, target_logit, softmax.max, log_sum, total);
+        loss(p, target, target_logit, softmax.max, log_sum, float(total));
   }
 
   /// lse is taken apart, so that its large part costs the loss no digits where that is small.

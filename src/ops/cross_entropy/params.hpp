@@ -7,7 +7,7 @@
 
 namespace ckl {
 
-constexpr RowNeeds cross_entropy_needs{.waits = RowWaits::all};
+constexpr RowNeeds cross_entropy_needs{.offsets_aside = true, .waits = RowWaits::all};
 
 /// Which class each row has to predict, and what of that the kernels need to know.
 struct TargetParams {

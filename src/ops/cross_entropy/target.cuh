@@ -2,7 +2,6 @@
 
 #include <cute/config.hpp>
 
-#include "device/coordinates.cuh"
 #include "ops/cross_entropy/params.hpp"
 
 namespace ckl::device {
@@ -17,8 +16,8 @@ struct Target {
   struct Words {
     int32_t low, high;
 
-    CUTE_DEVICE static Words of(TargetParams const& p, RowGrid const& grid, int64_t row) {
-      int64_t offset = strided_offset(grid.sizes, p.data.strides, grid.dimensions, grid.rows, row);
+    /// Of the row whose target lies at `offset`, in elements.
+    CUTE_DEVICE static Words at(TargetParams const& p, int64_t offset) {
       int32_t const* data = static_cast<int32_t const*>(p.data.data) + (p.is_i64 ? 2 * offset : offset);
       return {data[0], p.is_i64 ? data[1] : 0};
     }
@@ -28,9 +27,8 @@ struct Target {
     return at(p, grid, p.is_i64 ? int64_t(uint64_t(uint32_t(words.high)) << 32 | uint32_t(words.low)) : words.low);
   }
 
-  /// Of a row of which nothing else is under way: an integer of its type takes fewer registers.
-  CUTE_DEVICE static Target of(TargetParams const& p, RowGrid const& grid, int64_t row) {
-    int64_t offset = strided_offset(grid.sizes, p.data.strides, grid.dimensions, grid.rows, row);
+  /// Of a row of which nothing else is under way, whose target lies at `offset`: an integer of its type takes fewer registers.
+  CUTE_DEVICE static Target of(TargetParams const& p, RowGrid const& grid, int64_t offset) {
     return at(
         p, grid,
         p.is_i64 ? static_cast<int64_t const*>(p.data.data)[offset] : static_cast<int32_t const*>(p.data.data)[offset]);

@@ -43,7 +43,7 @@ template <RowConfig Config, bool Quantized = false, bool IsPlain = false> struct
     __shared__ typename Reduction::Storage storage;
     Reduction reduction(storage);
     rows.for_each([&](Part const& part) CUTLASS_LAMBDA_FUNC_INLINE {
-      if (has_plain_path && has_usual_weight(p) && !p.residual.data)
+      if (!IsPlain && has_plain_path && has_usual_weight(p) && !p.residual.data)
         NormKernel<Config, Quantized, has_plain_path>::normalize(p, part, rows, reduction);
       else
         normalize(p, part, rows, reduction);
@@ -723,9 +723,9 @@ template <RowConfig Config> struct RaggedNormKernel : NormKernel<Config> {
 };
 
 /// The kernel for a config.
-template <RowConfig Config> using NormKernelFor =
-    cute::conditional_t<Config.plain, PlainNormKernel<Config>,
-                        cute::conditional_t<Config.ragged, RaggedNormKernel<Config>, NormKernel<Config>>>;
+template <RowConfig Config> using NormKernelFor = cute::conditional_t<
+    Config.plain && Config.in_pieces(), PlainNormKernel<Config>,
+    cute::conditional_t<Config.ragged, RaggedNormKernel<Config>, NormKernel<Config, false, Config.plain>>>;
 
 }  // namespace ckl::device
 

@@ -7,7 +7,7 @@
 
 namespace ckl {
 
-constexpr RowNeeds norm_needs{.ragged_tail = 8, .waits = RowWaits::registers};
+constexpr RowNeeds norm_needs{.ragged_tail = 8, .small_blocks = true, .waits = RowWaits::registers};
 
 struct NormParams {
   RowGrid grid;

@@ -71,13 +71,17 @@ template <RowConfig Config> struct SoftmaxKernel {
   }
 
   /// What the softmax is taken of: a thread's elements, scaled and masked; -infinity beyond what counts, where it changes nothing.
-  CUTE_DEVICE static void mask_and_scale(SoftmaxParams const& p, Row const& row, Fragment const& rX, int64_t begin,
+  CUTE_DEVICE static void mask_and_scale(SoftmaxParams const& p, Row const& row, Fragment& rX, int64_t begin,
                                          int columns, Values& values) {
     int thread = row.part.thread;
     T const* mask = p.mask.data ? Engine::at_column(Engine::at(p.grid, p.mask, row.part), p.mask.step, begin) : nullptr;
     CUTLASS_PRAGMA_UNROLL
-    for (int i = 0; i < VALUES; ++i)
+    for (int i = 0; i < VALUES; ++i) {
       values[i] = Engine::has(i, columns, thread) ? Engine::value(rX, i) * p.scale : -INFINITY;
+      // One vector after another, each in the place of the one before: there are registers for the values, but not for the elements beside them.
+      if constexpr (Config.twice && sizeof(T) == 2)
+        if (i % VEC == VEC - 1) Engine::forget_derived(rX);
+    }
     if (mask) {
       CUTLASS_PRAGMA_UNROLL
       for (int i = 0; i < Engine::VECTORS; ++i) {

@@ -7,7 +7,7 @@
 
 namespace ckl {
 
-constexpr RowNeeds softmax_needs{.ragged_sm_threads = 768, .waits = RowWaits::registers};
+constexpr RowNeeds softmax_needs{.ragged_sm_threads = 768, .small_blocks = true, .waits = RowWaits::registers};
 
 struct SoftmaxParams {
   RowGrid grid;

@@ -48,7 +48,7 @@ template <RowConfig Config> struct CrossEntropyBackwardKernel {
     float cold, hot;  // the probabilities that the target asks for: of the other classes, and of its own
 
     CUTE_DEVICE static Row of(CrossEntropyBackwardParams const& p, int64_t row) {
-      Target target = Target::of(p.targets, p.grid, row);
+      Target target = Target::of(p.targets, p.grid, Engine::offset(p.grid, p.targets.data, row));
       float dloss = static_cast<float const*>(p.dloss.data)[Engine::offset(p.grid, p.dloss, row)];
       float cold = p.targets.smoothing / float(p.grid.columns);
       return {target, static_cast<float const*>(p.lse.data)[Engine::offset(p.grid, p.lse, row)],

@@ -12,6 +12,7 @@ namespace ckl {
 constexpr RowNeeds norm_backward_needs{.inputs = 2,
                                        .sm_threads = 512,
                                        .ragged_sm_threads = 384,
+                                       .offsets_aside = true,
                                        .persistent = true,
                                        .stages = 4,
                                        .fed_stages = 6,
