@@ -7,6 +7,16 @@
 
 namespace ckl::host {
 
+bool has_no_elements(int rank, const std::array<std::int64_t, max_rank>& sizes) {
+  return std::find(sizes.begin(), sizes.begin() + rank, 0) != sizes.begin() + rank;
+}
+
+std::string listed(int rank, const std::array<std::int64_t, max_rank>& numbers) {
+  std::string text = "(";
+  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(numbers[i]);
+  return text + ")";
+}
+
 Tensor tensor_at(int rank, const std::array<std::int64_t, max_rank>& sizes, const TensorOperand& operand,
                  const void* data) {
   Tensor t;

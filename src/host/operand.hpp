@@ -3,11 +3,19 @@
 // What every operator's checks ask of the operands of a problem over a common shape.
 
 #include <array>
+#include <cstdint>
+#include <string>
 
 #include "ckl/operand.hpp"
 #include "ckl/tensor.hpp"
 
 namespace ckl::host {
+
+/// Whether a shape has no element.
+bool has_no_elements(int rank, const std::array<std::int64_t, max_rank>& sizes);
+
+/// Sizes or strides as text, "(3, 4)", be the rank right or not.
+std::string listed(int rank, const std::array<std::int64_t, max_rank>& numbers);
 
 /// `operand` of a problem with this shape, as a tensor at `data`.
 Tensor tensor_at(int rank, const std::array<std::int64_t, max_rank>& sizes, const TensorOperand& operand,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "host/operand.hpp"
 #include "host/require.hpp"
 
 namespace ckl {
@@ -50,12 +51,7 @@ Tensor Tensor::transposed() const {
 }
 
 std::string Tensor::to_string() const {
-  auto list = [this](const std::array<std::int64_t, max_rank>& values) {
-    std::string text = "(";
-    for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(values[i]);
-    return text + ")";
-  };
-  return std::string(name(dtype)) + " " + list(sizes) + " strides " + list(strides);
+  return host::sentence(name(dtype), " ", host::listed(rank, sizes), " strides ", host::listed(rank, strides));
 }
 
 }  // namespace ckl

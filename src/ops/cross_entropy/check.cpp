@@ -1,7 +1,5 @@
 #include "ops/cross_entropy/check.hpp"
 
-#include <algorithm>
-
 #include "host/operand.hpp"
 #include "host/require.hpp"
 
@@ -38,7 +36,7 @@ TensorOperand one_a_row(const Tensor& tensor, const char* argument, const Tensor
 }
 
 bool has_no_rows(int rank, const std::array<std::int64_t, max_rank>& sizes) {
-  return std::find(sizes.begin(), sizes.begin() + (rank - 1), 0) != sizes.begin() + (rank - 1);
+  return host::has_no_elements(rank - 1, sizes);
 }
 
 TargetParams target_params(const RowOperand& data, const TensorOperand& targets, std::int64_t ignore_index,
@@ -48,9 +46,7 @@ TargetParams target_params(const RowOperand& data, const TensorOperand& targets,
 
 std::string rows_to_string(int rank, const std::array<std::int64_t, max_rank>& sizes, const TensorOperand& logits,
                            const TensorOperand& targets) {
-  std::string text = "(";
-  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
-  return text + ") " + name(logits.dtype) + " " + name(targets.dtype);
+  return host::sentence(host::listed(rank, sizes), " ", name(logits.dtype), " ", name(targets.dtype));
 }
 
 }  // namespace ckl

@@ -1,7 +1,5 @@
 #include "ops/elementwise/check.hpp"
 
-#include <algorithm>
-
 #include "device/elementwise_params.hpp"
 #include "host/operand.hpp"
 #include "host/overlap.hpp"
@@ -62,9 +60,7 @@ void require_valid(const ElementwiseProblem& p) {
                           "op must be one that is defined on integers where all operands are, but is ", info.name);
 }
 
-bool is_empty(const ElementwiseProblem& p) {
-  return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
-}
+bool is_empty(const ElementwiseProblem& p) { return host::has_no_elements(p.rank, p.sizes); }
 
 void require_pointers(const ElementwiseProblem& p, const void* const* in, void* const* out) {
   const ElementwiseOpInfo info = operands_of(p);

@@ -147,9 +147,7 @@ void run(const Call& call, Stream stream) {
 
 std::string ElementwiseProblem::to_string() const {
   const ElementwiseOpInfo info = operands_of(*this);
-  std::string text = std::string(info.name) + " (";
-  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
-  text += ")";
+  std::string text = host::sentence(info.name, " ", host::listed(rank, sizes));
   for (int i = 0; i < info.inputs; ++i) text += std::string(i ? ", " : " ") + name(in[i].dtype);
   text += " ->";
   for (int i = 0; i < info.outputs; ++i) text += std::string(i ? ", " : " ") + name(out[i].dtype);

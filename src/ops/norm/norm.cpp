@@ -29,9 +29,7 @@ const char* name(NormKind kind) noexcept {
 
 namespace {
 
-bool is_empty(const NormProblem& p) {
-  return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
-}
+bool is_empty(const NormProblem& p) { return host::has_no_elements(p.rank, p.sizes); }
 
 /// Whether y is fp8, with a scale a row.
 bool is_quantized(const NormProblem& p) { return p.y.dtype == DType::e4m3 || p.y.dtype == DType::e5m2; }
@@ -192,9 +190,7 @@ NormProblem norm_problem(const NormArguments& in) {
 }
 
 std::string NormProblem::to_string() const {
-  std::string text = std::string(name(kind)) + " (";
-  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
-  text += std::string(") ") + name(x.dtype);
+  std::string text = host::sentence(name(kind), " ", host::listed(rank, sizes), " ", name(x.dtype));
   if (y.dtype != x.dtype) text += std::string("->") + name(y.dtype);
   for (auto [has, word] : {std::pair{has_weight, " weight"},
                            {has_bias, " bias"},

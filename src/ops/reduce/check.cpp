@@ -163,12 +163,11 @@ ReduceProblem reduce_problem(const ReduceArguments& in) {
 }
 
 std::string ReduceProblem::to_string() const {
-  std::string text = std::string(name(op)) + " of (", along;
-  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) {
-    text += (i ? ", " : "") + std::to_string(sizes[i]);
+  std::string along;
+  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i)
     if (reduced[i]) along += (along.empty() ? "" : ", ") + std::to_string(i);
-  }
-  text += host::sentence(") along ", along.empty() ? "nothing" : along, " ", name(x.dtype));
+  std::string text = host::sentence(name(op), " of ", host::listed(rank, sizes), " along ",
+                                    along.empty() ? "nothing" : along, " ", name(x.dtype));
   if (y.dtype != x.dtype) text += host::sentence("->", name(y.dtype));
   if (correction != 0) text += host::sentence(" correction=", correction);
   return batch_invariant ? text + " batch_invariant" : text;

@@ -20,9 +20,7 @@ namespace ckl {
 
 namespace {
 
-bool is_empty(const SoftmaxProblem& p) {
-  return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
-}
+bool is_empty(const SoftmaxProblem& p) { return host::has_no_elements(p.rank, p.sizes); }
 
 Tensor at(const SoftmaxProblem& p, const TensorOperand& operand, const void* data) {
   return host::tensor_at(p.rank, p.sizes, operand, data);
@@ -96,9 +94,8 @@ SoftmaxProblem softmax_problem(const SoftmaxArguments& in) {
 }
 
 std::string SoftmaxProblem::to_string() const {
-  std::string text = log ? "log-softmax (" : "softmax (";
-  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
-  text += host::sentence(") along ", axis, " ", name(x.dtype));
+  std::string text =
+      host::sentence(log ? "log-softmax " : "softmax ", host::listed(rank, sizes), " along ", axis, " ", name(x.dtype));
   if (has_mask) text += " mask";
   if (causal) text += host::sentence(" causal diagonal=", diagonal);
   return scale == 1.0f ? text : text + host::sentence(" scale=", scale);

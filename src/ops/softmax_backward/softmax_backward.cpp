@@ -19,9 +19,7 @@ namespace ckl {
 
 namespace {
 
-bool is_empty(const SoftmaxBackwardProblem& p) {
-  return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
-}
+bool is_empty(const SoftmaxBackwardProblem& p) { return host::has_no_elements(p.rank, p.sizes); }
 
 Tensor at(const SoftmaxBackwardProblem& p, const TensorOperand& operand, const void* data) {
   return host::tensor_at(p.rank, p.sizes, operand, data);
@@ -75,9 +73,8 @@ SoftmaxBackwardProblem softmax_backward_problem(const SoftmaxBackwardArguments& 
 }
 
 std::string SoftmaxBackwardProblem::to_string() const {
-  std::string text = log ? "log-softmax-backward (" : "softmax-backward (";
-  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
-  text += host::sentence(") along ", axis, " ", name(y.dtype));
+  std::string text = host::sentence(log ? "log-softmax-backward " : "softmax-backward ", host::listed(rank, sizes),
+                                    " along ", axis, " ", name(y.dtype));
   return scale == 1.0f ? text : text + host::sentence(" scale=", scale);
 }
 

@@ -22,9 +22,7 @@ namespace ckl {
 
 namespace {
 
-bool is_empty(const NormBackwardProblem& p) {
-  return std::find(p.sizes.begin(), p.sizes.begin() + p.rank, 0) != p.sizes.begin() + p.rank;
-}
+bool is_empty(const NormBackwardProblem& p) { return host::has_no_elements(p.rank, p.sizes); }
 
 /// A tensor of the problem that is there.
 struct Named {
@@ -146,9 +144,7 @@ NormBackwardProblem norm_backward_problem(const NormBackwardArguments& in) {
 }
 
 std::string NormBackwardProblem::to_string() const {
-  std::string text = std::string(name(kind)) + "-backward (";
-  for (int i = 0; i < std::clamp(rank, 0, max_rank); ++i) text += (i ? ", " : "") + std::to_string(sizes[i]);
-  text += std::string(") ") + name(x.dtype);
+  std::string text = host::sentence(name(kind), "-backward ", host::listed(rank, sizes), " ", name(x.dtype));
   for (auto [has, word] : {std::pair{has_weight, " weight"}, {has_dweight, " dweight"}, {has_dbias, " dbias"}})
     if (has) text += word;
   return text;
