@@ -3,17 +3,12 @@
 #include <algorithm>
 #include <bit>
 
+#include "host/ceil_div.hpp"
 #include "host/dimensions.hpp"
 #include "host/module.hpp"
 #include "host/require.hpp"
 
 namespace ckl::host {
-
-namespace {
-
-std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
-
-}  // namespace
 
 RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes, int axis,
                       const std::vector<TensorOperand>& operands, const std::vector<TensorOperand>& one_a_row) {

@@ -1,5 +1,7 @@
 #include "ops/elementwise/check.hpp"
 
+#include <algorithm>
+
 #include "device/elementwise_params.hpp"
 #include "host/operand.hpp"
 #include "host/overlap.hpp"
@@ -65,7 +67,8 @@ bool is_empty(const ElementwiseProblem& p) { return host::has_no_elements(p.rank
 void require_pointers(const ElementwiseProblem& p, const void* const* in, void* const* out) {
   const ElementwiseOpInfo info = operands_of(p);
   for (int i = 0; i < info.inputs; ++i) host::require_pointer(in[i], p.in[i], in_names[i]);
-  for (int i = 0; i < info.outputs; ++i) host::require_pointer(out[i], p.out[i], out_names[i]);
+  for (int i = 0; i < std::min(info.outputs, max_elementwise_outputs); ++i)  // no more, which clang-tidy cannot know
+    host::require_pointer(out[i], p.out[i], out_names[i]);
   for (int o = 0; o < info.outputs; ++o) {
     const Tensor written = as_tensor(p, p.out[o], out[o]);
     for (int i = 0; i < info.inputs; ++i)

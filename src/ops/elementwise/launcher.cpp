@@ -4,6 +4,7 @@
 #include <optional>
 #include <tuple>
 
+#include "host/ceil_div.hpp"
 #include "host/device.hpp"
 #include "host/module.hpp"
 #include "host/require.hpp"
@@ -124,7 +125,7 @@ bool can_serve(const ElementwiseConfig& config, const Collapsed& c) {
   });
 }
 
-std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
+using host::ceil_div;
 
 /// The part of the parameters that numbers the vectors of a dense run, and the elements left over. Returns how many blocks they take.
 std::int64_t cut_dense_run(const ElementwiseConfig& config, ElementwiseParams& params) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "host/ceil_div.hpp"
 #include "host/require.hpp"
 #include "ops/gemm/fused/params.hpp"
 
@@ -17,7 +18,7 @@ std::string to_string(const GemmChoice& choice) {
 
 namespace {
 
-std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
+using host::ceil_div;
 
 /// Tiles of the whole grid, a cluster's worth of CTAs each.
 std::int64_t cluster_tiles(const GemmProblem& problem, const GemmConfig& c) {
@@ -43,10 +44,6 @@ std::int64_t pitch_bytes(const GemmOperand& operand, Major major, bool is_a) {
 bool straddles_lines(const GemmOperand& operand, Major major, bool is_a) {
   return pitch_bytes(operand, major, is_a) % 128 != 0;
 }
-
-}  // namespace
-
-namespace {
 
 constexpr double dram_bytes = 2740;  // all SMs, per clock, of an H200
 

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <vector>
 
+#include "host/ceil_div.hpp"
 #include "host/require.hpp"
 #include "host/tensor_map.hpp"
 #include "ops/gemm/problem.hpp"
@@ -17,9 +18,8 @@ namespace {
 
 /// Tiles in units of clusters. Rows of tiles that are visited together share B in L2 as columns share A.
 TileGrid tile_grid(const GemmProblem& p, const GemmConfig& config) {
-  auto ceil_div = [](std::int64_t x, std::int64_t y) { return (x + y - 1) / y; };
-  std::int64_t tiles_m = ceil_div(p.m, config.tile_m * config.cluster_m),
-               tiles_n = ceil_div(p.n, config.tile_n * config.cluster_n);
+  std::int64_t tiles_m = host::ceil_div(p.m, config.tile_m * config.cluster_m),
+               tiles_n = host::ceil_div(p.n, config.tile_n * config.cluster_n);
   constexpr std::int64_t max_tiles = std::numeric_limits<int>::max() / 4;
   host::require_supported(tiles_m < max_tiles && tiles_n < max_tiles && tiles_m * tiles_n * p.batch < max_tiles,
                           "m and n must make fewer than ", max_tiles, " tiles of ", config.tile_m, "x", config.tile_n,

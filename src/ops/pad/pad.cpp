@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "host/ceil_div.hpp"
 #include "host/module.hpp"
 #include "host/require.hpp"
 
@@ -17,7 +18,6 @@ std::size_t padded_bytes(const PadSource& source, int element_bytes) {
 }
 
 PadLauncher::PadLauncher(const std::vector<PadSource>& sources, int element_bytes) : count_(int(sources.size())) {
-  auto ceil_div = [](std::int64_t x, std::int64_t y) { return (x + y - 1) / y; };
   std::int64_t narrowest = sources.front().columns;
   for (const PadSource& s : sources) narrowest = std::min(narrowest, s.columns);
   const PadConfig config = pad_config(narrowest, element_bytes);
@@ -25,7 +25,7 @@ PadLauncher::PadLauncher(const std::vector<PadSource>& sources, int element_byte
   std::int64_t tiles = 0;
   for (int i = 0; i < count_; ++i) {
     const PadSource& s = sources[i];
-    std::int64_t column_tiles = ceil_div(s.columns, config.tile_columns);
+    std::int64_t column_tiles = host::ceil_div(s.columns, config.tile_columns);
     params_.matrix[i] = {nullptr,
                          nullptr,
                          s.rows,
@@ -34,7 +34,7 @@ PadLauncher::PadLauncher(const std::vector<PadSource>& sources, int element_byte
                          s.column_stride,
                          padded_pitch(s.columns, element_bytes),
                          Divider::of(column_tiles)};
-    tiles += ceil_div(s.rows, config.tile_rows) * column_tiles;
+    tiles += host::ceil_div(s.rows, config.tile_rows) * column_tiles;
     if (i == 0) params_.first_tiles = int(std::min(tiles, max_pad_tiles));
   }
   host::require_supported(tiles <= max_pad_tiles, "operands that need a padded copy must make at most ", max_pad_tiles,

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "device/mailbox.hpp"
+#include "host/ceil_div.hpp"
 #include "host/dimensions.hpp"
 #include "host/require.hpp"
 
@@ -14,7 +15,7 @@ namespace ckl {
 
 namespace {
 
-std::int64_t ceil_div(std::int64_t x, std::int64_t y) { return (x + y - 1) / y; }
+using host::ceil_div;
 
 /// Whether the result may depend on the elements' places.
 bool looks_at_places(ReduceOp op) { return op == ReduceOp::argmin || op == ReduceOp::argmax || op == ReduceOp::custom; }
