@@ -34,6 +34,8 @@ int clusters_at_a_time(const GemmConfig& c, const DeviceInfo& device) {
                                  : device.clusters_of_8);
 }
 
+bool multicasts_both(const GemmConfig& c) { return c.cluster_m > 1 && c.cluster_n > 1; }
+
 /// Bytes from one row of the operand, as it lies in memory, to the next.
 std::int64_t pitch_bytes(const GemmOperand& operand, Major major, bool is_a) {
   return ((major == Major::k) == is_a ? operand.row_stride : operand.column_stride) *
@@ -45,7 +47,7 @@ bool straddles_lines(const GemmOperand& operand, Major major, bool is_a) {
   return pitch_bytes(operand, major, is_a) % 128 != 0;
 }
 
-constexpr double dram_bytes = 2740;  // all SMs, per clock, of an H200
+constexpr double dram_bytes = 3550;  // all SMs, per clock, of an H200
 
 /// What the padded copies cost before the product can begin.
 double padding_clocks(const GemmProblem& problem, Padding padding) {
@@ -94,7 +96,7 @@ struct CClocks {
 /// different K, and find those in L2 only if all of their K fits there. Half of L2 counts: each half of the chip keeps a copy.
 double cut_clocks(const GemmProblem& problem, const GemmConfig& c, const DeviceInfo& device, int clusters, double cut,
                   double tile_clocks) {
-  constexpr double slower = 1.03, missed = 0.2;  // fitted to runs on an H200
+  constexpr double slower = 1.03, missed = 0.159;  // fitted to runs on an H200
   const double rows_of_tile = c.tile_m * c.cluster_m, columns_of_tile = c.tile_n * c.cluster_n;
   const double k_bytes = double(problem.k) * c.element_bytes();
   const double rows = std::min<double>(double(problem.m), gemm_group_rows);
@@ -107,15 +109,29 @@ double cut_clocks(const GemmProblem& problem, const GemmConfig& c, const DeviceI
 /// What split-K takes beside its K tiles, for the sums of `tiles` tiles: rounds of loads, each of which waits for L2, and stores of single
 /// elements. Fixup::reduce() takes as many values and slots at a time.
 double split_clocks(const GemmConfig& c, std::int64_t tiles, int splits) {
-  constexpr double once = 2330, left = 15, round = 1500,
-                   stored = 262;         // the second and the last: per value of a thread
-  constexpr double all_slots = 0.00206;  // per element of all parts
+  constexpr double once = 3020, left = 14.6, round = 1470,
+                   stored = 304;         // the second and the last: per value of a thread
+  constexpr double all_slots = 0.00252;  // per element of all parts
   const int share = int(ceil_div(c.sums(), splits));
   const std::int64_t rounds = share == 1   ? ceil_div(splits, 32)
                               : share < 16 ? ceil_div(share, 4) * ceil_div(splits, 32)
                                            : ceil_div(share, 16);
   const double parts = double(tiles) * splits * c.cluster_m * c.cluster_n * c.tile_m * c.tile_n / c.cluster_k;
   return once + left * c.sums() + round * double(rounds) + stored * share + all_slots * parts;
+}
+
+/// What L2 gives, in bytes a clock into one SM and into all of them, and the clocks that a cluster's CTAs wait for each other at each
+/// K tile: longer where both operands are multicast, since each CTA then waits for two sets of others.
+struct L2Rates {
+  double into_one, into_all, in_step;
+};
+
+/// L2 answers CTAs without a cluster together where they are neighbours at the same K, as those of stream-K and split-K are not.
+L2Rates l2_rates(const GemmConfig& c, Division division) {
+  const int receivers = c.cluster_m * c.cluster_n;
+  if (receivers == 1) return division == Division::whole_tiles ? L2Rates{65.5, 8290, 0} : L2Rates{59.7, 6040, 0};
+  if (receivers == 2) return {54.2, 7150, 74.6};
+  return {55.2, 6500, receivers > 4 ? 123 : multicasts_both(c) ? 94.1 : 41.5};
 }
 
 /// The largest of them, and more where others come near, since they do not overlap perfectly: the norm with exponent 8.
@@ -133,24 +149,25 @@ double smooth_max(double x, double y, double z) {
 
 double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, const DeviceInfo& device) {
   const GemmProblem problem = padded(kernel_view(original, choice.config), choice.padding);
-  // Fitted to runs of the whole menu over 420 problems, most of them random ones in tn, on an H200 (docs/performance-guide.md).
-  constexpr double products = 2048;      // 16-bit multiply-adds of one SM, per clock
-  constexpr double shared_bytes = 148;   // of shared memory, per clock: TMA's writes, wgmma's reads
-  constexpr double l2_bytes = 58;        // from L2 into one SM, per clock
-  constexpr double all_l2_bytes = 6990;  // the same into all of them
-  constexpr double multicast_box = 23;   // clocks for each box that a CTA of a cluster receives
-  constexpr double gathered = 1.3;       // elements that a gathering warpgroup copies, per clock
-  constexpr double wave = 202, store_piece = 539, cooperative_store = 1.93;
-  constexpr double swapped_store = 1.47, store_box = 150;  // a piece that is transposed; each box of one that is not
-  constexpr double products_energy = 0.87, shared_energy = 0.0013;  // what power allows: clocks of the whole chip
-  constexpr double cut_once = 2500, add_part = 0.174;               // stream-K; the last: per element of a part
-  constexpr double cluster_once = 985, cluster_sum = 0.184;  // sums in the cluster; the last: per element of a tile
+  // Fitted to runs of the whole menu over 400 problems in tn on H200s, most of them random, some with sizes that are multiples of 64
+  // (docs/performance-guide.md).
+  constexpr double products = 2048;     // 16-bit multiply-adds of one SM, per clock
+  constexpr double shared_bytes = 182;  // of shared memory, per clock: TMA's writes, wgmma's reads
+  constexpr double both_ways = 1.1;     // of the loads of a cluster that multicasts both operands
+  constexpr double pair_bytes = 53.5;   // from DRAM through L2 into the two SMs of a pair (TPC), per clock
+  constexpr double gathered = 1.3;      // elements that a gathering warpgroup copies, per clock
+  constexpr double wave = 242, store_piece = 496, cooperative_store = 1.51;
+  constexpr double swapped_store = 1.4, store_box = 129;  // a piece that is transposed; each box of one that is not
+  constexpr double stream_k_store = 0.873;                // of a store among CTAs that store at other times
+  constexpr double products_energy = 0.936, shared_energy = 0.0013;  // what power allows: clocks of the whole chip
+  constexpr double cut_once = 2540, add_part = 0.167;                // stream-K; the last: per element of a part
+  constexpr double cluster_once = 1050, cluster_sum = 0.188;  // sums in the cluster; the last: per element of a tile
   // From the launch to the first product, by the size of the cluster.
-  auto fill_of = [](int cluster) { return cluster == 1 ? 3380. : cluster == 2 ? 4040. : cluster <= 4 ? 3680. : 4680.; };
+  auto fill_of = [](int cluster) { return cluster == 1 ? 3940. : cluster == 2 ? 4090. : cluster <= 4 ? 4320. : 5200.; };
   // How much more a row costs that begins off a line of L2, by its pitch in bytes. L2 answers a multicast once for all of its CTAs.
   auto straddling = [](std::int64_t pitch, int receivers) {
     if (pitch % 128 == 0) return 1.;
-    return receivers > 1 ? 1.42 : pitch % 32 != 0 ? 1.85 : pitch % 64 != 0 ? 1.2 : 1.24;
+    return receivers > 1 ? 1.22 : pitch % 32 != 0 ? 1.74 : pitch % 64 != 0 ? 1.19 : 1.23;
   };
 
   const GemmConfig& c = choice.config;
@@ -176,8 +193,14 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   if (c.load == Load::tma) {
     double lines = a_rows * straddling(pitch_bytes(problem.a, c.a_major, true), c.cluster_n) +
                    b_rows * straddling(pitch_bytes(problem.b, c.b_major, false), c.cluster_m);
-    load = lines * row_bytes / std::min(l2_bytes, all_l2_bytes / busy_sms);
-    if (c.cluster_m * c.cluster_n > 1) load += multicast_box * (c.cluster_m + c.cluster_n);
+    const L2Rates l2 = l2_rates(c, choice.division);
+    load = lines * row_bytes / std::min(l2.into_one, l2.into_all / busy_sms);
+    if (multicasts_both(c)) load *= both_ways;
+    load += l2.in_step;
+    // Where one row or column of tiles is all there is, no other CTA reads the other operand's rows.
+    const double alone =
+        (problem.m <= c.tile_m * c.cluster_m ? b_rows : 0) + (problem.n <= c.tile_n * c.cluster_n ? a_rows : 0);
+    load = std::max(load, alone * row_bytes / (busy_sms > device.sm_count / 2 ? pair_bytes / 2 : pair_bytes));
   }
   const double k_tile = smooth_max(multiply, shared_traffic / shared_bytes, load);
 
@@ -198,7 +221,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   } else if (choice.division == Division::stream_k) {
     double cut = tiles_to_cut(tiles, clusters), whole = (double(tiles) - cut) / clusters, share = cut / clusters;
     clocks += whole * k_tiles * k_tile + cut_clocks(problem, c, device, clusters, cut, k_tiles * k_tile);
-    clocks += (pingpong ? 1 : whole + std::ceil(share)) * store;
+    clocks += (pingpong ? 1 : whole + std::ceil(share)) * store * stream_k_store;
     clocks += cut_once + add_part * elements * (1 + clusters / cut) + 2 * addend.store;
   } else if (pingpong) {
     clocks += waves * std::max(k_tiles * k_tile + wave, store / 2) + store;  // stores hide, but for the last
