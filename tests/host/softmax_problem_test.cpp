@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ckl/softmax.hpp"
+#include "ckl/softmax_backward.hpp"
 #include "device/row_config.hpp"
 #include "expect_error.hpp"
 #include "host/rows.hpp"
@@ -133,6 +134,19 @@ TEST(SoftmaxChoice, FollowsTheRowsLength) {
   EXPECT_EQ(best(1000, 1024, DType::bf16, 1025), "bf16_t32_ragged");
   EXPECT_EQ(best(1000, 100000, DType::bf16, 100001), "bf16_stream_any");
   EXPECT_EQ(best(0, 64, DType::bf16), "");
+}
+
+// Its gradient has rings of groups of 64 threads, which are the faster place where registers would leave some of those idle.
+TEST(SoftmaxChoice, OfTheGradientLeavesFewThreadsIdle) {
+  const auto best_of_gradient = [](std::int64_t columns, DType dtype) {
+    const auto tensor = [&](std::uintptr_t address) { return Tensor::contiguous(at(address), dtype, {1000, columns}); };
+    const SoftmaxBackwardArguments in{tensor(0x100000000), tensor(0x200000000), tensor(0x300000000)};
+    return softmax_backward_candidates(softmax_backward_problem(in), DeviceInfo{}).front();
+  };
+  EXPECT_EQ(best_of_gradient(384, DType::f32), "f32_t64_vec");
+  EXPECT_EQ(best_of_gradient(380, DType::f32), "f32_p64_vec");
+  EXPECT_EQ(best_of_gradient(896, DType::bf16), "bf16_t64_vec");
+  EXPECT_EQ(best_of_gradient(888, DType::bf16), "bf16_p64_vec");
 }
 
 TEST(SoftmaxChoice, DoesNotDependOnTheNumberOfRows) {

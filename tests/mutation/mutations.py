@@ -64,7 +64,7 @@ HOST = [
          "host::require_no_overlap(out[i].second, out[i].first, out[j].second, out[j].first);", "", "norm_problem",
          "two outputs share no byte"),
     mistake("idle-threads-need-no-ring", "src/host/rows.cpp", "config.dtype == DType::f32 ? 6 : 7;", "6;",
-         "norm_problem softmax_problem", "groups of 64 threads have no ring where rows leave few of them idle"),
+         "softmax_problem", "groups of 64 threads have no ring where rows leave few of them idle"),
     mistake("plain-rows-are-as-others", "src/host/rows.cpp", "!c.plain,", "c.plain,", "norm_problem", "plain rows have a kernel of their own"),
     mistake("weight-may-be-unaligned", "src/ops/norm/norm.cpp",
          "  for (const TensorOperand& operand : operands_for_all_rows(p)) operands.push_back(operand);\n", "", "norm_problem",
