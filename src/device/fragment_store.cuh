@@ -46,7 +46,9 @@ struct FragmentAt {
   CUTE_DEVICE bool column_inside(int pair) const { return column + pair / 2 * along < to.columns; }
 };
 
-template <auto Config> class FragmentStore : Epilogue<Config> {
+/// With WholePieces a chunk is a piece, for functors that leave registers for it: the choice of accumulators and the rest of what is done
+/// once a chunk then counts for less.
+template <auto Config, bool WholePieces = false> class FragmentStore : Epilogue<Config> {
   using Base = Epilogue<Config>;
   using Bits = uint16_t;
   using Piece = typename Base::template Piece<Bits>;
@@ -56,10 +58,16 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
   /// Whether there are registers for loading ahead, and for much independent work. Who gathers has other worries.
   static constexpr bool ROOMY =
       Config.consumer_registers() - Config.accumulators() >= 64 && Config.consumer_registers() >= 232;
-  static constexpr int CHUNK_N = ROOMY && WG_N % 32 == 0 ? 32 : 16, per_row = WG_N / CHUNK_N;
+  static constexpr int CHUNK_N = WholePieces ? N : ROOMY && WG_N % 32 == 0 ? 32 : 16, per_row = WG_N / CHUNK_N;
   static constexpr int chunks = WG_M / PIECE_M * per_row, GROUPS = CHUNK_N / Base::GROUP_N;
 
  public:
+  /// Whether functors have shortcuts, which take whole pieces: in the layout of most problems, for some 18 KB of the library for each kernel.
+  /// The smallest tiles gain nothing by them; ping-pong with 128 accumulators lacks a register, and hides the longer way.
+  static constexpr bool HAS_SHORTCUTS =
+      ROOMY && WG_N % N == 0 && Config.a_major == decltype(Config.a_major)::k &&
+      Config.b_major == decltype(Config.b_major)::k && Config.accumulators() >= 64 &&
+      (Config.accumulators() < 128 || Config.schedule != decltype(Config.schedule)::pingpong);
   static constexpr int VALUES = GROUPS * Base::GROUP_V, PAIRS = VALUES / 2;  // of a chunk, in one thread
   using Values = cutlass::Array<float, VALUES>;
   /// Values as they lie in D or in the staged matrix.
@@ -108,7 +116,8 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
       if (functor.stages()) {
         if constexpr (!ROOMY) load(functor.staged(), to, piece, thread, rows);
         rows.put(sW, lane);
-        if (ROOMY && piece + 1 < Piece::count) load(functor.staged(), to, piece + 1, thread, rows);
+        // After the last one nothing; but a way around would meet this one in moves, which wait for what has been loaded.
+        if (ROOMY && (HAS_SHORTCUTS || piece + 1 < Piece::count)) load(functor.staged(), to, piece + 1, thread, rows);
         warp_sync();
       }
       uint32_t number = piece / Piece::per_row * per_row + piece % Piece::per_row * (N / CHUNK_N);
@@ -136,10 +145,13 @@ template <auto Config> class FragmentStore : Epilogue<Config> {
     return VectorRows::at(from.data + (to.row + row) * from.row_stride + to.column + column, from.row_stride,
                           to.rows - row, to.columns - column);
   }
+  /// Piece `piece`, if there is one.
   CUTE_DEVICE static void load(StagedMatrix const& from, FragmentTarget const& to, int piece, uint32_t thread,
                                Rows& rows) {
     int row = piece / Piece::per_row * PIECE_M + thread / warp_threads * WARP_M, column = piece % Piece::per_row * N;
-    rows.load(staged_at(from, to, row, column), thread % warp_threads);
+    VectorRows there = staged_at(from, to, row, column);
+    if (piece >= Piece::count) there.rows = 0;
+    rows.load(there, thread % warp_threads);
   }
 
   CUTE_DEVICE static FragmentAt chunk_at(FragmentTarget const& to, uint32_t chunk, uint32_t thread) {

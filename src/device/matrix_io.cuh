@@ -24,12 +24,17 @@ template <class T, int W> CUTE_DEVICE constexpr auto vector_copy() {
 
 }  // namespace detail
 
-/// Stores the first `count` of x, converted, from `at` on: W of them in one vector, if they are `whole`.
-template <int W, class T, int V>
-CUTE_DEVICE void store_neighbours(T* at, int64_t stride, bool whole, RowVector<V> const& x, int count) {
+/// Stores the first `count` of x from `at` on, converted to f32 or to the bits of `format`: W of them in one vector, if they are `whole`.
+template <int W, class T, int V> CUTE_DEVICE void store_neighbours(T* at, int64_t stride, bool whole,
+                                                                   RowVector<V> const& x, int count,
+                                                                   RuntimeFormat const& format) {
   Tensor rX = make_tensor<T>(Int<W>{});  // (W)
   CUTLASS_PRAGMA_UNROLL
-  for (int w = 0; w < W; ++w) rX(w) = cutlass::NumericConverter<T, float>{}(x[w]);
+  for (int w = 0; w < W; w += 2) {
+    cutlass::Array<T, 2> pair = format.template from_floats<T>({x[w], x[w + 1 < W ? w + 1 : w]});
+    rX(w) = pair[0];
+    if (w + 1 < W) rX(w + 1) = pair[1];
+  }
   if (whole) {
     Tensor gX = make_tensor(make_gmem_ptr(at), Int<W>{});  // (W)
     copy(detail::vector_copy<T, W>(), rX, gX);
@@ -92,8 +97,9 @@ struct RuntimeMatrix {
 
   /// The first `count` of x to (row, column) and its neighbours, converted.
   template <int W, int V> CUTE_DEVICE void store(RowVector<V> const& x, int64_t row, int64_t column, int count) const {
-    with_element(dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
-      store_neighbours<W>(at<decltype(element)>(row, column), column_stride, whole<W>(count), x, count);
+    with_stored_element(dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+      store_neighbours<W>(at<decltype(element)>(row, column), column_stride, whole<W>(count), x, count,
+                          RuntimeFormat(dtype));
     });
   }
 };

@@ -60,7 +60,7 @@ template <class Predicate> std::vector<std::string> configs_where(const char* op
   std::vector<std::string> names;
   for (std::size_t i = 0; i < kModuleCount; ++i) {
     const ModuleImage& module = kModules[i];
-    if (std::strcmp(module.op, op)) continue;
+    if (std::strcmp(module.op, op) != 0) continue;
     for (const ShippedConfig* at = module.entries; at != module.entries + module.entry_count; ++at)
       if (is_wanted(*at)) names.push_back(at->name);
   }
@@ -140,7 +140,7 @@ cudaKernel_t find_kernel(const char* op, const std::string& config) {
   for (std::size_t i = 0; i < kModuleCount; ++i) {
     const ModuleImage& module = kModules[i];
     const ShippedConfig* end = module.entries + module.entry_count;
-    if (!std::strcmp(module.op, op) &&
+    if (std::strcmp(module.op, op) == 0 &&
         std::any_of(module.entries, end, [&](const ShippedConfig& each) { return each.name == config; }))
       return find_kernel_of(module.begin, symbol.c_str());
   }

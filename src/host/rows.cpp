@@ -18,6 +18,7 @@ RowShape RowShape::of(int rank, const std::array<std::int64_t, max_rank>& sizes,
   for (int d = 0; d < rank; ++d) {
     if (d == axis) continue;
     std::vector<std::int64_t> steps;
+    steps.reserve(all.size());
     for (const TensorOperand& operand : all) steps.push_back(operand.strides[d]);
     outer.add(sizes[d], std::move(steps));
   }
@@ -84,6 +85,7 @@ template <class Order> std::vector<std::string> names_by(std::vector<Candidate> 
   std::stable_sort(able.begin(), able.end(),
                    [&](const Candidate& x, const Candidate& y) { return order(x.config) < order(y.config); });
   std::vector<std::string> names;
+  names.reserve(able.size());
   for (Candidate& candidate : able) names.push_back(std::move(candidate.name));
   return names;
 }
@@ -180,6 +182,7 @@ Launch prepare_team(const char* op, const RowConfig& config, Launch launch, RowG
 
 Launch prepare_rows(const char* op, const std::string& name, RowGrid& grid, int device, RowNeeds needs) {
   RowConfig config = parse_row_config(name, needs);
+  require(config.group > 0, "config must be one of rows, but is \"", name, "\"");
   Launch launch;
   launch.kernel = find_kernel(op, name);
   launch.overlaps_preceding = config.is_ahead();

@@ -48,7 +48,7 @@ template <int V, int AHEAD> struct LoadedRows {
   }
 };
 
-/// What every functor does: C comes in, and D, of type TD, goes out.
+/// What every functor does: C comes in, and D goes out, of type TD: float, or the bits of either 16-bit type.
 template <class TD> class Destination {
  public:
   template <int V> struct Cursor {
@@ -78,7 +78,7 @@ template <class TD> class Destination {
   }
   /// The first `count` of y become W neighbours of D.
   template <int W, int V> CUTE_DEVICE void store(RowVector<V> const& y, Cursor<V> const& at, int count) const {
-    store_neighbours<W>(at.d, p_.d.column, p_.d_by_vectors && count == W, y, count);
+    store_neighbours<W>(at.d, p_.d.column, p_.d_by_vectors && count == W, y, count, RuntimeFormat(p_.d_dtype));
   }
   template <int V> CUTE_DEVICE void next(Cursor<V>& at) const {
     ++at.row;
@@ -239,6 +239,24 @@ template <int PAIRS> class NamedEpilogue::FragmentFunctor {
         before_(scales_ || e.row_bias.data || e.aux.at.data || p.epilogue.beta != 0.0f),
         after_(e.residual.at.data || e.d_scale.data) {}
 
+  /// Calls f(functor) with one that does the same, but knows what there is to do; false where there is none: those of an activation after
+  /// a bias, and of a bias and a matrix.
+  template <class F> CUTE_DEVICE bool with_shortcut(F const& f) const {
+    if (!before_ && !after_) {
+      with_activation(e_.activation, [&](auto activation) CUTLASS_LAMBDA_FUNC_INLINE {
+        auto apply = [=](Values& z, auto const&) CUTLASS_LAMBDA_FUNC_INLINE { activate(z, activation); };
+        f(Shortcut<false, decltype(apply)>{*this, apply});
+      });
+      return true;
+    }
+    if (stages() && e_.activation == Activation::none && !has_other_operands()) {
+      auto add = [this](Values& z, auto const& staged) CUTLASS_LAMBDA_FUNC_INLINE { add_staged(z, staged); };
+      f(Shortcut<true, decltype(add)>{*this, add});
+      return true;
+    }
+    return false;
+  }
+
   CUTE_DEVICE bool stages() const { return e_.residual.at.data || p_.epilogue.beta != 0.0f; }
   CUTE_DEVICE StagedMatrix staged() const {
     return detail::staged(e_.residual.at.data ? e_.residual.at : p_.epilogue.c, batch_);
@@ -262,15 +280,12 @@ template <int PAIRS> class NamedEpilogue::FragmentFunctor {
       if (e_.row_bias.data)
         for_rows(
             e_.row_bias, at, [](float& x, float b) { x += b; }, z);
-      if (p_.epilogue.beta != 0.0f) detail::add_staged(z, p_.epilogue.beta, staged(), p_.d_dtype);
+      if (p_.epilogue.beta != 0.0f) add_staged(z, staged);
       if (e_.aux.at.data) store_aux(z, at);
     }
-    with_activation(e_.activation, [&](auto f) CUTLASS_LAMBDA_FUNC_INLINE {
-      CUTLASS_PRAGMA_UNROLL
-      for (int v = 0; v < V; ++v) z[v] = f(z[v]);
-    });
+    with_activation(e_.activation, [&](auto f) CUTLASS_LAMBDA_FUNC_INLINE { activate(z, f); });
     if (after_) {
-      if (e_.residual.at.data) detail::add_staged(z, 1.0f, staged(), e_.residual.dtype);
+      if (e_.residual.at.data) add_staged(z, staged);
       if (e_.d_scale.data) {
         float scale = detail::vector(e_.d_scale).load(0, 1.0f);
         CUTLASS_PRAGMA_UNROLL
@@ -280,6 +295,36 @@ template <int PAIRS> class NamedEpilogue::FragmentFunctor {
   }
 
  private:
+  /// alpha * acc + bias, then apply(values, staged).
+  template <bool Stages, class Apply> struct Shortcut {
+    FragmentFunctor const& whole;
+    Apply const& apply;
+
+    CUTE_DEVICE static constexpr bool stages() { return Stages; }
+    CUTE_DEVICE StagedMatrix staged() const { return whole.staged(); }
+    CUTE_DEVICE Columns load_columns(FragmentAt const& at) const { return whole.load_columns(at); }
+    CUTE_DEVICE auto first(Columns const& bias) const { return whole.first(bias); }
+    template <class Staged> CUTE_DEVICE void operator()(Values& z, FragmentAt const&, Staged const& staged) const {
+      apply(z, staged);
+    }
+  };
+  /// Whether there is more than a bias, an activation, and C or a residual.
+  CUTE_DEVICE bool has_other_operands() const {
+    return scales_ || e_.row_bias.data || e_.aux.at.data || e_.d_scale.data;
+  }
+
+  template <class Activation> CUTE_DEVICE static void activate(Values& z, Activation const& f) {
+    CUTLASS_PRAGMA_UNROLL
+    for (int v = 0; v < V; ++v) z[v] = f(z[v]);
+  }
+  /// The residual, or C.
+  template <class Staged> CUTE_DEVICE void add_staged(Values& z, Staged const& staged) const {
+    if (e_.residual.at.data)
+      detail::add_staged(z, 1.0f, staged(), e_.residual.dtype);
+    else
+      detail::add_staged(z, p_.epilogue.beta, staged(), p_.d_dtype);
+  }
+
   /// The column of value v, as it counts in ColumnValues.
   CUTE_DEVICE static constexpr int column_of(int v) { return v / 4 * 2 + v % 2; }
 
@@ -416,6 +461,7 @@ template <class Epilogue> struct UserEpilogue {
     CUTE_DEVICE FragmentFunctor(GemmParams const& p, Params const& params, int batch)
         : p_(p), epilogue_(params), batch_(batch) {}
 
+    template <class F> CUTE_DEVICE static bool with_shortcut(F const&) { return false; }
     CUTE_DEVICE bool stages() const { return p_.epilogue.beta != 0.0f; }
     CUTE_DEVICE StagedMatrix staged() const { return detail::staged(p_.epilogue.c, batch_); }
     CUTE_DEVICE Nothing load_columns(FragmentAt const&) const { return {}; }
@@ -477,7 +523,8 @@ template <class Epilogue> struct FusedOutput {
   /// Part (part_m, part_n) of a tile: what one consumer stores.
   template <GemmConfig Config> class Part {
     using Fragments = FragmentStore<Config>;
-    using FragmentFunctor = typename Epilogue::template FragmentFunctor<Fragments::PAIRS>;
+    using Pieces = FragmentStore<Config, Fragments::HAS_SHORTCUTS>;  // for the functor's shortcuts
+    template <class Store> using FunctorOf = typename Epilogue::template FragmentFunctor<Store::PAIRS>;
 
    public:
     CUTE_DEVICE Part(GemmParams const& p, Params const& params, TileIndex const& tile, int part_m, int part_n)
@@ -485,17 +532,23 @@ template <class Epilogue> struct FusedOutput {
 
     /// Called before the products are computed.
     CUTE_DEVICE void prefetch(int thread) const {
-      if (Epilogue::by_fragments(p_, params_)) Fragments::prefetch(functor(), target(), thread);
+      if (Epilogue::by_fragments(p_, params_)) Fragments::prefetch(functor<Fragments>(), target(), thread);
     }
 
     template <class Accumulators, class Storage>
     CUTE_DEVICE void store(Accumulators& acc, int thread, Storage& storage) const {
       if (Epilogue::by_fragments(p_, params_)) {
-        Fragments::store(acc, functor(), target(), thread, storage);
+        if constexpr (Fragments::HAS_SHORTCUTS) {
+          if (functor<Pieces>().with_shortcut([&](auto const& shortcut) CUTLASS_LAMBDA_FUNC_INLINE {
+                Pieces::store(acc, shortcut, target(), thread, storage);
+              }))
+            return;
+        }
+        Fragments::store(acc, functor<Fragments>(), target(), thread, storage);
         return;
       }
       EpiloguePart to{p_.m, p_.n, row(), column()};
-      with_element(p_.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
+      with_stored_element(p_.d_dtype, [&](auto element) CUTLASS_LAMBDA_FUNC_INLINE {
         typename Epilogue::template Functor<decltype(element)> functor(p_, params_, tile_.batch);
         FusedStore<Config, fused_neighbours(Config)>::store(acc, functor, to, thread, storage);
       });
@@ -504,7 +557,7 @@ template <class Epilogue> struct FusedOutput {
    private:
     CUTE_DEVICE int64_t row() const { return int64_t(tile_.m) * Config.tile_m + part_m_ * Config.warpgroup_m(); }
     CUTE_DEVICE int64_t column() const { return int64_t(tile_.n) * Config.tile_n + part_n_ * Config.warpgroup_n(); }
-    CUTE_DEVICE FragmentFunctor functor() const { return {p_, params_, tile_.batch}; }
+    template <class Store> CUTE_DEVICE FunctorOf<Store> functor() const { return {p_, params_, tile_.batch}; }
     CUTE_DEVICE FragmentTarget target() const {
       int64_t rows = p_.m - row(), columns = p_.n - column();
       return {p_.d_map,
