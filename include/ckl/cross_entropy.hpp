@@ -91,7 +91,7 @@ class CKL_API CrossEntropyPlan {
   void run(const CrossEntropyPointers& pointers, Stream stream = nullptr) const;
 
   const CrossEntropyProblem& problem() const noexcept;  ///< What it computes.
-  const std::string& config() const noexcept;           ///< How: the config's name, e.g. "bf16_t512_vec".
+  const std::string& config() const noexcept;           ///< How: the config's name, e.g. "bf16_p256_vec".
   int device() const noexcept;                          ///< Where: the CUDA device index.
 
   struct Implementation;  ///< Private to the library.

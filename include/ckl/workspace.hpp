@@ -12,7 +12,7 @@ namespace ckl {
 ///
 /// The library does not survive `cudaDeviceReset`, which takes this memory, the loaded kernels and what is known of the device away: a process
 /// that has called it makes no further call for that device, this one included.
-/// @throws Error (cuda) if there is no such device or no driver; (invalid_argument) if `device` < -1.
+/// @throws Error (invalid_argument) if `device` < -1 or there is no such device; (cuda) if there is no driver.
 CKL_API void release_workspaces(int device = -1);
 
 }  // namespace ckl

@@ -239,6 +239,7 @@ StreamWorkspace::~StreamWorkspace() {
 }  // namespace host
 
 void release_workspaces(int device) {
+  host::require(device >= -1, "device must be a CUDA device index, or -1 for the current device, but is ", device);
   const int index = device_info(device == -1 ? host::current_device() : device).index;
   std::vector<void*> all = host::MemoryOfStreams::instance().take(index);
   for (void* data : host::MemoryOfGraphs::instance().take_free(index)) all.push_back(data);

@@ -8,7 +8,7 @@ SHIPPED = {
     "gemm": 130,
     "gemm_fused": 36,
     "pad": 2,
-    "norm": 91,
+    "norm": 87,
     "norm_backward": 51,
     "norm_quantized": 45,
     "norm_sums": 1,
@@ -97,7 +97,6 @@ RULES = [
     (r"^ckl_norm_sums_", ["programmatic launch"], ["wgmma"], 64, 0),
     (r"^ckl_(norm|softmax)_.*_(s128|s256|s512|stream)_", ["cluster barrier", "asynchronous store to another block"], [], 128, 0),
     (r"^ckl_(norm|softmax|cross_entropy)_.*_[psg]\d+_(vec|plain)$", ["bulk copy to shared memory"], ["wgmma"], 128, 0),
-    (r"^ckl_(norm|softmax)_(?!backward|quantized).*_p\d+_vec$", ["16-byte stores"], [], 64, 0),  # 1024 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_t\d+_ragged$", ["16-byte loads", "programmatic launch"], ["wgmma", "16-byte stores"], 64, 0),  # 1024 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_d\d+_ragged$", ["16-byte loads", "programmatic launch"], ["wgmma", "16-byte stores"], 80, 0),  # 768 threads an SM
     (r"^ckl_cross_entropy_(?!backward).*_p\d+_vec$", [], ["wgmma", "16-byte stores"], 64, 0),

@@ -47,14 +47,15 @@ bool straddles_lines(const GemmOperand& operand, Major major, bool is_a) {
   return pitch_bytes(operand, major, is_a) % 128 != 0;
 }
 
-constexpr double dram_bytes = 3550;  // all SMs, per clock, of an H200
+constexpr double dram_bytes = 3550;  // all SMs, per clock: fitted, where loads overlap with launches and L2 helps
 
 /// What the padded copies cost before the product can begin.
 double padding_clocks(const GemmProblem& problem, Padding padding) {
-  constexpr double once = 3500;  // a launch and its first bytes; an assumption, not yet fitted to measurements
+  constexpr double once = 3500;    // a launch and its first bytes; an assumption, not yet fitted to measurements
+  constexpr double copied = 2740;  // bytes per clock, of an H200
   const double elements =
       (padding.a ? double(problem.m) * double(problem.k) : 0) + (padding.b ? double(problem.n) * double(problem.k) : 0);
-  return padding.any() ? once + 2 * elements * double(size_of(problem.a.dtype)) / dram_bytes : 0;  // read and written
+  return padding.any() ? once + 2 * elements * double(size_of(problem.a.dtype)) / copied : 0;  // read and written
 }
 
 /// What a fused epilogue adds to the store of a tile: instructions, of which a multiprocessor's scheduler issues one a clock; each has one
@@ -126,7 +127,8 @@ struct L2Rates {
   double into_one, into_all, in_step;
 };
 
-/// L2 answers CTAs without a cluster together where they are neighbours at the same K, as those of stream-K and split-K are not.
+/// L2 answers CTAs without a cluster together where they are neighbours at the same K, as those of stream-K and split-K are not. (What
+/// CTAs that share K lose by that is in the costs of their sums.)
 L2Rates l2_rates(const GemmConfig& c, Division division) {
   const int receivers = c.cluster_m * c.cluster_n;
   if (receivers == 1) return division == Division::whole_tiles ? L2Rates{65.5, 8290, 0} : L2Rates{59.7, 6040, 0};
@@ -149,7 +151,7 @@ double smooth_max(double x, double y, double z) {
 
 double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, const DeviceInfo& device) {
   const GemmProblem problem = padded(kernel_view(original, choice.config), choice.padding);
-  // Fitted to runs of the whole menu over 400 problems in tn on H200s, most of them random, some with sizes that are multiples of 64
+  // Fitted to runs of the whole menu over 420 problems in tn on H200s, most of them random, some with sizes that are multiples of 64
   // (docs/performance-guide.md).
   constexpr double products = 2048;     // 16-bit multiply-adds of one SM, per clock
   constexpr double shared_bytes = 182;  // of shared memory, per clock: TMA's writes, wgmma's reads
