@@ -34,8 +34,6 @@ int clusters_at_a_time(const GemmConfig& c, const DeviceInfo& device) {
                                  : device.clusters_of_8);
 }
 
-bool multicasts_both(const GemmConfig& c) { return c.cluster_m > 1 && c.cluster_n > 1; }
-
 /// Bytes from one row of the operand, as it lies in memory, to the next.
 std::int64_t pitch_bytes(const GemmOperand& operand, Major major, bool is_a) {
   return ((major == Major::k) == is_a ? operand.row_stride : operand.column_stride) *
@@ -122,7 +120,7 @@ double split_clocks(const GemmConfig& c, std::int64_t tiles, int splits) {
 }
 
 /// What L2 gives, in bytes a clock into one SM and into all of them, and the clocks that a cluster's CTAs wait for each other at each
-/// K tile: longer where both operands are multicast, since each CTA then waits for two sets of others.
+/// K tile. Where both operands are multicast, each CTA waits for two sets of others: that costs in both.
 struct L2Rates {
   double into_one, into_all, in_step;
 };
@@ -133,7 +131,9 @@ L2Rates l2_rates(const GemmConfig& c, Division division) {
   const int receivers = c.cluster_m * c.cluster_n;
   if (receivers == 1) return division == Division::whole_tiles ? L2Rates{65.5, 8290, 0} : L2Rates{59.7, 6040, 0};
   if (receivers == 2) return {54.2, 7150, 74.6};
-  return {55.2, 6500, receivers > 4 ? 123 : multicasts_both(c) ? 94.1 : 41.5};
+  const bool both = c.cluster_m > 1 && c.cluster_n > 1;
+  const double in_step = receivers > 4 ? 123 : both ? 94.1 : 41.5;
+  return both ? L2Rates{50.2, 5910, in_step} : L2Rates{55.2, 6500, in_step};
 }
 
 /// The largest of them, and more where others come near, since they do not overlap perfectly: the norm with exponent 8.
@@ -155,7 +155,6 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   // (docs/performance-guide.md).
   constexpr double products = 2048;     // 16-bit multiply-adds of one SM, per clock
   constexpr double shared_bytes = 182;  // of shared memory, per clock: TMA's writes, wgmma's reads
-  constexpr double both_ways = 1.1;     // of the loads of a cluster that multicasts both operands
   constexpr double pair_bytes = 53.5;   // from DRAM through L2 into the two SMs of a pair (TPC), per clock
   constexpr double gathered = 1.3;      // elements that a gathering warpgroup copies, per clock
   constexpr double wave = 242, store_piece = 496, cooperative_store = 1.51;
@@ -196,9 +195,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
     double lines = a_rows * straddling(pitch_bytes(problem.a, c.a_major, true), c.cluster_n) +
                    b_rows * straddling(pitch_bytes(problem.b, c.b_major, false), c.cluster_m);
     const L2Rates l2 = l2_rates(c, choice.division);
-    load = lines * row_bytes / std::min(l2.into_one, l2.into_all / busy_sms);
-    if (multicasts_both(c)) load *= both_ways;
-    load += l2.in_step;
+    load = lines * row_bytes / std::min(l2.into_one, l2.into_all / busy_sms) + l2.in_step;
     // Where one row or column of tiles is all there is, no other CTA reads the other operand's rows.
     const double alone =
         (problem.m <= c.tile_m * c.cluster_m ? b_rows : 0) + (problem.n <= c.tile_n * c.cluster_n ? a_rows : 0);

@@ -254,12 +254,17 @@ struct Ranking {
     return waves / (whole + (rest > 0 ? rest / (1 - (1 - rest) * (1 - rest)) : 0));
   }
 
-  /// Clusters of so many blocks, up to the largest, that run at a time with a multiprocessor for each block. The driver is asked for those of 8;
-  /// a group of multiprocessors that holds two of them holds one of 16, there are up to 8 groups, and none holds three.
-  std::int64_t clusters_of(std::int64_t blocks) const {
-    if (blocks > ReduceConfig::largest_cluster) return 0;
+  /// Clusters of 16 blocks that run at a time. The driver is asked for those of 8; a group of multiprocessors that holds two of them holds one
+  /// of 16, there are up to 8 groups, and none holds three.
+  std::int64_t clusters_of_16() const {
     constexpr int most_groups = 8;
-    return blocks > ReduceConfig::max_cluster ? device.clusters_of_8 - most_groups : device.sm_count / blocks;
+    return device.clusters_of_8 - most_groups;
+  }
+
+  /// Whether a cluster of so many blocks for each output runs on half of the multiprocessors, all of them at a time.
+  bool holds_clusters(std::int64_t blocks) const {
+    if (blocks > ReduceConfig::largest_cluster || 2 * blocks * shape.outputs > device.sm_count) return false;
+    return blocks <= ReduceConfig::max_cluster || shape.outputs <= clusters_of_16();
   }
 
   /// Few rows are shared by several blocks each.
@@ -270,9 +275,7 @@ struct Ranking {
     std::vector<ReduceChoice> choices;
     // A cluster meets without a trip to the L2, but few of them fit the device at a time.
     const auto cluster = std::int64_t(std::bit_ceil(std::uint64_t(blocks)));
-    const bool fits = problem.batch_invariant
-                          ? cluster <= ReduceConfig::max_cluster
-                          : 2 * cluster * shape.outputs <= device.sm_count && shape.outputs <= clusters_of(cluster);
+    const bool fits = problem.batch_invariant ? cluster <= ReduceConfig::max_cluster : holds_clusters(cluster);
     if (blocks > 1 && fits) choices.push_back({block, 1, cluster, true});
     // Where that leaves half of the multiprocessors without work, twice as many take half a batch each, of a few wide elements: what is not
     // there is added up as well.
