@@ -152,7 +152,7 @@ double smooth_max(double x, double y, double z) {
 double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, const DeviceInfo& device) {
   const GemmProblem problem = padded(kernel_view(original, choice.config), choice.padding);
   // Fitted to runs of the whole menu over 420 problems in tn on H200s, most of them random, some with sizes that are multiples of 64
-  // (docs/performance-guide.md).
+  // (docs/performance-guide.md). `zeros` and one factor of `straddling` alone come from 82 problems in each of the other layouts.
   constexpr double products = 2048;     // 16-bit multiply-adds of one SM, per clock
   constexpr double shared_bytes = 182;  // of shared memory, per clock: TMA's writes, wgmma's reads
   constexpr double pair_bytes = 53.5;   // from DRAM through L2 into the two SMs of a pair (TPC), per clock
@@ -165,11 +165,14 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   constexpr double cluster_once = 1050, cluster_sum = 0.188;  // sums in the cluster; the last: per element of a tile
   // From the launch to the first product, by the size of the cluster.
   auto fill_of = [](int cluster) { return cluster == 1 ? 3940. : cluster == 2 ? 4090. : cluster <= 4 ? 4320. : 5200.; };
-  // How much more a row costs that begins off a line of L2, by its pitch in bytes. L2 answers a multicast once for all of its CTAs.
-  auto straddling = [](std::int64_t pitch, int receivers) {
+  // How much more a row costs that begins off a line of L2, by its pitch in bytes. L2 answers a multicast once for all of its CTAs. Rows
+  // along M or N have neighbours that are read along with the rest of a line.
+  auto straddling = [](std::int64_t pitch, Major major, int receivers) {
     if (pitch % 128 == 0) return 1.;
-    return receivers > 1 ? 1.22 : pitch % 32 != 0 ? 1.74 : pitch % 64 != 0 ? 1.19 : 1.23;
+    if (receivers > 1) return 1.22;
+    return pitch % 32 != 0 ? (major == Major::k ? 1.74 : 1.55) : pitch % 64 != 0 ? 1.19 : 1.23;
   };
+  constexpr double zeros = 4;  // what TMA fills with zeros, in the measure of what it loads
 
   const GemmConfig& c = choice.config;
   const bool pingpong = c.schedule == Schedule::pingpong;
@@ -186,14 +189,20 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   const double multiply = double(c.tile_m) * c.tile_n * c.tile_k / products;
   const int products_m = c.warpgroup_m() / 64;  // of a wgmma each
   const double shared_traffic = (c.readers() * products_m * (64 + c.warpgroup_n()) + c.tile_m + c.tile_n) * row_bytes;
-  // The boxes of an operand that one tile holds end with it.
+  // The boxes of a K-major operand that one tile holds end with it.
   const double a_rows = double(std::min<std::int64_t>(c.tile_m, (problem.m + 7) / 8 * 8)) / c.cluster_n;
   const double b_rows = double(std::min<std::int64_t>(c.tile_n, (problem.n + 7) / 8 * 8)) / c.cluster_m;
   // A gathering CTA has no cluster, and takes as long over elements outside of the matrices: 10 us for a K of 2.
   double load = double(c.tile_m + c.tile_n) * c.tile_k / gathered;
   if (c.load == Load::tma) {
-    double lines = a_rows * straddling(pitch_bytes(problem.a, c.a_major, true), c.cluster_n) +
-                   b_rows * straddling(pitch_bytes(problem.b, c.b_major, false), c.cluster_m);
+    auto lines_of = [&](double rows, std::int64_t pitch, Major major, std::int64_t extent, int tile, int receivers) {
+      const bool partly_zeros = major == Major::mn && extent < tile;
+      return partly_zeros ? (double(extent) + zeros * double(tile - extent)) / receivers
+                          : rows * straddling(pitch, major, receivers);
+    };
+    const double lines =
+        lines_of(a_rows, pitch_bytes(problem.a, c.a_major, true), c.a_major, problem.m, c.tile_m, c.cluster_n) +
+        lines_of(b_rows, pitch_bytes(problem.b, c.b_major, false), c.b_major, problem.n, c.tile_n, c.cluster_m);
     const L2Rates l2 = l2_rates(c, choice.division);
     load = lines * row_bytes / std::min(l2.into_one, l2.into_all / busy_sms) + l2.in_step;
     // Where one row or column of tiles is all there is, no other CTA reads the other operand's rows.
