@@ -83,6 +83,7 @@ int tune(const ProblemOptions& options, const std::string& suite, const std::vec
 
   Session session(options.index());
   if (session.gpu.emulated) throw std::runtime_error("tune needs a GPU: the times of the emulator mean nothing");
+  check_tuning_database();
   if (!to_compile.empty()) compile_kernels(to_compile, compile_jobs());
   session.config = "all";
   session.only = {"ckl"};

@@ -24,6 +24,10 @@ CKL_API std::string compiled_kernels_folder(std::string_view op);
 /// Why a kernel for `config` of GEMM cannot be added to those: empty if it can, else the reason, such as that it is shipped.
 CKL_API std::string gemm_config_obstacle(std::string_view config);
 
+/// Checks that store_tuning() can write to tuning_database_path(), before anything is measured for it. Makes its folder.
+/// @throws Error (invalid_argument) as store_tuning() does of the file.
+CKL_API void check_tuning_database();
+
 /// Stores in tuning_database_path() that `config` was measured to be the fastest for `problem` on `device`, taking `time_us`
 /// microseconds. Processes that start afterwards choose it. Safe while others read and write the file.
 /// @throws Error (invalid_argument) if the config is none that gemm_candidates() lists, or the file is malformed or cannot be written.

@@ -27,6 +27,8 @@ namespace ckl {
 
 std::string tuning_database_path() { return host::user_file("CKL_TUNING_DATABASE", "tuning.json"); }
 
+void check_tuning_database() { host::check_tuning_file(tuning_database_path()); }
+
 namespace host {
 
 namespace {
@@ -77,6 +79,14 @@ class WriterLock {
  private:
   int file_;
 };
+
+/// The lock; makes the folder.
+WriterLock lock_for_writing(const std::string& path) {
+  require(!path.empty(), "tuning database must have a path: set CKL_TUNING_DATABASE, XDG_CACHE_HOME or HOME");
+  std::error_code ignored;  // what is wrong with the folder, the lock will say
+  fs::create_directories(fs::path(path).parent_path(), ignored);
+  return WriterLock(path);
+}
 
 /// Replaces the file in one step: whoever reads it sees all of the old one or all of the new one.
 void replace_file(const std::string& path, const std::string& text) {
@@ -189,13 +199,15 @@ const TuningDatabase& tuning_database() {
 }
 
 void store_tuning(const std::string& path, const Tuning& tuning) {
-  require(!path.empty(), "tuning database must have a path: set CKL_TUNING_DATABASE, XDG_CACHE_HOME or HOME");
-  std::error_code ignored;  // what is wrong with the folder, the lock will say
-  fs::create_directories(fs::path(path).parent_path(), ignored);
-  const WriterLock lock(path);
+  const WriterLock lock = lock_for_writing(path);
   TuningDatabase database = read_tuning_file(path);
   database.put(tuning);
   replace_file(path, database.to_json());
+}
+
+void check_tuning_file(const std::string& path) {
+  const WriterLock lock = lock_for_writing(path);  // as the database is written: into its folder
+  read_tuning_file(path);
 }
 
 }  // namespace host

@@ -74,6 +74,9 @@ TuningDatabase read_tuning_file(const std::string& path);
 /// the file as it was, or with the entry, and lose nothing. @throws Error (invalid_argument) if it is malformed or cannot be written.
 void store_tuning(const std::string& path, const Tuning& tuning);
 
+/// Throws what store_tuning() would throw of the file, and leaves it as it is. Makes its folder.
+void check_tuning_file(const std::string& path);
+
 /// The entries that this build was shipped with (src/tuning.json).
 extern const char* const kShippedTuning;
 

@@ -259,6 +259,16 @@ TEST(GemmChoice, CGoesToTilesThatHideIt) {
   }
 }
 
+// Boxes along M do not end with the matrix as those along K do: TMA fills the rest with zeros, for long. CTAs of a cluster share that.
+TEST(GemmChoice, ClustersShareWhatIsFilledWithZeros) {
+  auto columns_of_cluster = [](bool a_by_rows) {
+    const GemmProblem problem = problem_of(gemm_of(DType::bf16, a_by_rows, true, 16, 8192, 8192));
+    return config_of(gemm_candidates(problem, h100()).front()).cluster_n;
+  };
+  EXPECT_EQ(columns_of_cluster(false), 4);
+  EXPECT_EQ(columns_of_cluster(true), 1);
+}
+
 TEST(GemmChoice, IsAPureFunction) {
   const GemmProblem problem = problem_of(gemm_of(DType::bf16, true, false, 4096, 2112, 7168));
   const std::vector<std::string> names = gemm_candidates(problem, h100());

@@ -277,6 +277,18 @@ TEST_F(TuningFile, AMalformedOneIsNotOverwritten) {
   EXPECT_EQ(text, "{ not JSON");
 }
 
+TEST_F(TuningFile, IsCheckedBeforeThereIsAnythingToStore) {
+  host::check_tuning_file(path);
+  EXPECT_FALSE(fs::exists(path));
+  host::store_tuning(path, entry("m=1", "x"));
+  host::check_tuning_file(path);
+  EXPECT_EQ(host::read_tuning_file(path).size(), 1);
+  write("{ not JSON");
+  expect_error(ErrorCode::invalid_argument, {"JSON"}, [&] { host::check_tuning_file(path); });
+  expect_error(ErrorCode::invalid_argument, {"/proc/nowhere/tuning.json"},
+               [] { host::check_tuning_file("/proc/nowhere/tuning.json"); });
+}
+
 TEST_F(TuningFile, WhereNothingCanBeWrittenIsSaid) {
   expect_error(ErrorCode::invalid_argument, {"path", "CKL_TUNING_DATABASE"},
                [] { host::store_tuning("", entry("m=1", "x")); });
