@@ -104,15 +104,7 @@ void add_bench(CLI::App& app, int& exit_code) {
       "  ckl bench gemm --problem 4096x4096x4096,8192x8192x8192 --dtype bf16,f16 --layout tn,nn\n"
       "  ckl bench add --problem 67108864 --dtype f32 --regime both\n"
       "  ckl bench gemm --problem 2048x2048x2048 --impl ckl,cublaslt_best --quick");
-  verb->callback([options, &exit_code] {
-    exit_code = 1;
-    try {
-      exit_code = bench(*options);
-    } catch (const UsageError&) {
-      exit_code = 2;
-      throw;
-    }
-  });
+  verb->callback([options, &exit_code] { exit_code = bench(*options); });
 }
 
 }  // namespace ckl::bench

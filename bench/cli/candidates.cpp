@@ -14,7 +14,6 @@ void add_candidates(CLI::App& app, int& exit_code) {
   options->add_to(*verb);
   verb->footer("Example:\n  ckl candidates gemm --problem 4096x2112x7168");
   verb->callback([options, &exit_code] {
-    exit_code = 2;
     if (options->reference())
       throw UsageError(
           "--device: must be a CUDA index or emulator for candidates, got `reference`; `ckl run` takes it");
@@ -22,7 +21,6 @@ void add_candidates(CLI::App& app, int& exit_code) {
     const Case one = options->only_case(op, false);
     enter_emulator_if_asked(*options);
     const int device = options->emulator() ? 0 : options->index();
-    exit_code = 1;
     for (const std::string& config : op.candidates(one, Session(device))) fmt::print("{}\n", config);
     exit_code = 0;
   });

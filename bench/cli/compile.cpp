@@ -107,15 +107,8 @@ void add_compile(CLI::App& app, int& exit_code) {
       "Example:\n  ckl compile gemm bf16_tn_256x192x64_2x1_s3_coopm f16_tn_256x192x64_2x1_s3_coopm\n"
       "  ckl tune gemm --problem 4096x2112x7168");
   verb->callback([options, &exit_code] {
-    exit_code = 2;
     if (options->op != "gemm") throw UsageError(fmt::format("op: must be gemm, got `{}`", options->op));
-    exit_code = 1;
-    try {
-      compile_kernels(options->configs, options->jobs);
-    } catch (const UsageError&) {
-      exit_code = 2;
-      throw;
-    }
+    compile_kernels(options->configs, options->jobs);
     exit_code = 0;
   });
 }

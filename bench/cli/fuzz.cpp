@@ -209,15 +209,7 @@ void add_fuzz(CLI::App& app, int& exit_code) {
       "it.\n\n"
       "Examples:\n  ckl fuzz all --count 10000\n  ckl fuzz add --device emulator --seed 7 --seconds 60\n"
       "  ckl fuzz gemm --device emulator --case m=65,n=9,k=3,a_offset=1");
-  verb->callback([options, &exit_code] {
-    exit_code = 1;
-    try {
-      exit_code = fuzz(*options);
-    } catch (const UsageError&) {
-      exit_code = 2;
-      throw;
-    }
-  });
+  verb->callback([options, &exit_code] { exit_code = fuzz(*options); });
 }
 
 }  // namespace ckl::bench

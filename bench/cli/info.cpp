@@ -73,7 +73,6 @@ void print_library() {
 void add_info(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("info", "Show the GPU, the driver, the toolkit, the library and its instances");
   verb->callback([&exit_code] {
-    exit_code = 1;
     print_gpus();
     print_software();
     print_library();

@@ -5,6 +5,7 @@
 
 #include "cli/verbs.hpp"
 #include "ckl/version.hpp"
+#include "ops/parse.hpp"
 
 namespace {
 
@@ -66,6 +67,7 @@ int main(int argc, char** argv) {
     return 2;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "ckl: %s\n", error.what());
+    if (dynamic_cast<const UsageError*>(&error)) return 2;
     return exit_code != 0 ? exit_code : 1;
   }
   return exit_code;

@@ -107,15 +107,7 @@ void add_profile(CLI::App& app, int& exit_code) {
   verb->footer(
       "The clocks are left as they are. Lines of a kernel are named where it was compiled with CKL_LINEINFO.\n\n"
       "Example:\n  ckl profile gemm --problem 8192x8192x8192 --dtype bf16");
-  verb->callback([options, &exit_code] {
-    exit_code = 1;
-    try {
-      exit_code = profile(*options);
-    } catch (const UsageError&) {
-      exit_code = 2;
-      throw;
-    }
-  });
+  verb->callback([options, &exit_code] { exit_code = profile(*options); });
 }
 
 }  // namespace ckl::bench

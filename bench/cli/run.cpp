@@ -85,15 +85,7 @@ void add_run(CLI::App& app, int& exit_code) {
       "Examples:\n  ckl run gemm --problem 4096x2112x7168 --dtype bf16 --layout tn\n"
       "  ckl run add --problem 268435456 --dtype f32\n  ckl run gemm --device emulator\n"
       "  ckl run gemm --device reference --problem 300x200x100");
-  verb->callback([options, &exit_code] {
-    exit_code = 1;
-    try {
-      exit_code = run(*options);
-    } catch (const UsageError&) {
-      exit_code = 2;
-      throw;
-    }
-  });
+  verb->callback([options, &exit_code] { exit_code = run(*options); });
 }
 
 }  // namespace ckl::bench

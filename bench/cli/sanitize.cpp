@@ -58,15 +58,7 @@ void add_sanitize(CLI::App& app, int& exit_code) {
   verb->footer(
       "Without --problem a small one is taken. Under the emulator its own checks take the place of the tools.\n\n"
       "Example:\n  ckl sanitize gemm --problem 300x520x200 --tool memcheck,racecheck");
-  verb->callback([options, &exit_code] {
-    exit_code = 1;
-    try {
-      exit_code = sanitize(*options);
-    } catch (const UsageError&) {
-      exit_code = 2;
-      throw;
-    }
-  });
+  verb->callback([options, &exit_code] { exit_code = sanitize(*options); });
 }
 
 }  // namespace ckl::bench

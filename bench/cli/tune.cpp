@@ -139,15 +139,7 @@ void add_tune(CLI::App& app, int& exit_code) {
       "Examples:\n  ckl tune gemm --problem 4096x2112x7168,8192x8192x8192 --dtype bf16\n"
       "  ckl tune gemm --suite my_model.yaml\n"
       "  ckl tune gemm --problem 4096x2112x7168 --compile bf16_tn_256x192x64_2x1_s3_coopm");
-  verb->callback([options, suite, to_compile, &exit_code] {
-    exit_code = 1;
-    try {
-      exit_code = tune(*options, *suite, *to_compile);
-    } catch (const UsageError&) {
-      exit_code = 2;
-      throw;
-    }
-  });
+  verb->callback([options, suite, to_compile, &exit_code] { exit_code = tune(*options, *suite, *to_compile); });
 }
 
 }  // namespace ckl::bench

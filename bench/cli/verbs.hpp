@@ -1,8 +1,8 @@
 #pragma once
 
 /// @file
-/// The verbs of the command, one file each. Every function adds one to `app`; when the user calls it, it sets
-/// `exit_code` or throws.
+/// The verbs of the command, one file each. Every function adds one to `app`; when the user calls it, it sets `exit_code` or
+/// throws: a UsageError for a wrong argument (2), others for what has failed (1, or what `exit_code` has been set to before).
 
 #include <string>
 #include <vector>
