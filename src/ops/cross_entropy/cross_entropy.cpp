@@ -140,8 +140,7 @@ CrossEntropyPlan::CrossEntropyPlan(const CrossEntropyProblem& problem, int devic
   require_valid(problem);
   int index = host::require_device(device).index;
   implementation_ = std::make_shared<const Implementation>(problem, index, config);
-  if (host::log_plans())
-    host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
+  host::log_plan(problem, index, this->config());
 }
 
 void CrossEntropyPlan::run(const CrossEntropyPointers& pointers, Stream stream) const {

@@ -181,8 +181,7 @@ ElementwisePlan::ElementwisePlan(const ElementwiseProblem& problem, int device, 
   require_shipped(problem.op);
   const int index = host::require_device(device).index;
   implementation_ = std::make_shared<const Implementation>(Implementation{problem, index, {problem, index, config}});
-  if (host::log_plans())
-    host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
+  host::log_plan(problem, index, this->config());
 }
 
 void ElementwisePlan::run(const void* const* in, void* const* out, Stream stream) const {

@@ -245,8 +245,7 @@ GemmPlan::Implementation::Implementation(const GemmProblem& problem, int device,
       config_ = scale_->config();
     }
   }
-  if (host::log_plans())
-    host::log_line(problem.to_string() + " on device " + std::to_string(info.index) + ": " + config_ + reason);
+  host::log_plan(problem, info.index, config_ + reason);
 }
 
 std::string GemmPlan::Implementation::plan_product(std::string_view wanted, const DeviceInfo& info) {

@@ -309,8 +309,7 @@ NormPlan::NormPlan(const NormProblem& problem, int device, std::string_view conf
   require_valid(problem);
   int index = host::require_device(device).index;
   implementation_ = std::make_shared<const Implementation>(problem, index, config);
-  if (host::log_plans())
-    host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
+  host::log_plan(problem, index, this->config());
 }
 
 void NormPlan::run(const NormPointers& pointers, Stream stream) const {

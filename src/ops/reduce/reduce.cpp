@@ -42,8 +42,7 @@ class ReducePlan::Implementation {
         if (to_string(choice) == config_)
           launcher_ = {problem, shape, choice, host::find_kernel("reduce", entry_of(choice.config)), device_};
     }
-    if (host::log_plans())
-      host::log_line(problem.to_string() + " on device " + std::to_string(device_) + ": " + config_);
+    host::log_plan(problem, device_, config_);
   }
 
   const ReduceProblem& problem() const { return problem_; }

@@ -167,8 +167,7 @@ SoftmaxPlan::SoftmaxPlan(const SoftmaxProblem& problem, int device, std::string_
   require_valid(problem);
   int index = host::require_device(device).index;
   implementation_ = std::make_shared<const Implementation>(problem, index, config);
-  if (host::log_plans())
-    host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
+  host::log_plan(problem, index, this->config());
 }
 
 void SoftmaxPlan::run(const void* x, void* y, Stream stream) const { run({x, y}, stream); }

@@ -130,8 +130,7 @@ SoftmaxBackwardPlan::SoftmaxBackwardPlan(const SoftmaxBackwardProblem& problem, 
   require_valid(problem);
   int index = host::require_device(device).index;
   implementation_ = std::make_shared<const Implementation>(problem, index, config);
-  if (host::log_plans())
-    host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
+  host::log_plan(problem, index, this->config());
 }
 
 void SoftmaxBackwardPlan::run(const void* y, const void* dy, void* dx, Stream stream) const {

@@ -140,8 +140,7 @@ CrossEntropyBackwardPlan::CrossEntropyBackwardPlan(const CrossEntropyBackwardPro
   require_valid(problem);
   int index = host::require_device(device).index;
   implementation_ = std::make_shared<const Implementation>(problem, index, config);
-  if (host::log_plans())
-    host::log_line(problem.to_string() + " on device " + std::to_string(index) + ": " + this->config());
+  host::log_plan(problem, index, this->config());
 }
 
 void CrossEntropyBackwardPlan::run(const CrossEntropyBackwardPointers& pointers, Stream stream) const {

@@ -232,8 +232,7 @@ class NormBackwardPlan::Implementation {
       prepare(shape);
     else if (problem.sizes[problem.rank - 1] > 0)
       prepare_sums(0);  // those of no rows are 0
-    if (host::log_plans())
-      host::log_line(problem.to_string() + " on device " + std::to_string(device_) + ": " + config_);
+    host::log_plan(problem, device_, config_);
   }
 
   const NormBackwardProblem& problem() const { return problem_; }
