@@ -22,7 +22,6 @@ void add_emulate(CLI::App& app, int& exit_code) {
       "Examples:\n  ckl emulate -- ./my_program --its-option 3\n"
       "  CKL_EMU_MODE=late,random CKL_EMU_SEED=7 ckl emulate -- ./my_program");
   verb->callback([command, &exit_code] {
-    exit_code = 2;
     std::vector<std::string> words = {emulator_folder() + "/ckl-emulate"};
     words.insert(words.end(), command->begin(), command->end());
     exit_code = run_and_show(words);

@@ -65,10 +65,12 @@ int main(int argc, char** argv) {
     const std::string verb = verbs.empty() ? "" : verbs.front()->get_name() + " ";
     std::fprintf(stderr, "ckl: %s; see `ckl %s--help`\n", error.what(), verb.c_str());
     return 2;
+  } catch (const UsageError& error) {
+    std::fprintf(stderr, "ckl: %s\n", error.what());
+    return 2;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "ckl: %s\n", error.what());
-    if (dynamic_cast<const UsageError*>(&error)) return 2;
-    return exit_code != 0 ? exit_code : 1;
+    return 1;
   }
   return exit_code;
 }

@@ -2,7 +2,7 @@
 
 /// @file
 /// The verbs of the command, one file each. Every function adds one to `app`; when the user calls it, it sets `exit_code` or
-/// throws: a UsageError for a wrong argument (2), others for what has failed (1, or what `exit_code` has been set to before).
+/// throws: a UsageError for a wrong argument, which is 2, others for what has failed, which is 1.
 
 #include <string>
 #include <vector>

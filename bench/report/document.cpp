@@ -108,13 +108,13 @@ Document document_from_json(const Json& json) {
 
 Document read_document(const std::string& path) {
   std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path)) throw std::runtime_error(fmt::format("{}: cannot be read", path));
+  if (!file || std::filesystem::is_directory(path)) throw UsageError(fmt::format("{}: cannot be read", path));
   try {
     return document_from_json(Json::parse(file));
   } catch (const Json::exception& error) {
-    throw std::runtime_error(fmt::format("{}: is not JSON: {}", path, error.what()));
+    throw UsageError(fmt::format("{}: is not JSON: {}", path, error.what()));
   } catch (const std::runtime_error& error) {
-    throw std::runtime_error(fmt::format("{}: {}", path, error.what()));
+    throw UsageError(fmt::format("{}: {}", path, error.what()));
   }
 }
 

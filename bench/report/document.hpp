@@ -55,6 +55,7 @@ Json to_json(const Document& document);
 
 /// Throws std::runtime_error with one sentence for what is not such a document.
 Document document_from_json(const Json& json);
+/// Throws UsageError for a file that cannot be read, or has no such document.
 Document read_document(const std::string& path);
 
 /// Writes `text` to `path`, as `option` asks for, in one step: a reader, or an interruption, never sees half of it.

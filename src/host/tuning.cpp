@@ -67,8 +67,12 @@ std::string key_of(std::string_view op, const std::string& problem) { return std
 /// Holds the lock that all writers of the database at `path` take, in a file beside it, since the database itself is replaced.
 class WriterLock {
  public:
-  explicit WriterLock(const std::string& path)
-      : file_(open((path + ".lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0666)) {
+  /// Makes the folder.
+  explicit WriterLock(const std::string& path) {
+    require(!path.empty(), "tuning database must have a path: set CKL_TUNING_DATABASE, XDG_CACHE_HOME or HOME");
+    std::error_code ignored;  // what is wrong with the folder, the lock will say
+    fs::create_directories(fs::path(path).parent_path(), ignored);
+    file_ = open((path + ".lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0666);
     require(file_ >= 0 && flock(file_, LOCK_EX) == 0, "tuning database must be in a folder that can be written, but ",
             path, ".lock cannot be locked: ", std::strerror(errno));
   }
@@ -77,16 +81,8 @@ class WriterLock {
   WriterLock& operator=(const WriterLock&) = delete;
 
  private:
-  int file_;
+  int file_ = -1;
 };
-
-/// The lock; makes the folder.
-WriterLock lock_for_writing(const std::string& path) {
-  require(!path.empty(), "tuning database must have a path: set CKL_TUNING_DATABASE, XDG_CACHE_HOME or HOME");
-  std::error_code ignored;  // what is wrong with the folder, the lock will say
-  fs::create_directories(fs::path(path).parent_path(), ignored);
-  return WriterLock(path);
-}
 
 /// Replaces the file in one step: whoever reads it sees all of the old one or all of the new one.
 void replace_file(const std::string& path, const std::string& text) {
@@ -199,14 +195,14 @@ const TuningDatabase& tuning_database() {
 }
 
 void store_tuning(const std::string& path, const Tuning& tuning) {
-  const WriterLock lock = lock_for_writing(path);
+  const WriterLock lock(path);
   TuningDatabase database = read_tuning_file(path);
   database.put(tuning);
   replace_file(path, database.to_json());
 }
 
 void check_tuning_file(const std::string& path) {
-  const WriterLock lock = lock_for_writing(path);  // as the database is written: into its folder
+  const WriterLock lock(path);  // what can be locked can be replaced: both take a new file in its folder
   read_tuning_file(path);
 }
 

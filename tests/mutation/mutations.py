@@ -95,7 +95,7 @@ HOST = [
             "    return {&t, \"\"};", "tuning", "a measurement holds for its own GPU and library"),
     mistake("tuning-forgets-invariance", "src/ops/gemm/choice.cpp", 'p.batch_invariant ? " batch_invariant" : ""', '""', "tuning",
             "the key says what decides which configs can serve"),
-    mistake("tuning-without-lock", "src/host/tuning.cpp", "  const WriterLock lock = lock_for_writing(path);\n  TuningDatabase", "  TuningDatabase", "tuning",
+    mistake("tuning-without-lock", "src/host/tuning.cpp", "  const WriterLock lock(path);\n  TuningDatabase", "  TuningDatabase", "tuning",
             "writers lose nothing"),
     mistake("zeros-cost-nothing", "src/ops/gemm/choice.cpp", "major == Major::mn && extent < tile", "false", "config",
             "TMA takes longer to fill with zeros than to load"),

@@ -136,6 +136,49 @@ L2Rates l2_rates(const GemmConfig& c, Division division) {
   return both ? L2Rates{50.2, 5910, in_step} : L2Rates{55.2, 6500, in_step};
 }
 
+/// How much more a row costs that begins off a line of L2, by its pitch in bytes. L2 answers a multicast once for all of its CTAs. Rows along
+/// M or N have neighbours that are read along with the rest of a line.
+double straddling(std::int64_t pitch, Major major, int receivers) {
+  if (pitch % 128 == 0) return 1;
+  if (receivers > 1) return 1.22;
+  return pitch % 32 != 0 ? (major == Major::k ? 1.74 : 1.55) : pitch % 64 != 0 ? 1.19 : 1.23;
+}
+
+/// Rows of one operand that a CTA loads at each K tile, in its share of a multicast, and how many rows on whole lines would take as long.
+struct OperandRows {
+  double loaded, as_long_as;
+};
+
+OperandRows rows_of(const GemmProblem& problem, const GemmConfig& c, bool is_a) {
+  constexpr double zeros = 4;  // what TMA fills with zeros, in the measure of what it loads
+  const Major major = is_a ? c.a_major : c.b_major;
+  const std::int64_t extent = is_a ? problem.m : problem.n;
+  const int tile = is_a ? c.tile_m : c.tile_n, receivers = is_a ? c.cluster_n : c.cluster_m;
+  // Boxes of a K-major operand that one tile holds end with it; others are filled up.
+  const double loaded = double(std::min<std::int64_t>(tile, (extent + 7) / 8 * 8)) / receivers;
+  if (major == Major::mn && extent < tile)
+    return {loaded, (double(extent) + zeros * double(tile - extent)) / receivers};
+  return {loaded, loaded * straddling(pitch_bytes(is_a ? problem.a : problem.b, major, is_a), major, receivers)};
+}
+
+/// What the loads of a K tile take, where `busy_sms` SMs load at a time.
+double load_clocks(const GemmProblem& problem, const GemmConfig& c, Division division, const DeviceInfo& device,
+                   double busy_sms) {
+  constexpr double gathered = 1.3;     // elements that a gathering warpgroup copies, per clock
+  constexpr double pair_bytes = 53.5;  // from DRAM through L2 into the two SMs of a pair (TPC), per clock
+  // A gathering CTA has no cluster, and takes as long over elements outside of the matrices: 10 us for a K of 2.
+  if (c.load == Load::gather) return double(c.tile_m + c.tile_n) * c.tile_k / gathered;
+  const OperandRows a = rows_of(problem, c, true), b = rows_of(problem, c, false);
+  const double row_bytes = double(c.tile_k) * c.element_bytes();
+  const L2Rates l2 = l2_rates(c, division);
+  const double shared =
+      (a.as_long_as + b.as_long_as) * row_bytes / std::min(l2.into_one, l2.into_all / busy_sms) + l2.in_step;
+  // Where one row or column of tiles is all there is, no other CTA reads the other operand's rows.
+  const double alone =
+      (problem.m <= c.tile_m * c.cluster_m ? b.loaded : 0) + (problem.n <= c.tile_n * c.cluster_n ? a.loaded : 0);
+  return std::max(shared, alone * row_bytes / (busy_sms > device.sm_count / 2 ? pair_bytes / 2 : pair_bytes));
+}
+
 /// The largest of them, and more where others come near, since they do not overlap perfectly: the norm with exponent 8.
 double smooth_max(double x, double y, double z) {
   const double most = std::max({x, y, z});
@@ -152,11 +195,9 @@ double smooth_max(double x, double y, double z) {
 double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, const DeviceInfo& device) {
   const GemmProblem problem = padded(kernel_view(original, choice.config), choice.padding);
   // Fitted to runs of the whole menu over 420 problems in tn on H200s, most of them random, some with sizes that are multiples of 64
-  // (docs/performance-guide.md). `zeros` and one factor of `straddling` alone come from 82 problems in each of the other layouts.
+  // (docs/performance-guide.md). `zeros` and one factor of straddling() alone come from 82 problems in each of the other layouts.
   constexpr double products = 2048;     // 16-bit multiply-adds of one SM, per clock
   constexpr double shared_bytes = 182;  // of shared memory, per clock: TMA's writes, wgmma's reads
-  constexpr double pair_bytes = 53.5;   // from DRAM through L2 into the two SMs of a pair (TPC), per clock
-  constexpr double gathered = 1.3;      // elements that a gathering warpgroup copies, per clock
   constexpr double wave = 242, store_piece = 496, cooperative_store = 1.51;
   constexpr double swapped_store = 1.4, store_box = 129;  // a piece that is transposed; each box of one that is not
   constexpr double stream_k_store = 0.873;                // of a store among CTAs that store at other times
@@ -165,14 +206,6 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   constexpr double cluster_once = 1050, cluster_sum = 0.188;  // sums in the cluster; the last: per element of a tile
   // From the launch to the first product, by the size of the cluster.
   auto fill_of = [](int cluster) { return cluster == 1 ? 3940. : cluster == 2 ? 4090. : cluster <= 4 ? 4320. : 5200.; };
-  // How much more a row costs that begins off a line of L2, by its pitch in bytes. L2 answers a multicast once for all of its CTAs. Rows
-  // along M or N have neighbours that are read along with the rest of a line.
-  auto straddling = [](std::int64_t pitch, Major major, int receivers) {
-    if (pitch % 128 == 0) return 1.;
-    if (receivers > 1) return 1.22;
-    return pitch % 32 != 0 ? (major == Major::k ? 1.74 : 1.55) : pitch % 64 != 0 ? 1.19 : 1.23;
-  };
-  constexpr double zeros = 4;  // what TMA fills with zeros, in the measure of what it loads
 
   const GemmConfig& c = choice.config;
   const bool pingpong = c.schedule == Schedule::pingpong;
@@ -189,27 +222,7 @@ double estimated_clocks(const GemmProblem& original, const GemmChoice& choice, c
   const double multiply = double(c.tile_m) * c.tile_n * c.tile_k / products;
   const int products_m = c.warpgroup_m() / 64;  // of a wgmma each
   const double shared_traffic = (c.readers() * products_m * (64 + c.warpgroup_n()) + c.tile_m + c.tile_n) * row_bytes;
-  // The boxes of a K-major operand that one tile holds end with it.
-  const double a_rows = double(std::min<std::int64_t>(c.tile_m, (problem.m + 7) / 8 * 8)) / c.cluster_n;
-  const double b_rows = double(std::min<std::int64_t>(c.tile_n, (problem.n + 7) / 8 * 8)) / c.cluster_m;
-  // A gathering CTA has no cluster, and takes as long over elements outside of the matrices: 10 us for a K of 2.
-  double load = double(c.tile_m + c.tile_n) * c.tile_k / gathered;
-  if (c.load == Load::tma) {
-    auto lines_of = [&](double rows, std::int64_t pitch, Major major, std::int64_t extent, int tile, int receivers) {
-      const bool partly_zeros = major == Major::mn && extent < tile;
-      return partly_zeros ? (double(extent) + zeros * double(tile - extent)) / receivers
-                          : rows * straddling(pitch, major, receivers);
-    };
-    const double lines =
-        lines_of(a_rows, pitch_bytes(problem.a, c.a_major, true), c.a_major, problem.m, c.tile_m, c.cluster_n) +
-        lines_of(b_rows, pitch_bytes(problem.b, c.b_major, false), c.b_major, problem.n, c.tile_n, c.cluster_m);
-    const L2Rates l2 = l2_rates(c, choice.division);
-    load = lines * row_bytes / std::min(l2.into_one, l2.into_all / busy_sms) + l2.in_step;
-    // Where one row or column of tiles is all there is, no other CTA reads the other operand's rows.
-    const double alone =
-        (problem.m <= c.tile_m * c.cluster_m ? b_rows : 0) + (problem.n <= c.tile_n * c.cluster_n ? a_rows : 0);
-    load = std::max(load, alone * row_bytes / (busy_sms > device.sm_count / 2 ? pair_bytes / 2 : pair_bytes));
-  }
+  const double load = load_clocks(problem, c, choice.division, device, busy_sms);
   const double k_tile = smooth_max(multiply, shared_traffic / shared_bytes, load);
 
   const int d_bytes = int(size_of(problem.d.dtype));
